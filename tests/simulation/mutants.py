@@ -305,7 +305,7 @@ def no_heartbeat_while_a_commit_is_under_way() -> AbstractContextManager[Any]:
 
 
 @_mutant
-def heartbeats_for_a_commit_that_nobody_answers() -> AbstractContextManager[Any]:
+def heartbeats_for_a_commit_without_an_answer() -> AbstractContextManager[Any]:
     """A holder that has lost its way to S3 keeps the session from all others, for ever."""
     return mock.patch.object(heartbeat, "STORAGE_TIMEOUT_S", float("inf"))
 
@@ -322,4 +322,4 @@ def built_on_what_has_gone_on() -> AbstractContextManager[Any]:
 @_mutant
 def prepared_taken_for_what_was_acquired() -> AbstractContextManager[Any]:
     """The same, and it writes on from the head and the tail that it has read."""
-    return mock.patch.multiple(Standby, left=None, read_for=lambda self, item: replace(self.journal, item=item))
+    return mock.patch.multiple(Standby, item_left=None, read_for=lambda self, item: replace(self.journal, item=item))

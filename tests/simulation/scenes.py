@@ -235,6 +235,6 @@ SCENES: dict[str, Actor] = {
     "built_on_what_has_gone_on": prepared_before_the_last_commit,
     "prepared_taken_for_what_was_acquired": prepared_before_the_last_commit,
     "no_heartbeat_while_a_commit_is_under_way": s3_hangs_during_a_commit,
-    "heartbeats_for_a_commit_that_nobody_answers": way_to_s3_lost,
+    "heartbeats_for_a_commit_without_an_answer": way_to_s3_lost,
 }
 """For each mutant that seeds find too seldom, the scene that shows it."""
