@@ -1,12 +1,13 @@
-"""Commits of silence, and heartbeats, of simulated sessions.
+"""Writes that settle silence, and heartbeats, of simulated sessions.
 
     transcript            person speaks          transcript
     ─────┼──────────────────────┼─────────────────────┼────────▶
          │ quiet audio is kept  │ it waits for a transcript
-         └─ 3 s ─▶ a commit every 5 s ──────── 3 s ─▶│            some in the place of heartbeats
+         └─ 3 s ─▶ a write every 5 s ───────── 3 s ─▶│            some in the place of heartbeats
 
-An open microphone sends audio, or markers, to which no transcript will come. The worker records it as settled, so that
-clients may forget it (``worker.conversation.session``). Each record is a commit, and a commit renews the lease.
+An open microphone sends audio, or markers, to which no transcript will come. The worker settles it, so that clients may
+forget it (``worker.conversation.session``). That is a write of the guard item alone, which renews the lease as a commit
+does; the first of a call is a commit (docs/rfcs/0031).
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from worker.conversation.session import SETTLE_SECONDS
 
 HEARTBEAT_SECONDS: Final = float(Conversations.model_fields["heartbeat_seconds"].default)
 AGAIN: Final = int(SenderSettings().audio_timeout < SILENCE_SECONDS + SETTLE_SECONDS)
-"""Frames that a client sends again for each commit of silence: its oldest one, if that is older than it waits for."""
+"""Frames that a client sends again each time that silence is settled: its oldest one, if that is older than it waits
+for."""
 SPEAKS, _, IS_ANSWERED, SILENT_BEFORE = range(4)
 """States of a conversation: the person speaks, silence, the assistant speaks, silence."""
 
@@ -47,7 +49,7 @@ class Sessions:
         self._due = self._renewed + HEARTBEAT_SECONDS
 
     def second(self, now: float) -> tuple[int, int]:
-        """Go through a second; return the commits of silence and the heartbeats in it."""
+        """Go through a second; return the writes that settle silence and the heartbeats in it."""
         edge = np.minimum(self._tick - SILENCE_SECONDS, self._kept_until)
         ticks = self._tick < now + 1
         settled = ticks & (edge > self._kept_since)

@@ -161,6 +161,7 @@ def _storage(sessions: int, commits: float, settled: int, beating: int, joined: 
         # A session that begins is acquired, and one ends for it: two writes.
         "table_writes": every * MEASURED["DynamoDB write units a commit"] + beating + 2 * joined,
         "beats_a_worker": sessions / ASSUMED["sessions a task"] / ASSUMED["heartbeat, s"] * _BEATS,
-        "puts": every * MEASURED["S3 PUT a commit"],
+        # What settles silence is no object, but for the first of a call.
+        "puts": (commits + joined) * MEASURED["S3 PUT a commit"],
         "gets": joined * MEASURED["restore: objects of 1,000 messages"],
     }

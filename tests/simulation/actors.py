@@ -22,6 +22,9 @@ _TROUBLE = (StorageUnavailable, StorageRefused)
 _NAPS_S = (0.0, 0.0, 0.015625, 0.0625, 0.5, 3.0, 3.5)
 _LONG_NAP_S = 90.0
 
+SETTLING = 0.3
+"""Part of the seeds in which input is settled."""
+
 
 class Script:
     """A process's work with the session, until it has written its messages.
@@ -30,6 +33,7 @@ class Script:
         closing: Chance that it releases after a write.
         redacting: Chance that it redacts a message, its own or an earlier holder's.
         waiting: Chance that it waits for its records to be durable.
+        settling: Chance that it settles input before a write, and once more each time.
     """
 
     def __init__(self, world: World, process: Process, dice: random.Random, probe: Probe | None = None) -> None:
@@ -37,6 +41,9 @@ class Script:
         self.redacting = dice.choice((0.0, 0.0, 0.15))
         self.waiting = dice.choice((0.3, 0.7, 1.0))
         self.deleting = 0.0
+        # Drawn apart, so that the seeds in which nothing is settled mean what they always meant.
+        self._apart = random.Random(f"{world.seed}/{process.name}/settling")
+        self.settling = 0.5 if random.Random(f"{world.seed}/settling").random() < SETTLING else 0.0
         self.preparing = False
         self._world, self._process, self._dice, self._probe = world, process, dice, probe
         self._authors = 0
@@ -81,6 +88,7 @@ class Script:
 
     async def _write_some(self, author: Author) -> int:
         dice = self._dice
+        await self._settle_some(author)
         count = dice.choice((1, 1, 1, 2, 4))
         author.append(count)
         if dice.random() < self.redacting:
@@ -98,6 +106,13 @@ class Script:
         if dice.random() < self.deleting:
             await self._delete(author)
         return count
+
+    async def _settle_some(self, author: Author) -> None:
+        """Settle input of a client or two, at once or a while before the next record."""
+        apart = self._apart
+        while apart.random() < self.settling:
+            author.settle(apart.choice(("a", "b")))
+            await self._process.clock.sleep(apart.choice((0.0, 0.0, 0.0625, 1.0, 3.0)))
 
     async def _delete(self, author: Author) -> None:
         """Delete, and again as long as storage does not answer; or give up, and go on writing."""

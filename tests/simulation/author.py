@@ -8,6 +8,7 @@ from collections.abc import Callable
 from segue.history.agent_history import History
 from segue.journal.reader import StoredJournal, read_unheld
 from segue.journal.records import Record
+from segue.lease.item import Known
 from segue.lease.takeover import Probe
 from segue.session.standby import Standby
 from tests.simulation.loop import Process
@@ -43,6 +44,8 @@ class Author:
         self._ledger = world.ledger
         self._redacted: list[str] = []
         self._standby: Standby | None = None
+        self._settling: dict[str, int] = {}
+        self._to_acknowledge: list[tuple[int, str, int]] = []
 
     async def prepare(self) -> None:
         """Read while another process holds; records that are appended from now on wait until this one does."""
@@ -54,6 +57,7 @@ class Author:
     async def open(self, probe: Probe | None = None, timeout: float = 15.0) -> None:
         """Acquire and read, unless what was read before is what was acquired."""
         restored = await self.session.open(timeout, probe, self._standby)
+        self.session.live.on_settled(self._settled)
         prepared, self._standby = self._standby, None
         if prepared is None or not prepared.built_on:
             self._know(restored.records)
@@ -66,6 +70,26 @@ class Author:
         names = [f"{self.owner.name}.{number}" for number in range(first, first + count)]
         self._queue([self._message(name, name, secret(name)) for name in names])
         self.known += names
+
+    def settle(self, client_id: str) -> None:
+        """Settle a client's next input."""
+        live = self.session.live
+        known = live.inputs.get(client_id, Known()).upto
+        seq = self._settling[client_id] = max(known, self._settling.get(client_id, 0)) + 1
+        live.settle(Record(kind="input", agent="", inputs=(client_id, (seq,))))
+
+    def _settled(self, client_id: str) -> None:
+        """Acknowledge what is known of a client's input, as soon as the records are there that it may rest on."""
+        live = self.session.live
+        self._to_acknowledge.append((live.position, client_id, live.inputs[client_id].upto))
+        self._acknowledge_inputs()
+
+    def _acknowledge_inputs(self) -> None:
+        head = self.session.live.head
+        for position, client_id, upto in self._to_acknowledge:
+            if position <= head:
+                self._ledger.input_acknowledged_to(self.owner, client_id, upto)
+        self._to_acknowledge = [one for one in self._to_acknowledge if one[0] > head]
 
     def redact(self, tracking_id: str) -> None:
         """Queue the redaction of an earlier message, of this author or another."""
@@ -80,6 +104,7 @@ class Author:
         count, redacted = len(self.owner.appended), list(self._redacted)
         await self.session.durable(timeout=timeout)
         self._ledger.acknowledged_to(self.owner, count)
+        self._acknowledge_inputs()
         for text in redacted:
             self._ledger.redaction_acknowledged_to(self.owner, text)
 

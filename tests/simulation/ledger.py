@@ -14,7 +14,7 @@ from segue.journal import blocks
 from segue.journal.blocks import Block, decode_block
 from segue.journal.keys import ObjectKeys
 from segue.journal.reader import StoredJournal
-from segue.lease.item import GuardItem
+from segue.lease.item import GuardItem, Known
 from segue.storage.attributes import Attributes
 from segue.storage.interface import ConditionalWrite
 from tests.simulation.contents import Contents
@@ -51,6 +51,8 @@ class Ledger(Contents):
         self.tells_time = True
         self.retention_s = 0
         self._moved_at = 0.0
+        self._head_acquired = 0
+        self.settled = 0
         self.verbose = verbose
         self._strays: set[str] = set()
         self._epochs: set[tuple[str, int]] = set()
@@ -107,8 +109,23 @@ class Ledger(Contents):
             self._committed(before, after)
         elif before is not None and _layout(before) != _layout(after):
             self.broken("pages, volumes or tail changed without a commit")
+        if before is not None and before.inputs != after.inputs:
+            self._inputs_changed(before, after)
         if before is not None and before.scrub and not after.scrub:
             self._scrubbed(after)
+
+    def _inputs_changed(self, before: GuardItem, after: GuardItem) -> None:
+        """Check that known input only grows, by the holder's hand, and by a commit the first time."""
+        for client_id, known in before.inputs.items():
+            now = after.inputs.get(client_id, Known())
+            if not all(seq in now for seq in (known.upto, *known.beyond)):
+                self.broken(f"I5: the input known of {client_id} fell from {known} to {now}")
+        if before.head == after.head:
+            if self.holder is not self.sender or before.acquire_id is None or before.acquire_id != after.acquire_id:
+                self.broken(f"I1: {self.sender.name} settled input that it did not hold")
+            if after.head == self._head_acquired:
+                self.broken("input was settled before anything was committed: a kept session would not notice")
+            self.settled += 1
 
     def _life_begins(self, before: GuardItem | None, after: GuardItem) -> None:
         self.incarnations[after.born] = Incarnation(after.born)
@@ -168,6 +185,7 @@ class Ledger(Contents):
         self.takeovers += before is not None and before.held
         self.acquisitions += 1
         self.sender.acquired = self.acquisitions
+        self._head_acquired = after.head
         self.holder = self.sender
 
     def _committed(self, before: GuardItem, after: GuardItem) -> None:
@@ -195,11 +213,14 @@ class Ledger(Contents):
         """Take the new records into the journal; return the tracking ids that they redact."""
         redactions = set()
         for entry in entries_of(block):
+            owner.born = owner.born or incarnation.born
+            if entry.settled:
+                incarnation.entries.append(entry)
+                continue
             expected = f"{owner.name}.{owner.committed}"
             if entry.name != expected:
                 self.broken(f"I2: record {len(incarnation.entries)} is {entry.name}, {expected} was next")
             owner.committed += 1
-            owner.born = owner.born or incarnation.born
             if entry.redacts:
                 redactions.add(entry.tracking_id)
             incarnation.entries.append(entry)
@@ -264,6 +285,14 @@ class Ledger(Contents):
         owner.acknowledged = max(owner.acknowledged, count)
         if owner.committed < count:
             self.broken(f"I2: {owner.name} was told that {count} records are durable, {owner.committed} are")
+
+    def input_acknowledged_to(self, owner: Owner, client_id: str, upto: int) -> None:
+        """An owner was told that a client's input is known for good: its client may forget it."""
+        item = self.item
+        if item is None or item.deleted or item.born != owner.born:
+            return
+        if upto not in item.inputs.get(client_id, Known()):
+            self.broken(f"I5: input {upto} of {client_id} was acknowledged, the item has {item.inputs}")
 
     def redaction_acknowledged_to(self, owner: Owner, text: str) -> None:
         """An owner was told that a text is gone."""

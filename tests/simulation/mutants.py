@@ -129,6 +129,43 @@ def tombstone_without_the_head() -> AbstractContextManager[Any]:
     return mock.patch.object(transitions, "bury", _without(transitions.bury, "head"))
 
 
+@_mutant
+def input_settled_without_the_beat() -> AbstractContextManager[Any]:
+    """A request that arrives late, or twice, takes back what is known by then."""
+    return mock.patch.object(transitions, "settle", _without(transitions.settle, "beat"))
+
+
+@_mutant
+def input_settled_while_a_commit_is_in_flight() -> AbstractContextManager[Any]:
+    """The commit takes back what it knows nothing of."""
+    original = JournalWriter._settle_soon
+
+    def at_once(self: JournalWriter, record: Any) -> None:
+        original(self, record)
+        if self.in_flight:
+            self._committer._chore(self._committer.settle_input)
+
+    return mock.patch.object(JournalWriter, "_settle_soon", at_once)
+
+
+@_mutant
+def input_acknowledged_when_it_is_sent() -> AbstractContextManager[Any]:
+    """A client forgets what no successor knows of."""
+    original = Committer.settle_input
+
+    async def early(self: Committer) -> None:
+        self.on_settled(tuple(self.settling))
+        await original(self)
+
+    return mock.patch.object(Committer, "settle_input", early)
+
+
+@_mutant
+def input_settled_without_a_record_of_the_acquisition() -> AbstractContextManager[Any]:
+    """A process that kept the session goes on with what it knew."""
+    return mock.patch.object(JournalWriter, "_record_settled", return_value=None)
+
+
 # Clocks.
 
 

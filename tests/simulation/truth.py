@@ -54,6 +54,7 @@ class Entry:
     tracking_id: str
     text: str
     redacts: bool = False
+    settled: bool = False
 
     @property
     def original(self) -> str:
@@ -93,7 +94,10 @@ class Incarnation:
 
 
 def entry_of(record: Record) -> Entry:
-    """Read a record as the simulation's actors write it."""
+    """Read a record as the simulation's actors write it, or as the library does that settles input."""
+    if record.inputs is not None:
+        client_id, seqs = record.inputs
+        return Entry(f"input of {client_id}: {seqs}", "", "", settled=True)
     message = record.data["message"]
     return Entry(record.data["id"], message["tracking_id"], str(message["text"]), redacts=record.kind == "redact")
 

@@ -100,6 +100,7 @@ class Outcome:
     folds: int
     volumes: int
     incarnations: int
+    settled: int
     fingerprint: int
 
 
@@ -265,6 +266,7 @@ class World:
             folds=ledger.folds,
             volumes=ledger.volumes,
             incarnations=len(ledger.incarnations),
+            settled=ledger.settled,
             fingerprint=self.loop.turns,
         )
 

@@ -115,7 +115,7 @@ class Alone:
         self.session = commits.Sessions(self.state, np.random.default_rng(1))
 
     def lasts(self, seconds):
-        """Return commits of silence and heartbeats in so many seconds, after which the state ends."""
+        """Return writes that settle silence and heartbeats in so many seconds, after which the state ends."""
         counted = np.zeros(2)
         for left in range(seconds, 0, -1):
             counted += self.session.second(self.now)
@@ -125,7 +125,7 @@ class Alone:
         return [int(each) for each in counted]
 
 
-def test_silence_is_committed_as_often_as_workers_do_and_speech_is_not(load):
+def test_silence_is_settled_as_often_as_workers_do_and_speech_is_not(load):
     call = Alone(commits.SPEAKS)
     settled, beats = call.lasts(60)
     assert settled == 0, "what is spoken waits for its transcript"
@@ -138,7 +138,8 @@ def test_silence_is_committed_as_often_as_workers_do_and_speech_is_not(load):
     assert settled <= 2, "only the silence before the first word"
     # All sessions, of which each is silent for 9 of 13 seconds, with a rest of 3 s before.
     assert load.mean("settled") / 10_000 == pytest.approx(9 / 13 / commits.SETTLE_SECONDS, rel=0.15)
-    assert load.mean("puts") > 2 * load.mean("commits")
+    assert load.mean("table_writes") > 4 * load.mean("commits")
+    assert load.mean("puts") == pytest.approx(1.04 * (load.mean("commits") + load.mean("connects"))), "no object for it"
 
 
 def test_a_commit_takes_the_place_of_a_heartbeat(load):
@@ -150,7 +151,7 @@ def test_a_commit_takes_the_place_of_a_heartbeat(load):
 def test_silence_is_settled_before_clients_send_all_of_it_again():
     oldest = commits.SILENCE_SECONDS + commits.SETTLE_SECONDS
     assert oldest < SenderSettings().arrived_timeout / 2
-    # The oldest frame is sent again to show that the holder lives: once for each commit, and the load counts it.
+    # The oldest frame is sent again to show that the holder lives: once each time, and the load counts it.
     assert SenderSettings().audio_timeout < oldest < SenderSettings().audio_timeout * SenderSettings().backoff
     assert commits.AGAIN == 1
 

@@ -102,7 +102,11 @@ class Input:
         self._rate_of_rated = 0
 
     def register(self) -> None:
-        """Look before and after the session manager at what is recorded, and see the model's connection restart."""
+        """Look before and after the session manager at what is recorded, and see the model's connection restart.
+
+        Settled input is acknowledged once it is known.
+        """
+        self._manager.on_settled(self._output.acknowledge)
         hooks = self._agent.hooks
         hooks.add_callback(MessageUpdatedEvent, self._before_record, order=BEFORE_THE_MANAGER)
         hooks.add_callback(MessageUpdatedEvent, self._after_record, order=AFTER_THE_MANAGER)
@@ -136,13 +140,12 @@ class Input:
         self._silence.clear()
 
     def settle_silence(self) -> None:
-        """Record and acknowledge input that will get no answer: silence, and skipped numbers."""
+        """Settle input that will get no answer: silence, and skipped numbers. It is acknowledged once that is known."""
         settled = self._unanswered.settled(_now())
         for client_id, seqs in self._intake.skips().items():
             settled[client_id] = [*settled.get(client_id, ()), *seqs]
         for client_id, seqs in settled.items():
-            self._manager.record_input(client_id, seqs)
-            self._output.acknowledge(client_id)
+            self._manager.settle_input(client_id, seqs)
 
     async def feed(self) -> None:
         """Give the agent what was said, one input at a time, until cancelled."""

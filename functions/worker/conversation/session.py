@@ -36,7 +36,7 @@ from worker.conversation.parts import ConversationParts
 from worker.providers import AnswerCut
 
 SETTLE_SECONDS: Final = 5.0
-"""Seconds between two records of settled silence. Each costs a commit, with an object in S3, and a call is silent for
+"""Seconds between two writes that settle silence. Each is a write of the guard item, in which a call is silent for
 most of its time (docs/scale.md). With a longer interval clients keep more, and send more again to a successor."""
 
 

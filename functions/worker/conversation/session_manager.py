@@ -94,6 +94,14 @@ class Manager(Protocol):
         """Record that these inputs have been dealt with."""
         ...
 
+    def settle_input(self, client_id: str, seqs: Sequence[int]) -> None:
+        """Settle inputs that have no effect to record."""
+        ...
+
+    def on_settled(self, callback: Callable[[str], None]) -> None:
+        """Call back on this loop with each client whose settled inputs are known."""
+        ...
+
     def on_lost(self, callback: Callable[[], None]) -> None:
         """Call back on this loop when the session is, or may be, someone else's."""
         ...

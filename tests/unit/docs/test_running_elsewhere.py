@@ -18,7 +18,7 @@ from infra.config import Config
 from infra.constants import DEREGISTRATION_SECONDS, ROOT, STOP_SECONDS, TURN_SECONDS, WORKER_PORT, WORKER_SOCKETS_PORT
 from infra.environment_page import OTHERS, own
 from segue import GuardedS3SessionManager, LeaseSettings
-from segue.journal.committer import KNOWN_CLIENTS
+from segue.journal.inputs import KNOWN_CLIENTS
 from segue.journal.records import MAX_RECORD_BYTES
 from segue.testing import provision
 from segue.testing.offline import OfflineTextModel

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from segue.journal.blocks import PAGE_SEGMENTS, VOLUME_PAGES
-from segue.journal.committer import KNOWN_CLIENTS
+from segue.journal.inputs import KNOWN_CLIENTS
 from segue.storage.attributes import Attributes, Value
 from segue.wire.sequence import WINDOW
 from tests.support.memory_manager import MemoryStorage

@@ -3,6 +3,7 @@
     values, encoder   values of any type as JSON, with marks for what JSON lacks
     message_shape     messages, their tracking ids, and what stands in the place of a redacted one
     records           records as JSON
+    inputs            clients' input that the guard item names as known
     blocks            segments, pages and volumes, the objects that hold records
     keys              the object keys of a session
     garbage           objects that nothing names any more
@@ -10,6 +11,7 @@
     volumes           pages bound into volumes
     reader            a session read, with or without its lease
     committer         one commit: objects first, then the guard item
+    waiters           waits for records to be durable
     writer            the queue of records in front of the commits
 
 A module imports only those above it, and ``segue.lease`` and ``segue.storage``.

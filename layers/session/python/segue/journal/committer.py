@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from segue.backoff import backoff
@@ -24,6 +24,7 @@ from segue.ids import new_id
 from segue.journal import blocks
 from segue.journal.blocks import Segment, encode_page, encode_segment, full_page
 from segue.journal.garbage import collect_orphans
+from segue.journal.inputs import contain, inputs_after
 from segue.journal.keys import ObjectKeys
 from segue.journal.message_shape import Replacements
 from segue.journal.reader import StoredJournal
@@ -36,7 +37,6 @@ from segue.lease.item import (
     FIRST_SCHEMA,
     VOLUMES_SCHEMA,
     GuardItem,
-    Known,
     TailEntry,
     input_lines,
 )
@@ -45,9 +45,6 @@ from segue.storage.attributes import Attributes
 from segue.storage.interface import ConditionalWrite, ConditionFailed, ObjectMissing, ObjectStore, PreconditionFailed
 
 logger = logging.getLogger(__name__)
-
-KNOWN_CLIENTS = 16
-"""Clients whose input the guard item keeps, at most; the client whose input is oldest is dropped first."""
 
 _BACKOFF_S = (0.05, 2.0)
 """Seconds of the first and the longest pause before an identical request is sent again."""
@@ -63,22 +60,12 @@ class Queued:
     record: Record
 
 
-def remember(inputs: OrderedDict[str, Known], record: Record) -> None:
-    """Note the client input that a record contains."""
-    if record.inputs is None:
-        return
-    client_id, seqs = record.inputs
-    inputs[client_id] = inputs.get(client_id, Known()).adding(seqs)
-    inputs.move_to_end(client_id)
-    while len(inputs) > KNOWN_CLIENTS:
-        inputs.popitem(last=False)
-
-
 @dataclass(frozen=True, slots=True)
 class _Attempt:
     """A commit whose objects are put. Once it is sent, no other commit is sent until its outcome is known."""
 
     group: Sequence[Queued]
+    settled: Sequence[Record]
     write: ConditionalWrite
     commit_id: str
     tail: list[Segment]
@@ -91,11 +78,15 @@ class Committer:
 
     Attributes:
         answered_at: Time of storage's latest answer to a request that is repeated until it is answered.
+        settling: Settled input that the guard item does not name yet, oldest first.
+        on_settled: Called with settled input that the item names from now on.
     """
 
     def __init__(self, lease: Lease, objects: ObjectStore, prefix: str, clock: Clock, restored: StoredJournal) -> None:
         """Go on from a restored journal."""
         self.answered_at = clock.now()
+        self.settling: list[Record] = []
+        self.on_settled: Callable[[Sequence[Record]], None] = lambda _: None
         self._lease = lease
         self._objects = objects
         self._clock = clock
@@ -136,6 +127,7 @@ class Committer:
         attempt = self._attempt
         fenced = await self._decide(attempt.write, attempt.commit_id)
         self._attempt = None
+        self._settled(attempt.settled)
         self._tail = attempt.tail
         self._unfinished_redactions.update(attempt.replacements)
         if attempt.folded and fenced is None:
@@ -174,13 +166,39 @@ class Committer:
         written = [body for one in (segment, *rewritten.values()) for body in one.records]
         if (schema := _schema_for(mine, written)) > mine.schema:
             changes["schema"] = schema
-        if any(one.record.inputs for one in group):
-            changes["inputs"] = input_lines(_inputs_after(mine, group))
+        settled = tuple(self.settling)
+        known = [*settled, *(one.record for one in group)]
+        if any(record.inputs for record in known):
+            changes["inputs"] = input_lines(inputs_after(mine.inputs, known))
         if replacements:
             numbers = [str(mine.head + index) for index, one in enumerate(group) if one.record.kind == "redact"]
             changes["scrub"] = " ".join(filter(None, (mine.scrub, *numbers)))
         write = transitions.commit(mine, changes, self._lease.expires_at)
-        return _Attempt(group, write, commit_id, tail, folded, replacements)
+        return _Attempt(group, settled, write, commit_id, tail, folded, replacements)
+
+    async def settle_input(self) -> None:
+        """Have the guard item name the input that is ``settling``, by a write of the item alone.
+
+        No commit may be in flight: it was made without this input, and would take it back.
+
+        Raises:
+            SessionFenced: Another holder has the session. The item may name the input all the same.
+            StorageRefused: Storage says no.
+        """
+        settled = tuple(self.settling)
+        while not contain(self._lease.mine.inputs, settled):
+            mine = self._lease.mine
+            write = transitions.settle(mine, input_lines(inputs_after(mine.inputs, settled)), self._lease.expires_at)
+            try:
+                await self.answered(partial(self._lease.write, write))
+                break
+            except ConditionFailed as lost:  # by a heartbeat in flight, or an earlier try whose answer was lost
+                self._lease.adopt(GuardItem.parse(lost.item or {}), -float("inf"))
+        self._settled(settled)
+
+    def _settled(self, settled: Sequence[Record]) -> None:
+        del self.settling[: len(settled)]
+        self.on_settled(settled)
 
     def resume_redactions(self, replacements: Replacements) -> None:
         """Take over a redaction that an earlier holder committed and could not finish."""
@@ -331,10 +349,3 @@ def _replacements(group: Sequence[Queued]) -> Mapping[str, Mapping[str, Any]]:
         if one.record.kind == "redact":
             replacements.update(replacement_of(decode_record(one.body)))  # as it was then, whatever became of it since
     return replacements
-
-
-def _inputs_after(mine: GuardItem, group: Sequence[Queued]) -> OrderedDict[str, Known]:
-    after: OrderedDict[str, Known] = OrderedDict(mine.inputs)
-    for one in group:
-        remember(after, one.record)
-    return after

@@ -23,10 +23,12 @@ from typing import Any, TypeAlias
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, RecordTooLarge, SegueError, SessionFenced, StorageUnavailable
 from segue.ids import shown
-from segue.journal.committer import Committer, Queued, remember
+from segue.journal.committer import Committer, Queued
+from segue.journal.inputs import remember
 from segue.journal.reader import StoredJournal
 from segue.journal.records import MAX_RECORD_BYTES, Record, encode_record
 from segue.journal.redaction import replacement_of
+from segue.journal.waiters import Goal, Waiters
 from segue.lease.item import Known
 from segue.lease.lease import Lease
 from segue.observers import tell
@@ -44,6 +46,9 @@ _FINAL = (SessionFenced, JournalCorrupt)
 
 OnCommit: TypeAlias = Callable[[int, float], None]
 """Takes the number of records that were committed, and the seconds that this took."""
+
+OnSettled: TypeAlias = Callable[[str], None]
+"""Takes the id of a client whose settled input is in ``inputs`` from now on."""
 
 
 class JournalWriter:
@@ -65,17 +70,21 @@ class JournalWriter:
         self._accepted = self.head  # committed, maybe with a redaction that is not finished
         self._lease = lease
         self._committer = Committer(lease, objects, prefix, clock, restored)
+        self._committer.on_settled = self._settled
+        self._acquired_at = self.head
+        self._settles = self._settles_done = 0
         self._inputs: OrderedDict[str, Known] = OrderedDict(restored.item.inputs)
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._queue: list[Queued] = []
-        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._waiters = Waiters()
         self._draining: asyncio.Task[None] | None = None
         self._begun_at = 0.0
         self.between_commits = asyncio.Lock()
         self._reopen: Callable[[], Awaitable[None]] | None = None
         self._on_fenced: Callable[[], None] | None = None
         self._on_committed: OnCommit = lambda _records, _seconds: None
+        self._on_settled: OnSettled = lambda _client_id: None
         self._clock = clock
 
     @property
@@ -107,7 +116,7 @@ class JournalWriter:
 
     @property
     def inputs(self) -> dict[str, Known]:
-        """The client input that the records, committed or queued, contain."""
+        """The client input that the records, committed or queued, contain, and what the guard item names as settled."""
         with self._lock:
             return dict(self._inputs)
 
@@ -123,6 +132,14 @@ class JournalWriter:
         """Set the callback for commits."""
         self._on_committed = callback
 
+    def on_settled(self, callback: OnSettled) -> None:
+        """Set the callback for settled input."""
+        self._on_settled = callback
+
+    def reacquired(self) -> None:
+        """Note that the lease was released, and acquired again without another holder's commit between."""
+        self._acquired_at = self._accepted
+
     def append(self, *records: Record) -> int:
         """Queue records, from any thread, and return the position after them.
 
@@ -135,33 +152,56 @@ class JournalWriter:
             if len(one.body) > MAX_RECORD_BYTES:
                 raise RecordTooLarge(len(one.body), MAX_RECORD_BYTES)
         with self._lock:
-            if isinstance(self.failure, SessionFenced):
-                raise self._lease.fenced(self.failure.winner, self.failure.epoch)
-            if self.left:
-                raise self._lease.fenced(None)
-            self._queue.extend(queued)
-            self.position += len(queued)
-            position = self.position
-            for record in records:
-                remember(self._inputs, record)
+            self._check_open()
+            position = self._enqueue(queued)
         self._loop.call_soon_threadsafe(self._drain_soon)
         return position
 
-    async def durable(self, position: int | None = None) -> None:
-        """Wait until the first ``position`` records are committed (default: all that are queued now).
+    def settle(self, record: Record) -> None:
+        """Make a client's input known that has no effect, from any thread. ``on_settled`` tells when it is.
 
-        A redaction counts as committed once the old content is gone. Cancelling the wait withdraws nothing.
+        It is in no later record, but for the first since the lease was acquired: processes that kept the session would
+        not notice otherwise that it has gone on (docs/rfcs/0031).
+
+        Args:
+            record: Names the input.
+
+        Raises:
+            SessionFenced: As with ``append``.
+        """
+        with self._lock:
+            self._check_open()
+        self._loop.call_soon_threadsafe(self._settle_soon, record)
+
+    def _check_open(self) -> None:
+        if isinstance(self.failure, SessionFenced):
+            raise self._lease.fenced(self.failure.winner, self.failure.epoch)
+        if self.left:
+            raise self._lease.fenced(None)
+
+    def _enqueue(self, queued: Sequence[Queued]) -> int:
+        """Queue encoded records under the lock; returns the position after them."""
+        self._queue.extend(queued)
+        self.position += len(queued)
+        for one in queued:
+            remember(self._inputs, one.record)
+        return self.position
+
+    async def durable(self, position: int | None = None) -> None:
+        """Wait until the first ``position`` records are committed.
+
+        Default: all that are queued now, and until the input that was settled is known. A redaction counts as committed
+        once the old content is gone. Cancelling the wait withdraws nothing.
 
         Raises:
             SegueError: They are not: the writer is fenced, another process holds the session, storage refuses, damage.
         """
-        position = self.position if position is None else position
-        if position <= self.head:
+        goal = Goal(self.position, self._settles) if position is None else Goal(position)
+        if goal.reached(self._come):
             return
         if isinstance(self.failure, _FINAL):
             raise self.failure
-        waiter = self._loop.create_future()
-        self._waiters.append((position, waiter))
+        waiter = self._waiters.add(goal)
         self._drain_soon()
         await waiter
 
@@ -192,12 +232,33 @@ class JournalWriter:
     def fail(self, error: SegueError) -> None:
         """Raise an error in every waiter of ``durable``, and refuse later ones if it is final."""
         self.failure = error
-        waiters, self._waiters = self._waiters, []
-        for _, waiter in waiters:
-            if not waiter.done():
-                waiter.set_exception(error)
+        self._waiters.fail(error)
         if isinstance(error, SessionFenced) and self._on_fenced is not None and not self.left:
             self._on_fenced()
+
+    def _settle_soon(self, record: Record) -> None:
+        self._settles += 1
+        self._committer.settling.append(record)
+        self._drain_soon()
+
+    def _record_settled(self) -> None:
+        """Queue what waits to be settled as records."""
+        records, self._committer.settling = self._committer.settling, []
+        queued = [Queued(encode_record(record), record) for record in records]
+        with self._lock:
+            self._enqueue(queued)
+        self._tell_settled(records)
+
+    def _settled(self, records: Sequence[Record]) -> None:
+        """Take over what the guard item names from now on."""
+        with self._lock:
+            for record in records:
+                remember(self._inputs, record)
+        self._tell_settled(records)
+
+    def _tell_settled(self, records: Sequence[Record]) -> None:
+        for client_id in dict.fromkeys(record.inputs[0] for record in records if record.inputs is not None):
+            self._on_settled(client_id)
 
     def _drain_soon(self) -> None:
         if self._draining is None and self._unfinished and not isinstance(self.failure, _FINAL):
@@ -205,7 +266,7 @@ class JournalWriter:
 
     @property
     def _unfinished(self) -> bool:
-        return bool(self._queue) or self._committer.unfinished_redactions
+        return bool(self._queue or self._committer.settling) or self._committer.unfinished_redactions
 
     async def _drain(self) -> None:
         try:
@@ -236,7 +297,12 @@ class JournalWriter:
             await self._reopen()
         self._begun_at = self._clock.now()
         group = self._committer.in_flight or self._next_group()
+        if not group and self._committer.settling and self._accepted == self._acquired_at:
+            self._record_settled()
+            group = self._next_group()
         fenced = await self._commit(group) if group else None
+        if self._committer.settling and fenced is None:
+            await self._committer.settle_input()
         if self._committer.unfinished_redactions and fenced is None:
             await self._committer.finish_redactions()
         if not self._committer.unfinished_redactions:
@@ -269,11 +335,13 @@ class JournalWriter:
             return self._queue[:_COMMIT_RECORDS]
 
     def _wake(self) -> None:
-        reached = [waiter for position, waiter in self._waiters if position <= self.head]
-        self._waiters = [(position, waiter) for position, waiter in self._waiters if position > self.head]
-        for waiter in reached:
-            if not waiter.done():
-                waiter.set_result(None)
+        if not self._committer.settling:
+            self._settles_done = self._settles
+        self._waiters.wake(self._come)
+
+    @property
+    def _come(self) -> Goal:
+        return Goal(self.head, self._settles_done)
 
 
 def _merged(redactions: Sequence[Record]) -> dict[str, Any]:

@@ -15,7 +15,8 @@
     volumes       for each full run of pages: "1" bound into a volume, "0" left as it is
     tail          segments past the last page, as "<first record>.<epoch>.<commit id>"
     commit_id     of the last accepted commit
-    inputs        each client's input that the records contain, as "<client id> <upto> <beyond,…>", latest last
+    inputs        each client's input that the records contain, or that has no effect, as
+                  "<client id> <upto> <beyond,…>", latest last
     scrub         a redaction that is not finished in every object, as "<record>"
     deleted       present on a tombstone, which has no head
     expires_at    DynamoDB TTL, seconds since 1970 by DynamoDB's own clock
@@ -71,7 +72,7 @@ class TailEntry:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Which of a client's input frames the records contain: all up to ``upto``, and those in ``beyond``."""
+    """Which of a client's input frames are in the records, or have no effect: to ``upto``, and those in ``beyond``."""
 
     upto: int = 0
     beyond: tuple[int, ...] = ()

@@ -206,6 +206,29 @@ def commit(mine: GuardItem, changes: Attributes, expires_at: int) -> Conditional
     )
 
 
+def settle(mine: GuardItem, inputs: list[str], expires_at: int) -> ConditionalWrite:
+    """Make input known that has no effect to record.
+
+    It moves no record, so ``beat`` says what it goes on from:
+
+    A  settle at beat 7 ····························· arrives late ✗ beat is 9, and ``inputs`` have grown
+    A      settle at beat 7 ── beat 8 ── commit ── beat 9
+
+    A heartbeat in flight refuses it, too. The refusal carries the item, from which it is made anew.
+
+    Args:
+        mine: The item as the last accepted write left it.
+        inputs: All that is known then, in the item's form.
+        expires_at: The item's new TTL.
+    """
+    return ConditionalWrite(
+        mine.session_key,
+        (held_by(_own(mine)), unmoved(mine.beat)),
+        assign={"inputs": inputs, "expires_at": expires_at},
+        add={"beat": 1},
+    )
+
+
 def scrubbed(mine: GuardItem) -> ConditionalWrite:
     """Remove ``scrub``: the redaction is finished in every object."""
     return ConditionalWrite(

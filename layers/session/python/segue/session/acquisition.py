@@ -13,7 +13,7 @@ from segue.history.messages import make_spare
 from segue.history.points import history_at
 from segue.journal.garbage import finish_deletion
 from segue.journal.reader import read_unheld
-from segue.journal.writer import OnCommit
+from segue.journal.writer import OnCommit, OnSettled
 from segue.lease.lease import Lease
 from segue.session.options import SessionSettings
 from segue.session.runtime import Runtime
@@ -51,7 +51,12 @@ class Acquisition:
         return standby
 
     async def acquire(
-        self, stores: Stores, standby: Standby | None, on_lost: Callable[[], None], on_commit: OnCommit
+        self,
+        stores: Stores,
+        standby: Standby | None,
+        on_lost: Callable[[], None],
+        on_commit: OnCommit,
+        on_settled: OnSettled,
     ) -> tuple[Session, History]:
         """Acquire the session and read it, unless the standby is still what it is.
 
@@ -60,6 +65,7 @@ class Acquisition:
             standby: The session as it was read in advance, if it was.
             on_lost: Called when it is, or may be, another holder's.
             on_commit: Called after each commit.
+            on_settled: Called with each client whose settled input is known.
 
         Raises:
             SessionFenced: An agent was built on the standby, and the session has gone on since.
@@ -72,6 +78,7 @@ class Acquisition:
         session.heartbeat.on_lost(on_lost)
         journal = await session.open(self._settings.acquire_timeout, self._settings.probe, standby)
         session.live.on_committed(on_commit)
+        session.live.on_settled(on_settled)
         if standby is not None and standby.read_for(journal.item) is not None:
             return session, standby.history
         try:

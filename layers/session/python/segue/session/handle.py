@@ -287,8 +287,15 @@ class SessionHandle(HandleProperties, ContextManaged):
 
         They count as known, so that no later frame waits for them.
         """
-        inputs = valid_input(client_id, seqs)
-        self._slot.append(Record(kind="input", agent="", at=int(time.time() * 1000), inputs=inputs))
+        self._slot.append(_input_record(client_id, seqs))
+
+    def settle_input(self, client_id: str, seqs: Sequence[int]) -> None:
+        """The same, mostly by a write of the guard item alone: no record, and no object. The session must be open.
+
+        ``inputs`` has them, and ``on_settled`` tells, once they are durable, or will be with the records until
+        ``position``.
+        """
+        self._slot.require().live.settle(_input_record(client_id, seqs))
 
     def _begin(self) -> Future[Session]:
         return self._runtime.submit(self._open())
@@ -304,7 +311,11 @@ class SessionHandle(HandleProperties, ContextManaged):
     async def _open(self) -> Session:
         """Runs on the storage loop."""
         # Weakly: callbacks may refer to the manager, and the process refers to its open sessions.
-        told = weakly(self._lost_listeners.tell, None), weakly(self._commit_listeners.tell, None)
+        told = (
+            weakly(self._lost_listeners.tell, None),
+            weakly(self._commit_listeners.tell, None),
+            weakly(self._settled_listeners.tell, None),
+        )
         handles = self._runtime.handles
         with handles.opening():
             acquired = await self._acquisition.acquire(await self._stores(), self._slot.standby, *told)
@@ -331,6 +342,11 @@ class SessionHandle(HandleProperties, ContextManaged):
         """Tie the heartbeat to the running event loop after the agent's earlier one ended (``asyncio.run`` twice)."""
         if self._session is not None and self._session.heartbeat.loop_ended:
             self._watch_loop()
+
+
+def _input_record(client_id: str, seqs: Sequence[int]) -> Record:
+    inputs = valid_input(client_id, seqs)
+    return Record(kind="input", agent="", at=int(time.time() * 1000), inputs=inputs)
 
 
 def _release(session: Session) -> None:

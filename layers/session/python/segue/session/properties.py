@@ -27,6 +27,7 @@ class HandleProperties:
         self._slot = SessionSlot()
         self._client_input = ClientInput()
         self._commit_listeners: Listeners[int, float] = Listeners("commits")
+        self._settled_listeners: Listeners[str] = Listeners("settled input")
         self._lost_listeners: Listeners[()] = Listeners("a lost session")
         self._refused_values = RefusedValues()
 
@@ -57,7 +58,7 @@ class HandleProperties:
 
     @property
     def inputs(self) -> dict[str, Known]:
-        """Which input frames of each client the records, committed or queued, contain."""
+        """Which input frames of each client the records, committed or queued, contain, or were settled."""
         return self._slot.inputs
 
     @property
@@ -84,6 +85,13 @@ class HandleProperties:
         Code that has to wait for a commit awaits ``durable``.
         """
         self._commit_listeners.add(callback)
+
+    def on_settled(self, callback: Callable[[str], None]) -> None:
+        """Call back with a client's id, on the event loop that is running now, when its settled input is in ``inputs``.
+
+        It is durable then, or will be with the records until ``position``.
+        """
+        self._settled_listeners.add(callback)
 
     def on_lost(self, callback: Callable[[], None]) -> None:
         """Call back once when the session is, or may be, another holder's: fall silent and discard the agent.

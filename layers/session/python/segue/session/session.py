@@ -328,4 +328,5 @@ class Session:
     async def _reopen(self) -> None:
         timeout, probe = self._reopening
         await self.lease.acquire(timeout, probe, left=self._left)
+        self.live.reacquired()
         self.heartbeat.start_renewing()

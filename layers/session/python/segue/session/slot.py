@@ -71,7 +71,7 @@ class SessionSlot:
 
     @property
     def inputs(self) -> dict[str, Known]:
-        """Which input frames of each client the records, committed or queued, contain."""
+        """Which input frames of each client the records, committed or queued, contain, or were settled."""
         return self.session.live.inputs if self.session else {}
 
     @property

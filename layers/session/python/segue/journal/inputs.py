@@ -1,0 +1,43 @@
+"""Clients' input that the guard item names as known: its effect is in the records, or it has none.
+
+    input with an effect   text, images, audio that was transcribed   named with its record, in the same commit
+    settled input          silence, skipped numbers                   named by a write of the item alone
+
+The second kind is docs/rfcs/0031.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+
+from segue.journal.records import Record
+from segue.lease.item import Known
+
+KNOWN_CLIENTS = 16
+"""Clients whose input the guard item keeps, at most; the client whose input is oldest is dropped first."""
+
+
+def remember(inputs: OrderedDict[str, Known], record: Record) -> None:
+    """Note the client input that a record contains."""
+    if record.inputs is None:
+        return
+    client_id, seqs = record.inputs
+    inputs[client_id] = inputs.get(client_id, Known()).adding(seqs)
+    inputs.move_to_end(client_id)
+    while len(inputs) > KNOWN_CLIENTS:
+        inputs.popitem(last=False)
+
+
+def inputs_after(before: Mapping[str, Known], records: Iterable[Record]) -> OrderedDict[str, Known]:
+    """Return the known input once the input of some records is known too."""
+    after = OrderedDict(before)
+    for record in records:
+        remember(after, record)
+    return after
+
+
+def contain(inputs: Mapping[str, Known], records: Iterable[Record]) -> bool:
+    """Tell whether all input of some records is known."""
+    named = (record.inputs for record in records if record.inputs is not None)
+    return all(seq in inputs.get(client_id, Known()) for client_id, seqs in named for seq in seqs)
