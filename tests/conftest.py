@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.leftovers import MARK
-from tests.support.mocked_aws import mocked_aws
+from tests.support.mocked_aws import mocked_aws, sharing_clients
 from tests.support.programs import Programs
 from tests.support.stage import AWS_ENVIRONMENT, REGION, Stage, provisioned
 from tests.support.waiting import PATIENCE_S
@@ -71,7 +71,8 @@ def aws(aws_environment: None) -> Iterator[None]:
 @pytest.fixture
 def stage(aws: None) -> Stage:
     """A bucket and a lock table in moto."""
-    return provisioned(None)
+    with sharing_clients():
+        return provisioned(None)
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+
+from tests.support.stage import AWS_ENVIRONMENT, REGION
 
 
 @contextlib.contextmanager
@@ -21,3 +25,39 @@ def mocked_aws() -> Iterator[None]:
         patch.setattr(models, "RESPONSES_METHODS", [])
         with moto.mock_aws():
             yield
+
+
+@functools.cache
+def client(service: str) -> Any:
+    """One of boto3's clients, for all tests: a new one costs as much as ten requests.
+
+    What it knows is the same in each, whatever a test's environment says. Use it within ``mocked_aws``.
+    """
+    import boto3
+    from botocore.config import Config
+
+    return boto3.session.Session().client(
+        service,
+        region_name=REGION,
+        aws_access_key_id=AWS_ENVIRONMENT["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=AWS_ENVIRONMENT["AWS_SECRET_ACCESS_KEY"],
+        config=Config(ignore_configured_endpoint_urls=True),
+    )
+
+
+@contextlib.contextmanager
+def sharing_clients() -> Iterator[None]:
+    """Let what asks boto3 for a client have one of those, for ``segue.testing.provision``, which asks for two."""
+    import boto3
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(boto3, "client", lambda service, **_: client(service))
+        yield
+
+
+def provision(bucket: str, lock_table: str) -> None:
+    """Make a bucket and a lock table with the clients that all tests share."""
+    from segue.testing import provision as with_clients_of_its_own
+
+    with sharing_clients():
+        with_clients_of_its_own(bucket, lock_table)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import io
 from types import SimpleNamespace
 
-import boto3
 import pytest
 
 from gateway import connect, disconnect, message
@@ -21,7 +19,7 @@ from shared import clients
 from shared.connections import ConnectionsTable
 from shared.ingress.admission import Admission
 from shared.ingress.routes import Routes
-from tests.support.mocked_aws import mocked_aws
+from tests.support.mocked_aws import client, mocked_aws
 from tests.support.moto_http import MotoService
 from tests.unit.gateway.dispatching import (
     deliver,  # noqa: F401 - a fixture
@@ -99,12 +97,6 @@ def aws(monkeypatch):
         forget_dependencies()
         for service in services.values():
             service.stop()
-
-
-@functools.cache
-def client(service):
-    """One of boto3's clients, for all tests: a new one costs as much as ten requests."""
-    return boto3.client(service)
 
 
 def forget_dependencies():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import BotoCoreError
@@ -17,8 +16,7 @@ from segue.environment import EnvironmentInvalid, read_environment
 from segue.errors import StorageRefused
 from segue.ids import session_key, session_name
 from segue.storage.attributes import plain, typed
-from segue.testing import provision
-from tests.support.mocked_aws import mocked_aws
+from tests.support.mocked_aws import client, mocked_aws, provision
 
 OLD = "20200101T000000Z-" + "0" * 32
 EMPTY = {"beat": 0, "lease_ms": 0, "head": 0, "pages": 0, "tail": [], "inputs": []}
@@ -32,7 +30,7 @@ def aws(monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     with mocked_aws():
         provision("bucket", "locks")
-        s3, dynamodb, sqs = (boto3.client(name) for name in ("s3", "dynamodb", "sqs"))
+        s3, dynamodb, sqs = (client(name) for name in ("s3", "dynamodb", "sqs"))
         url, weekly_url = (sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("sweeps", "weekly"))
         environment = JanitorEnvironment(bucket="bucket", lock_table="locks", sweeps_queue_url=url)
         sweeper = Sweeper(s3, dynamodb, environment)

@@ -15,13 +15,13 @@ from botocore.exceptions import ClientError
 
 from segue import SessionFenced
 from segue.environment import EnvironmentInvalid, read_environment
-from segue.testing import provision
 from segue.wire.delivery import Delivery, encode_delivery
 from segue.wire.fields import trace_id
 from segue.wire.frames import TextInput
 from shared.agent_code import AgentFailed
 from shared.management import FORBIDDEN
 from tests.support.emf import metrics_told
+from tests.support.mocked_aws import provision
 from tests.support.waiting import eventually
 from turn import handler, post
 from turn.environment import TurnEnvironment
@@ -228,7 +228,7 @@ def test_the_parts_are_made_from_the_environment(monkeypatch):
 
 
 async def test_a_session_ends_so_many_days_after_its_last_turn_as_the_deployment_says(aws, monkeypatch):
-    provision("turn-bucket", "turn-locks", None, "us-east-1")
+    provision("turn-bucket", "turn-locks")
     stored = {"SEGUE_BUCKET": "turn-bucket", "SEGUE_LOCK_TABLE": "turn-locks", "SEGUE_RETENTION_DAYS": "30"}
     for name, value in {**VARIABLES, **stored, "AWS_ENDPOINT_URL": ""}.items():
         monkeypatch.setenv(name, value)

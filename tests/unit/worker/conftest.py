@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
 import pytest
 from strands.bidi import BidiAgent
 
@@ -16,6 +15,7 @@ from segue import SegueError
 from segue.wire.claims import ClientAddress
 from segue.wire.frames import Ready
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
+from tests.support.mocked_aws import client
 from tests.support.steady_clock import steady_clock  # noqa: F401 - a fixture
 from tests.support.waiting import eventually
 from tests.unit.worker.handoffs import new, old  # noqa: F401 - fixtures
@@ -42,14 +42,14 @@ class Hosting:
 @pytest.fixture
 def dynamodb(aws: None) -> Any:
     """A client of a connections table that is there."""
-    client = boto3.client("dynamodb")
-    client.create_table(
+    dynamodb = client("dynamodb")
+    dynamodb.create_table(
         TableName="connections",
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
         BillingMode="PAY_PER_REQUEST",
     )
-    return client
+    return dynamodb
 
 
 @pytest.fixture

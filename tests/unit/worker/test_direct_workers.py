@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import aiohttp
-import boto3
 import msgspec
 import pytest
 from aiohttp import WSMsgType
@@ -17,7 +16,6 @@ from aiohttp import WSMsgType
 from local.workers.balancer import Balancer, Target
 from segue.client import Client
 from segue.lease.item import GuardItem
-from segue.testing import provision
 from segue.wire.binary import decode_binary_server
 from segue.wire.frames import (
     Bye,
@@ -34,6 +32,7 @@ from segue.wire.frames import (
 )
 from shared.ingress.limits import FRAME_BURST, FRAMES_PER_SECOND, SESSIONS_PER_PRINCIPAL
 from shared.principal import principal_of
+from tests.support import mocked_aws
 from tests.support.issuer import AUDIENCE, ISSUER, Issuer, publishing
 from tests.support.waiting import eventually, promptly
 from worker.app import Service
@@ -135,8 +134,8 @@ def issuer() -> Iterator[tuple[Issuer, str]]:
 async def workers(aws: None, issuer: tuple[Issuer, str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Workers]:
     monkeypatch.setenv("SEGUE_PROVIDER", "offline")
     monkeypatch.setenv("SEGUE_REHEARSAL_PACE", "0")
-    provision("direct-bucket", "direct-locks", None, "us-east-1")
-    dynamodb, sqs = boto3.client("dynamodb"), boto3.client("sqs")
+    mocked_aws.provision("direct-bucket", "direct-locks")
+    dynamodb, sqs = mocked_aws.client("dynamodb"), mocked_aws.client("sqs")
     dynamodb.create_table(
         TableName="connections",
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],

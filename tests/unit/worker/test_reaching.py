@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from segue import StorageRefused, StorageUnavailable
 from segue.storage.aws import DynamoGuard, S3Objects
-from segue.testing import provision
+from tests.support.mocked_aws import provision
 from tests.support.waiting import eventually, promptly
 from worker.app import Service
 from worker.hosting import readiness
@@ -29,7 +29,7 @@ STORES = [(S3Objects, "get"), (DynamoGuard, "read")]
 @pytest.fixture
 def stores(aws, monkeypatch):
     monkeypatch.setattr(readiness, "FIRST_PAUSE_SECONDS", 0.01)
-    provision(BUCKET, TABLE, None, "us-east-1")
+    provision(BUCKET, TABLE)
 
 
 class Silent:

@@ -14,16 +14,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
-import boto3
 import pytest
 from aiohttp import web
 
 from segue.lease.item import GuardItem
-from segue.testing import provision
 from segue.wire.claims import decode_claim, encode_claim
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, encode_delivery
 from segue.wire.frames import InputAck, Ready, Transcript, decode_server_message
 from tests.conftest import ROOT
+from tests.support.mocked_aws import client, provision
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import address, claim, delivery, text
 from worker.app import PartEnded, Service
@@ -58,8 +57,8 @@ def stack(aws, management, monkeypatch):
     """The tables, the bucket and the queue, and the variables that name them."""
     monkeypatch.setenv("SEGUE_PROVIDER", "offline")
     monkeypatch.setenv("SEGUE_REHEARSAL_PACE", "0")
-    provision("service-bucket", "service-locks", None, "us-east-1")
-    dynamodb, sqs = boto3.client("dynamodb"), boto3.client("sqs")
+    provision("service-bucket", "service-locks")
+    dynamodb, sqs = client("dynamodb"), client("sqs")
     dynamodb.create_table(
         TableName="connections",
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],

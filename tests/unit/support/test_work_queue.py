@@ -1,0 +1,110 @@
+"""Each file of a queue is run once, by one of the processes that share it, whatever is wrong with the others."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.support.leftovers import MARK
+from tests.support.work_queue import take
+
+ROOT = Path(__file__).resolve().parents[3]
+
+CONFTEST = """
+import pytest
+
+@pytest.fixture(scope="session", autouse=True)
+def begun():
+    print("begun")
+    yield
+    print("ended")
+"""
+OF_A_FOLDER = """
+import pytest
+
+@pytest.fixture
+def here(): pass
+"""
+MODULE = """
+import pytest
+
+def test_passes(here): pass
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_twice(number): pass
+
+@pytest.mark.slow
+def test_slow(): raise AssertionError
+"""
+
+
+def test_a_queue_gives_each_file_once_and_few_at_its_end(tmp_path: Path) -> None:
+    names = [f"tests/unit/test_{number}.py" for number in range(100)]
+    queue = tmp_path / "queue"
+    queue.write_text("\n".join(names))
+
+    taken = [take(queue) for _ in range(100)]
+
+    assert [name for share in taken for name in share] == names
+    counts = [len(share) for share in taken if share]
+    assert counts == sorted(counts, reverse=True)
+    assert (counts[0], counts[-1]) == (5, 1)
+    assert taken[-1] == []
+
+
+def shared(folder: Path, modules: dict[str, str], processes: int = 2) -> list[tuple[int, str]]:
+    """Run modules by processes that share them; the code and the output of each."""
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\nmarkers =\n    slow\n")
+    for name, text in modules.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.with_name("conftest.py").write_text(OF_A_FOLDER)
+        path.write_text(text)
+    (folder / "conftest.py").write_text(CONFTEST)
+    (folder / "queue").write_text("\n".join(modules))
+    plugins = ["-p", "tests.support.work_queue", "-p", "no:cacheprovider", f"--queue={folder / 'queue'}"]
+    kept = {name: value for name, value in os.environ.items() if name not in {MARK, "PYTEST_ADDOPTS"}}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "pytest", *plugins, "-s", "-v", "-m", "not slow"],
+            cwd=folder,
+            env={**kept, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(processes)
+    ]
+    outputs = [process.communicate()[0] for process in started]
+    return [(process.returncode, output) for process, output in zip(started, outputs, strict=True)]
+
+
+@pytest.mark.slow
+def test_each_test_is_run_by_one_of_the_processes(tmp_path: Path) -> None:
+    modules = {f"{folder}/test_{number}.py": MODULE for number in range(6) for folder in ("even", "odd")}
+    modules["odd/test_broken.py"] = "import a_module_that_is_not_there"
+    modules["odd/test_fails.py"] = "def test_fails(): raise AssertionError"
+
+    ended = shared(tmp_path, modules)
+
+    ran = Counter(
+        name for _, output in ended for name in re.findall(r"(\w+/test_\S+::\S+) (?:begun\s+)?PASSED", output)
+    )
+    assert len(ran) == 36
+    assert set(ran.values()) == {1}, ran
+    assert sum(output.count("ERROR odd/test_broken.py") for _, output in ended) == 1
+    assert sum(output.count("FAILED odd/test_fails.py") for _, output in ended) == 1
+    assert {1} <= {code for code, _ in ended} <= {0, 1}
+    for _, output in ended:
+        assert output.count("begun") == output.count("ended") <= 1, "a session's fixtures live through all its files"
+
+
+@pytest.mark.slow
+def test_a_process_that_comes_too_late_has_not_failed(tmp_path: Path) -> None:
+    assert [code for code, _ in shared(tmp_path, {}, processes=1)] == [0]
