@@ -45,7 +45,7 @@ def imported(path: Path) -> Iterator[str]:
     def visit(node: ast.AST) -> Iterator[str]:
         for child in ast.iter_child_nodes(node):
             match child:
-                case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                case ast.expr() | ast.If(test=ast.Name(id="TYPE_CHECKING")):
                     continue
                 case ast.Import(names=names):
                     yield from (each.name for each in names)
