@@ -105,7 +105,7 @@ def main(
         )
     if outcome.disturbed:
         click.echo(
-            f"{len(outcome.disturbed)} more while a worker was killed, stopped or cut off: "
+            f"{len(outcome.disturbed)} more while a worker was killed, stopped, cut off or hurried: "
             f"the slowest {max(outcome.disturbed) * 1000:.0f} ms"
         )
     for fault, pauses in (

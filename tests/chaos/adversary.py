@@ -24,6 +24,10 @@ SUSPENDED_SECONDS: Final = (0.5, 10.0)
 PARTITIONED_SECONDS: Final = (LEASE_SECONDS + 1.0, LEASE_SECONDS + 4.0)
 """Longer than a lease: another worker takes over meanwhile."""
 
+HURRIED_SECONDS: Final = 2.0
+"""In which a worker that is told a second time to end hands its sessions over, without waiting for a successor that has
+them ready."""
+
 RASH_SHARE: Final = 1 / 3
 """Share of the faults that wait neither for the calls to recover from earlier faults nor for those faults to end.
 A worker is then killed while it hands over, or replaced while it is stopped, or two are away at once."""
@@ -122,6 +126,7 @@ class Adversary:
                     outcome.stopped_from_hello.append(loss.pause_from_hello or pause)
         for moved, ready in outcome.moves:
             disturbed = any(loss.disturbs(moved, ready) for loss in self._losses)
+            disturbed |= any(at < ready and moved < at + HURRIED_SECONDS for at in self._place.fleet.hurried)
             (outcome.disturbed if disturbed else outcome.gaps).append(ready - moved)
 
     async def _do(self, fault: str) -> None:

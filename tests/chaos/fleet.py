@@ -8,6 +8,7 @@ import itertools
 import random
 import secrets
 import signal
+import time
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -55,6 +56,7 @@ class Fleet:
 
     Attributes:
         injectors: The injector of faults on each hop, by name.
+        hurried: When a worker that drained was told once more to end, on the monotonic clock; the platform never does.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Fleet:
             dice: Decides everything.
             lease: Of the workers' sessions; default: a short one, so that waiting for its end takes no long run.
         """
+        self.hurried: list[float] = []
         self._lease = lease
         self.injectors = {name: FaultInjector(faults, dice) for name in ("frames", "connections", "storage")}
         self._settings = settings
@@ -202,6 +205,8 @@ class Fleet:
         return Member(Worker(id=worker_id, deployment=deployment, port=port, child=child), relay, storage)
 
     async def _drain(self, member: Member) -> None:
+        if member.worker.state == "draining":
+            self.hurried.append(time.monotonic())
         member.worker.state = "draining"
         await member.worker.child.stop(STOP_SECONDS)
         await self._bury(member)

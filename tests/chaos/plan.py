@@ -56,7 +56,7 @@ class Outcome:
         received: Frames that arrived.
         moves: When a client saw a ``moved``, and the next ``ready``, on the monotonic clock.
         gaps: Seconds between the two, for each planned handoff during which nothing else was done to a worker.
-        disturbed: The same for the others: the successor, or the worker of a socket, was taken from them meanwhile.
+        disturbed: The same for the others: a worker was taken away meanwhile, or told a second time to end.
         answers: Seconds from a line's last frame to its answer.
         killed: Seconds from the SIGKILL of a call's worker to the next ``ready`` that the call heard, unless the
             adversary did something else meanwhile.
