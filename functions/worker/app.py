@@ -47,9 +47,10 @@ ACQUIRE_SECONDS: Final = 15.0
 """Seconds in which a claimed session must be acquired. Longer than a lease, so that a silent holder's session is taken
 over; shorter than the queue's visibility timeout, after which the claim comes again."""
 
-_CLIENT_CONFIG: Final = Config(
-    connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3}
-)
+_QUEUE_CONFIG: Final = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
+_TABLE_CONFIG: Final = _QUEUE_CONFIG.merge(Config(connect_timeout=1, read_timeout=2))
+"""A caller's ``hello`` waits for the table. A request over a connection that was dropped on the way is tried anew
+within the time in which a client waits; an answer takes some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,8 @@ class Aws:
         if session.region_name is None:
             raise EnvironmentProblem("the worker cannot start: AWS_REGION is not set")
         return cls(
-            session.client("sqs", config=_CLIENT_CONFIG),
-            session.client("dynamodb", config=_CLIENT_CONFIG),
+            session.client("sqs", config=_QUEUE_CONFIG),
+            session.client("dynamodb", config=_TABLE_CONFIG),
             session.get_credentials(),
             session.region_name,
         )

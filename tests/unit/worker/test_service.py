@@ -21,12 +21,13 @@ from segue.lease.item import GuardItem
 from segue.wire.claims import decode_claim, encode_claim
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, encode_delivery
 from segue.wire.frames import InputAck, Ready, Transcript, decode_server_message
+from shared.ingress.frame_needs import HOLDER_WAIT_SECONDS
 from tests.conftest import ROOT
 from tests.support.mocked_aws import client, provision
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import address, claim, delivery, text
-from worker.app import PartEnded, Service
-from worker.aws.claims_queue import ClaimsQueue
+from worker.app import Aws, PartEnded, Service
+from worker.aws.claims_queue import POLL_SECONDS, ClaimsQueue
 from worker.hosting.registry import Registry
 from worker.settings import Environment, EnvironmentProblem
 
@@ -171,6 +172,14 @@ async def test_a_mistake_in_the_agent_stops_the_start(stack, monkeypatch):
 
 
 @pytest.mark.slow
+def test_a_lost_request_to_a_table_is_tried_anew_while_a_caller_waits(aws_environment):
+    clients = Aws.connect()
+    table, queue = clients.dynamodb.meta.config, clients.sqs.meta.config
+    assert table.connect_timeout + table.read_timeout <= HOLDER_WAIT_SECONDS
+    assert table.retries["total_max_attempts"] == 3
+    assert queue.read_timeout > POLL_SECONDS
+
+
 def test_missing_variables_are_named_on_one_json_line_and_the_process_ends():
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SEGUE_")}
     path = os.pathsep.join([str(ROOT / "functions"), str(ROOT / "layers/session/python")])
