@@ -130,7 +130,11 @@ class TurnSessions:
             await session.manager.close(seconds)
         except SegueError as error:
             # Nothing acknowledged is lost, and a lease that could not be released expires.
-            logger.warning("not released", session=session.manager.session_key, reason=type(error).__name__)
+            logger.warning(
+                "session not released, its lease expires",
+                session=session.manager.session_key,
+                reason=type(error).__name__,
+            )
 
     async def _open(self, session_key: str) -> TextSession:
         principal, _, session_id = session_key.partition("/")

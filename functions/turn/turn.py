@@ -123,13 +123,15 @@ class Turn:
             case ImageInput() as frame:
                 await self._refuse_image(frame)
             case _:
-                logger.warning("no turn can be made of this frame", kind=type(self._attempt.delivery.frame).__name__)
+                logger.warning(
+                    "a frame that no turn answers is dropped", kind=type(self._attempt.delivery.frame).__name__
+                )
 
     async def _take(self, frame: TextInput | AnswerInput) -> None:
         if self._is_recorded(frame):
             await self._finish(frame)
         elif self._is_early(frame):
-            logger.info("one before it is missing", client=self._client_id, seq=frame.seq)
+            logger.info("a frame is dropped, the one before it is missing", client=self._client_id, seq=frame.seq)
         elif isinstance(frame, AnswerInput):
             await self._take_answer(frame)
         elif not frame.text.strip():

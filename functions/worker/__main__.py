@@ -27,5 +27,5 @@ if __name__ == "__main__":
         logger.error(str(problem))
         sys.exit(2)
     except Exception:  # noqa: BLE001 - the last words of the process, in the same form as all others
-        logger.exception("the worker broke")
+        logger.exception("the worker failed and ends")
         sys.exit(1)

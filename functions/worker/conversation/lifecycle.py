@@ -156,7 +156,7 @@ class Lifecycle:
         except Exception as error:  # noqa: BLE001 - whatever the user's agent raises concerns this session only
             if self.state is not State.OPEN:
                 return
-            logger.exception("the conversation broke", session=self._key, epoch=self._epoch, kind=type(error).__name__)
+            logger.exception("the conversation failed", session=self._key, epoch=self._epoch, kind=type(error).__name__)
             self._output.apologise(classify(error))
             self.stop_soon()
 
