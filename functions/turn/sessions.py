@@ -39,7 +39,7 @@ type NewAgent = Callable[[Any], Agent]
 logger = Logger()
 
 
-def _nobody() -> None:
+def _no_listener() -> None:
     pass
 
 
@@ -56,7 +56,7 @@ class TextSession:
 
     manager: GuardedSessionManager
     agent: Agent
-    on_durable: Callable[[], None] = field(default=_nobody)
+    on_durable: Callable[[], None] = field(default=_no_listener)
     denial: str | None = None
 
     def listen(self) -> None:
@@ -114,7 +114,7 @@ class TurnSessions:
         Raises:
             SegueError: What was queued could not be committed.
         """
-        session.on_durable = _nobody
+        session.on_durable = _no_listener
         await session.manager.close(seconds)
         self._kept[session.manager.session_key] = session
 
@@ -125,7 +125,7 @@ class TurnSessions:
             session: The session.
             seconds: As that of ``keep_session``.
         """
-        session.on_durable = _nobody
+        session.on_durable = _no_listener
         try:
             await session.manager.close(seconds)
         except SegueError as error:

@@ -125,7 +125,7 @@ class Successors:
                 except ClaimError:
                     logger.error("a worker's answer cannot be read", successor=peer.worker_id)
             self._given[peer.worker_id] -= 1
-            logger.info("a successor refused the session", successor=peer.worker_id, status=status)
+            logger.info("a successor did not take the session", successor=peer.worker_id, status=status)
             refusals += status is not None
             if refusals == CANDIDATES or (status is None and time.monotonic() >= until):
                 break
