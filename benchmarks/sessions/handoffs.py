@@ -1,4 +1,4 @@
-"""From hand to hand: acquiring, handing off between two processes, taking over from dead and hung ones."""
+"""Acquisitions, handoffs between two processes, and takeovers from dead and hung ones."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def new_id(bits: int = 128) -> str:
 
 
 def new_born(wall: float | None = None) -> str:
-    """Name a new life of a session: time (so that people can sort them) plus 128 random bits."""
+    """Name a new incarnation of a session: time (so that people can sort them) plus 128 random bits."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(wall))
     return f"{stamp}-{secrets.token_hex(16)}"
 

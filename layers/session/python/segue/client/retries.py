@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from typing import Final
 
+from segue.backoff import backoff
 from segue.client.settings import ClientSettings
 from segue.wire.codes import SERVICE_RESTART, TRY_AGAIN_LATER
 
@@ -22,17 +23,19 @@ class Retries:
     def __init__(self, settings: ClientSettings) -> None:
         """Begin with none."""
         self._settings = settings
-        self._attempt = 0
-        self._at_once = 0
+        self.succeeded()
 
     def succeeded(self) -> None:
         """A holder has said ``Ready``: the next failure is the first."""
-        self._attempt = self._at_once = 0
+        self._first = True
+        self._at_once = 0
+        longest = self._settings.longest_backoff
+        self._pauses = backoff(min(self._settings.first_backoff, longest), longest, jitter=False)
 
     @property
     def first(self) -> bool:
         """Tell whether there was no pause since then."""
-        return self._attempt == 0
+        return self._first
 
     def pause(self, close_code: int | None) -> float:
         """Seconds until the next attempt.
@@ -43,6 +46,5 @@ class Retries:
         if close_code in {SERVICE_RESTART, TRY_AGAIN_LATER} and self._at_once < AT_ONCE:
             self._at_once += 1
             return 0.0
-        longest = min(self._settings.first_backoff * 2 ** min(self._attempt, 16), self._settings.longest_backoff)
-        self._attempt += 1
-        return random.uniform(0, longest)  # noqa: S311 - jitter, not a secret
+        self._first = False
+        return random.uniform(0, next(self._pauses))  # noqa: S311 - jitter, not a secret
