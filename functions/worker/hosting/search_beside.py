@@ -9,7 +9,7 @@ A worker to which a client's socket belongs posts its frames to the holder as th
     async def search() -> None:
         claim = Claim(session_key=key, ..., reason="unreachable", clients=...)
         try:
-            claims.offer(claim)         # worker.hosting.claims.ClaimTaker: acquires, with a probe of the holder
+            claims.offer_claim(claim)   # worker.hosting.claims.ClaimTaker: acquires, with a probe of the holder
         except NoRoom:
             ...                         # post the claim to another worker, or queue it
 

@@ -13,7 +13,7 @@ from segue.lease import transitions
 from segue.lease.item import GuardItem, Known
 from segue.storage.interface import ConditionalWrite, ConditionFailed
 from tests.support.crash import certainly_dead, crash
-from tests.support.memory_manager import MemoryStorage
+from tests.support.memory_manager import Hang, MemoryStorage
 from tests.support.waiting import eventually
 
 Sessions = Callable[..., Any]
@@ -125,6 +125,31 @@ async def test_input_that_waits_goes_with_a_commit(manager: Any, memory_sessions
     crash(manager)
 
     assert await known(memory_sessions) == {"page-1": Known(3)}
+
+
+async def test_records_do_not_wait_for_input_that_is_settled_after_them(manager: Any, storage: MemoryStorage) -> None:
+    """Output waits for its record, and no longer: the item's next write may take its time."""
+    commit, settling = Hang("write"), Hang("write")
+
+    async def hold(operation: str, what: Any) -> None:
+        if _is_settling(what):
+            await settling(operation, what)
+        elif isinstance(what, ConditionalWrite) and "head" in what.assign:
+            await commit(operation, what)
+
+    storage.before = hold
+    manager.record_input("page-1", [2])
+    await eventually(lambda: commit.waiting)
+    manager.settle_input("page-1", [3])
+    commit.end()
+    await eventually(lambda: settling.waiting)
+    try:
+        await eventually(lambda: manager.head == manager.position == 2)
+        await manager.durable(2)
+    finally:
+        settling.end()
+    await manager.close()
+    assert manager.inputs == {"page-1": Known(3)}
 
 
 @pytest.mark.parametrize("lost", ["request", "answer"])

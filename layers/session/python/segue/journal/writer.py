@@ -302,16 +302,21 @@ class JournalWriter:
             group = self._next_group()
         fenced = await self._commit(group) if group else None
         if self._committer.settling and fenced is None:
+            self._note_progress()  # the records wait for no input that was settled while they were committed
             await self._committer.settle_input()
         if self._committer.unfinished_redactions and fenced is None:
             await self._committer.finish_redactions()
+        self._note_progress()
+        if fenced is not None:
+            raise fenced
+
+    def _note_progress(self) -> None:
+        """Count what was accepted as durable, and wake those that wait for it."""
         if not self._committer.unfinished_redactions:
             self.head = self._accepted
         if not isinstance(self.failure, _FINAL):  # else a heartbeat has found out meanwhile
             self.failure = None
         self._wake()
-        if fenced is not None:
-            raise fenced
 
     async def _commit(self, group: Sequence[Queued]) -> SessionFenced | None:
         begun = self._clock.now()
