@@ -97,7 +97,6 @@ class Server:
         self.connections = []
         self.handshakes = []
         self.refuse_with = None
-        self.features = ()
         self.silent_handshakes = 0
         self.refusals = []
         self.closes = []

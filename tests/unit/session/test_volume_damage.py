@@ -199,7 +199,7 @@ async def test_a_volume_that_is_being_written_does_not_outlive_its_session(
     file_sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thread's write cannot be cancelled: the tombstone waits for it, and the deletion finds it."""
-    create, begun, deleted, written = file._create, threading.Event(), threading.Event(), threading.Event()
+    create, begun, deleted, written = file.create_file, threading.Event(), threading.Event(), threading.Event()
 
     def slow(path: Path, body: bytes) -> None:
         if "volumes" in path.parts:
@@ -209,7 +209,7 @@ async def test_a_volume_that_is_being_written_does_not_outlive_its_session(
         if "volumes" in path.parts:
             written.set()
 
-    monkeypatch.setattr(file, "_create", slow)
+    monkeypatch.setattr(file, "create_file", slow)
     manager = file_sessions()
     agent = await talking(manager)
     for _ in range(100):

@@ -111,7 +111,7 @@ export interface Ready {
   readonly holder?: string;
 }
 
-/** Which of a client's input frames the records contain: all up to `upto`, and those in `beyond`. */
+/** Which of a client's input frames are in the records, or have no effect: to `upto`, and those in `beyond`. */
 export interface Known {
   readonly upto: number;
   readonly beyond: readonly number[];
