@@ -56,13 +56,15 @@ class Commands(click.Group):
     envvar="SEGUE_HOME",
     help="Folder for state, logs and run.json; one stack can run in each.  [default: .segue]",
 )
+@click.option("--forked", is_flag=True, envvar="SEGUE_FORKED",
+              help="Fork workers from a process that has imported libraries: new ones come up sooner.")  # fmt: skip
 @click.pass_context
-def main(ctx: click.Context, home: Path) -> None:
+def main(ctx: click.Context, home: Path, *, forked: bool) -> None:
     """Segue on one machine: an AWS emulator, the real deployment, workers, and a conversation.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing is running, 4 already running.
     """
-    ctx.obj = Settings(home=home.resolve())
+    ctx.obj = Settings(home=home.resolve(), forked=forked)
 
 
 @main.command()
@@ -88,6 +90,8 @@ def main(ctx: click.Context, home: Path) -> None:
 )
 @click.option("--model-id", envvar="SEGUE_MODEL_ID", help="The model to ask it for.")
 @click.option("--voice", envvar="SEGUE_VOICE", help="The voice it speaks with.")
+@click.option("--variable", "variables", multiple=True, metavar="NAME=VALUE",
+              help="Set a variable of the workers, as SEGUE_LINGER_SECONDS=5; once for each.")  # fmt: skip
 @session_option
 @json_option
 @click.pass_obj
@@ -105,15 +109,26 @@ def up(
     from local.stack import up as foreground
 
     chosen = {name: options.pop(name) for name in ("provider", "model_id", "voice")}
+    given = options.pop("variables")
+    variables = dict(map(_variable, given))
     settings = replace(settings, **{**options, **({"workers": 1} if options["debug"] else {})})
     if chosen["provider"] is not None:
         from local.stack import provider  # imports boto3
 
-        settings = replace(settings, worker_environment=provider.variables(**chosen))
+        variables = {**provider.variables(**chosen), **variables}
+    settings = replace(settings, worker_environment=variables)
     if detach:
-        foreground.detach(settings, as_json=as_json)
+        foreground.detach(settings, given, as_json=as_json)
     else:
         sys.exit(run(foreground.serve(settings, session=session if chat else None, as_json=as_json, watch=watch)))
+
+
+def _variable(given: str) -> tuple[str, str]:
+    name, is_one, value = given.partition("=")
+    if not name or not is_one:
+        msg = f"--variable {given}: write NAME=VALUE."
+        raise click.UsageError(msg)
+    return name, value
 
 
 @main.command()

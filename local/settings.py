@@ -33,6 +33,7 @@ class Settings:
         transport: How clients reach the agent: ``api`` (the emulator's WebSocket API), ``direct`` (the workers' own
             sockets behind a balancer), or ``both``.
         debug: Run workers where ``breakpoint()`` and debugpy work, with leases that wait for a person.
+        forked: Fork workers from a process that has imported their libraries, instead of starting each anew.
         verbose: Show what the tools print, not only where they fail.
         python: Interpreter that runs workers and the CDK app.
         root: Root of the checkout.
@@ -47,6 +48,7 @@ class Settings:
     stop_timeout: float = DEFAULT_STOP_TIMEOUT_SECONDS
     transport: str = "api"
     debug: bool = False
+    forked: bool = False
     verbose: bool = False
     python: Path = ROOT / ".venv" / "bin" / "python"
     root: Path = field(default=ROOT)

@@ -4,8 +4,9 @@
     emulator          MiniStack as a child process
     issuer            this machine's issuer of tokens
     assemblies        cloud assemblies, kept as long as no source changes
-    cdk               ``cdk synth``, ``cdk bootstrap`` and ``cdk deploy`` against the emulator
     outputs           stack outputs and the worker's task definition, read back from the emulator
+    bootstrap         the CDK's bootstrap of the emulator's account
+    cdk               ``cdk synth`` and ``cdk deploy`` against the emulator
     sources           the sources as they were deployed, and what has changed since
     text_function     the text function's code, replaced without a deployment of its stack, and its log
 

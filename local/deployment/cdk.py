@@ -1,4 +1,4 @@
-"""``cdk synth``, ``cdk bootstrap`` and ``cdk deploy``, the real ones, against the emulator."""
+"""``cdk synth`` and ``cdk deploy``, the real ones, against the emulator."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from local.deployment.assemblies import Assemblies
+from local.deployment.bootstrap import bootstrap
 from local.deployment.issuer import AUDIENCE, ISSUER
 from local.errors import LocalError
 from local.processes.children import AWS_ENVIRONMENT, LAYER_TOOL, Child, Guard, base_environment, tail
@@ -104,7 +105,7 @@ class Toolkit:
         assembly = self._settings.assembly
         if endpoint not in self._bootstrapped:
             with self._progress.step("bootstrapping the local account"):
-                await self._cdk("bootstrap", ["--app", str(assembly), f"aws://{ACCOUNT}/{REGION}"], endpoint)
+                await asyncio.to_thread(bootstrap, endpoint, self._settings.root)
             self._bootstrapped.add(endpoint)
         with self._progress.step("deploying the stacks"):
             target = ["--app", str(assembly), "--all", "--outputs-file", str(self._settings.outputs)]

@@ -1,7 +1,9 @@
 """Child processes that never outlive the process that started them.
 
-    guard      a process of its own that ends what a dead supervisor left behind
-    children   starts child processes in groups of their own and registers each with the guard
+    guard         a process of its own that ends what a dead supervisor left behind
+    fork_server   a process of its own that has imported libraries, and forks programs that need them
+    forks         asks it for a program
+    children      starts child processes in groups of their own and registers each with the guard
 
 Each module imports only modules that stand above it here.
 """

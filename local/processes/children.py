@@ -11,8 +11,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from local.errors import LocalError
+from local.processes.forks import Forks
 from local.settings import LOOPBACK, ROOT, Settings
 
 TAIL_LINES = 15
@@ -81,19 +83,34 @@ def prune_logs(settings: Settings) -> None:
         log.unlink()
 
 
+class Process(Protocol):
+    """A process: asyncio's handle, or that of a forked one."""
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit code, negative for a signal; None while it runs."""
+
+    async def wait(self) -> int:
+        """Wait for its end, and return the exit code."""
+
+
 @dataclass(eq=False)
 class Child:
     """A running child process.
 
     Attributes:
         name: For people and log lines.
-        process: The asyncio handle; its pid is also its process group.
+        process: The handle; its pid is also its process group.
         log: File that gets everything it prints.
         guard: Where it is registered.
     """
 
     name: str
-    process: asyncio.subprocess.Process
+    process: Process
     log: Path
     guard: Guard
 
@@ -146,8 +163,14 @@ class Child:
 class Guard:
     """The pipe to ``local.processes.guard``, which ends what is registered here if this process dies before."""
 
-    def __init__(self) -> None:
+    def __init__(self, forks: Forks | None = None) -> None:
+        """Get ready.
+
+        Args:
+            forks: Forks the programs that ``run`` runs; None: each is started in an interpreter of its own.
+        """
         self._process: asyncio.subprocess.Process | None = None
+        self._forks = forks
 
     async def start(self, *, keep_open: Sequence[int] = ()) -> None:
         """Start the guard process.
@@ -171,6 +194,8 @@ class Guard:
 
     async def stop(self) -> None:
         """Let the guard go; it ends what is still registered."""
+        if self._forks is not None:
+            await self._forks.stop()
         if self._process is None or self._process.stdin is None:
             return
         self._process.stdin.close()
@@ -222,5 +247,29 @@ class Guard:
             except OSError as error:
                 msg = f"{name} cannot be started ({error}); run `make setup`."
                 raise LocalError(msg) from error
+        self.add(process.pid, layer, grace)
+        return Child(name=name, process=process, log=log, guard=self)
+
+    async def run(
+        self,
+        name: str,
+        module: str,
+        *,
+        python: Path,
+        environment: Mapping[str, str],
+        log: Path,
+        layer: int,
+        grace: float,
+    ) -> Child:
+        """Run ``python -m module`` as a child; the other arguments are those of ``spawn``.
+
+        Raises:
+            LocalError: It cannot be started.
+        """
+        if self._forks is None:
+            command = [str(python), "-m", module]
+            return await self.spawn(name, command, environment=environment, log=log, layer=layer, grace=grace)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        process = await self._forks.fork(module, environment, log)
         self.add(process.pid, layer, grace)
         return Child(name=name, process=process, log=log, guard=self)

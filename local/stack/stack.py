@@ -27,7 +27,7 @@ from local.stack import control, run_file
 from local.stack.addresses import ClientAddresses
 from local.workers import text_log
 from local.workers.supervisor import Supervisor
-from local.workers.worker_process import ending
+from local.workers.worker_process import ending, forks_of
 
 TAKE_LOCK_SECONDS = 45.0
 """Seconds to wait until a killed supervisor's guard has ended what that supervisor started."""
@@ -55,7 +55,7 @@ class Stack:
         self.stopping = asyncio.Event()
         self.failure: LocalError | None = None
         self.issuer = Issuer(settings)
-        self._guard = Guard()
+        self._guard = Guard(forks_of(settings))
         self._emulator = Emulator(settings, self._guard)
         self._toolkit = Toolkit(settings, self._guard, progress)
         self._supervisor = Supervisor(settings, self._guard, progress)

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -209,8 +209,13 @@ class Interruption:
         self._interrupt(signal.SIGHUP)
 
 
-def detach(settings: Settings, *, as_json: bool) -> None:
+def detach(settings: Settings, variables: Sequence[str], *, as_json: bool) -> None:
     """Start a supervisor of its own session and return when it is up.
+
+    Args:
+        settings: What to run. Of the workers' variables it reads a provider's from the environment, with the keys.
+        variables: Their others, each as ``NAME=VALUE``.
+        as_json: Print the facts as JSON.
 
     Raises:
         LocalError: It did not come up.
@@ -219,10 +224,12 @@ def detach(settings: Settings, *, as_json: bool) -> None:
     settings.make_home()
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [
-        sys.executable, "-m", "local", "--home", settings.home, "up", "--port", settings.port,
+        sys.executable, "-m", "local", "--home", settings.home, *(["--forked"] if settings.forked else []),
+        "up", "--port", settings.port,
         "--workers", settings.workers, "--stop-timeout", settings.stop_timeout, "--page-port", settings.page_port,
         "--transport", settings.transport,
         *(part for origin in settings.origins for part in ("--origin", origin)),
+        *(part for variable in variables for part in ("--variable", variable)),
     ]  # fmt: skip
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - this very program

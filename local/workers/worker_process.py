@@ -9,13 +9,15 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Final, Literal
 
 import aiohttp
 
 from local.deployment.outputs import Deployment
 from local.errors import LocalError
 from local.processes.children import AWS_ENVIRONMENT, LAYER_WORKER, Child, Guard, base_environment, free_port, tail
+from local.processes.forks import Forks
 from local.settings import LOOPBACK, REGION, Settings
 from local.timeouts import patient
 from local.workers.debugger import LEASE_SECONDS
@@ -25,6 +27,12 @@ HEALTH_SECONDS = 1.0
 POLL_SECONDS = 0.1
 ORPHAN_GRACE_SECONDS = 10.0
 """The signal for a worker whose supervisor has died: its sessions are not lost, only handed on later."""
+
+LIBRARIES: Final = (
+    *("strands.bidi", "boto3", "s3transfer.manager", "aiohttp.web", "jwt", "cryptography.x509", "msgspec"),
+    *("aws_lambda_powertools", "aws_lambda_powertools.metrics", "opentelemetry.sdk.trace"),
+)
+"""What takes most of a worker's start to import. Nothing of this project: its code changes under a running stack."""
 
 State = Literal["starting", "running", "draining", "stopped"]
 
@@ -155,20 +163,51 @@ def ending(exit_code: int | None) -> str:
     return f"ended with exit code {exit_code}"
 
 
+def forks_of(settings: Settings) -> Forks | None:
+    """Return where workers are forked; None if each is started in an interpreter of its own."""
+    return Forks(LIBRARIES, settings.python) if settings.forked and not settings.debug else None
+
+
 async def start(settings: Settings, guard: Guard, deployment: Deployment, worker_id: str) -> Worker:
     """Start a worker; it is not ready yet when this returns."""
     port = free_port()
     variables = environment(settings, deployment, worker_id, port, base_environment())
-    child = await guard.spawn(
-        f"worker {worker_id}",
-        [settings.python, "-Xfrozen_modules=off", "-m", "local.workers.debugger"]
-        if settings.debug
-        else [settings.python, "-m", "worker"],
-        environment=variables,
-        log=settings.logs / f"worker-{worker_id}.log",
-        layer=LAYER_WORKER,
-        grace=ORPHAN_GRACE_SECONDS,
-        on_terminal=settings.debug,
-    )
+    child = await (_run_debugged if settings.debug else run)(settings, guard, worker_id, variables)
     debug_port = int(variables["SEGUE_DEBUG_PORT"]) if settings.debug else None
     return Worker(id=worker_id, deployment=deployment, port=port, child=child, debug_port=debug_port)
+
+
+async def run(settings: Settings, guard: Guard, worker_id: str, variables: Mapping[str, str]) -> Child:
+    """Run the process of a worker.
+
+    Args:
+        settings: Where the code is.
+        guard: Ends it if this process dies.
+        worker_id: Name of the worker.
+        variables: Its whole environment.
+    """
+    return await guard.run(
+        f"worker {worker_id}",
+        "worker",
+        python=settings.python,
+        environment=variables,
+        log=_log(settings, worker_id),
+        layer=LAYER_WORKER,
+        grace=ORPHAN_GRACE_SECONDS,
+    )
+
+
+async def _run_debugged(settings: Settings, guard: Guard, worker_id: str, variables: Mapping[str, str]) -> Child:
+    return await guard.spawn(
+        f"worker {worker_id}",
+        [settings.python, "-Xfrozen_modules=off", "-m", "local.workers.debugger"],
+        environment=variables,
+        log=_log(settings, worker_id),
+        layer=LAYER_WORKER,
+        grace=ORPHAN_GRACE_SECONDS,
+        on_terminal=True,
+    )
+
+
+def _log(settings: Settings, worker_id: str) -> Path:
+    return settings.logs / f"worker-{worker_id}.log"

@@ -8,13 +8,14 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from tests.chaos.calls import Plan
-from tests.chaos.faults import NO_FAULTS, REQUEST_FAULTS, SOCKET_FAULTS
-from tests.chaos.stage import run
+from tests.chaos.calls import Outcome, Plan
+from tests.chaos.faults import NO_FAULTS, REQUEST_FAULTS, SOCKET_FAULTS, FaultRates
+from tests.chaos.stage import deployed
 
 
 @click.command()
@@ -78,16 +79,8 @@ def main(
 
     tell(f"seed {seed}")
     with tempfile.TemporaryDirectory(prefix="segue-chaos-") as scratch:
-        outcome = asyncio.run(
-            run(
-                plan,
-                REQUEST_FAULTS if storm else NO_FAULTS,
-                random.Random(seed),
-                home or Path(scratch),
-                tell,
-                transport,
-            )
-        )
+        faults = REQUEST_FAULTS if storm else NO_FAULTS
+        outcome = asyncio.run(_run(plan, faults, random.Random(seed), home or Path(scratch), tell, transport))
     tell("done")
     click.echo(
         f"{outcome.lines} lines answered, {outcome.frames} frames sent, {outcome.received} received, "
@@ -120,6 +113,14 @@ def main(
         click.echo(problem)
     click.echo("something was lost or doubled" if outcome.problems else "nothing was lost or doubled")
     sys.exit(1 if outcome.problems else 0)
+
+
+async def _run(
+    plan: Plan, faults: FaultRates, dice: random.Random, home: Path, tell: Callable[[str], None], transport: str
+) -> Outcome:
+    async with deployed(home, transport) as stage:
+        tell("deployed")
+        return await stage.run(plan, faults, dice, home, tell)
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ from typing import Final, Self
 
 from local.deployment.outputs import Deployment
 from local.errors import LocalError
-from local.processes.children import LAYER_WORKER, Guard, base_environment, free_port
+from local.processes.children import Guard, base_environment, free_port
 from local.settings import LOOPBACK, Settings
 from local.stack.addresses import targets_of
 from local.workers import worker_process
 from local.workers.balancer import Balancer
-from local.workers.worker_process import ORPHAN_GRACE_SECONDS, Worker
+from local.workers.worker_process import Worker, forks_of
 from segue import LeaseSettings
 from tests.chaos.faults import FaultInjector, FaultRates
 from tests.chaos.relays import HttpRelay
@@ -85,7 +85,7 @@ class Fleet:
         self._settings = settings
         self._deployment = deployment
         self._size = size
-        self._guard = Guard()
+        self._guard = Guard(forks_of(settings))
         self._members: list[Member] = []
         self._versions = itertools.count(1)
         self._connections = HttpRelay(deployment.endpoint, self.injectors["connections"])
@@ -194,14 +194,7 @@ class Fleet:
             "SEGUE_LEASE_SECONDS": str(self._lease.duration),
             "SEGUE_HEARTBEAT_SECONDS": str(self._lease.heartbeat),
         }
-        child = await self._guard.spawn(
-            worker_id,
-            [self._settings.python, "-m", "worker"],
-            environment=variables,
-            log=self._settings.logs / f"worker-{worker_id}.log",
-            layer=LAYER_WORKER,
-            grace=ORPHAN_GRACE_SECONDS,
-        )
+        child = await worker_process.run(self._settings, self._guard, worker_id, variables)
         return Member(Worker(id=worker_id, deployment=deployment, port=port, child=child), relay, storage)
 
     async def _drain(self, member: Member) -> None:

@@ -14,10 +14,13 @@ import boto3
 import pytest
 
 from segue.lease.item import GuardItem
-from tests.support.local_stack import deployed
+from tests.support.local_stack import command, deployed
 from tests.support.stage import AWS_ENVIRONMENT
 
 ROOT = Path(__file__).resolve().parents[2]
+
+LINGER_SECONDS = 1
+"""A story ends when its session is released, and that is so long after its client has left."""
 
 pytestmark = [pytest.mark.e2e, pytest.mark.emulator, pytest.mark.timeout(600)]
 
@@ -25,12 +28,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.emulator, pytest.mark.timeout(600)]
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The command of a stack of its own."""
-    return [sys.executable, "-m", "local", "--home", str(tmp_path_factory.mktemp("smoke"))]
+    return command(tmp_path_factory.mktemp("smoke"))
 
 
 @pytest.fixture(scope="module")
 def facts(local: list[str]) -> Iterator[dict[str, Any]]:
-    with deployed(local, "--transport", "both") as found:
+    with deployed(local, "--transport", "both", "--variable", f"SEGUE_LINGER_SECONDS={LINGER_SECONDS}") as found:
         yield found
 
 
@@ -65,9 +68,9 @@ def played(facts: dict[str, Any], url: str, *options: str) -> dict[str, Any]:
         "AWS_ENDPOINT_URL": facts["endpoint_url"],
         "SEGUE_TOKEN": facts["token"],
     }
-    command = [sys.executable, "-m", "smoke", "--url", url, "--stack", "Segue-local", "--json"]
+    smoke = [sys.executable, "-m", "smoke", "--url", url, "--stack", "Segue-local", "--json"]
     played = subprocess.run(
-        [*command, *options], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=560, check=False
+        [*smoke, *options], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=560, check=False
     )
 
     assert played.returncode == 0, played.stdout + played.stderr

@@ -26,8 +26,8 @@ processes.set_forkserver_preload(
     [
         *("strands.bidi", "boto3", "s3transfer.manager", "aiohttp.web", "jwt", "cryptography.x509", "msgspec"),
         *("aws_lambda_powertools", "opentelemetry.sdk.trace"),
-        # Nothing of the worker's own: some of its modules read the environment when they are imported.
-        "tests.integration.writer",
+        # The worker's logger and metrics read variables when they are imported, of which no test has any.
+        *("worker.app", "tests.integration.writer", "tests.support.warm_models"),
     ]
 )
 

@@ -25,6 +25,11 @@ UP_S, DOWN_S = 320.0, 120.0
 WORKERS = 2
 
 
+def command(home: Path) -> list[str]:
+    """Return the command line of a stack in a folder, whose workers come up soon."""
+    return [sys.executable, "-m", "local", "--home", str(home), "--forked"]
+
+
 @contextmanager
 def deployed(command: Sequence[str], *options: str) -> Iterator[dict[str, Any]]:
     """Deploy and run a stack of the test's own; what ``up`` says of it.
@@ -76,7 +81,7 @@ class LocalStack:
 
     def command(self, *arguments: str) -> list[str]:
         """Return a command of the local stack."""
-        return [sys.executable, "-m", "local", "--home", str(self.home), *arguments]
+        return [*command(self.home), *arguments]
 
     def run(self, *arguments: str, seconds: float = 300) -> str:
         """Run a command of the local stack to its end, and return what it printed."""

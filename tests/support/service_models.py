@@ -21,6 +21,17 @@ import pytest
 @pytest.fixture(autouse=True, scope="session")
 def service_models() -> Iterator[None]:
     """Share what all sessions of this process read and find out."""
+    with pytest.MonkeyPatch.context() as patch:
+        share(patch)
+        yield
+
+
+def share(patch: pytest.MonkeyPatch | None = None) -> None:
+    """Share it.
+
+    Args:
+        patch: Undoes it; None: it stays for as long as the process lives.
+    """
     import botocore.hooks
     import botocore.loaders
     import botocore.session
@@ -39,11 +50,10 @@ def service_models() -> Iterator[None]:
         if event_aliases is None:  # the names that go with the usual ones
             self._alias_name_cache = names
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore.session, "create_loader", shared)
-        patch.setattr(botocore.hooks.EventAliaser, "__init__", sharing_names)
-        patch.setattr(botocore.hooks, "accepts_kwargs", accepts_kwargs)
-        yield
+    patch = patch or pytest.MonkeyPatch()
+    patch.setattr(botocore.session, "create_loader", shared)
+    patch.setattr(botocore.hooks.EventAliaser, "__init__", sharing_names)
+    patch.setattr(botocore.hooks, "accepts_kwargs", accepts_kwargs)
 
 
 @pytest.fixture(autouse=True, scope="session")
