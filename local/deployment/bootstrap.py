@@ -22,7 +22,7 @@ PARAMETERS = {
     "CloudFormationExecutionPolicies": "arn:aws:iam::aws:policy/AdministratorAccess",
     "FileAssetsBucketKmsKeyId": "AWS_MANAGED_KEY",
 }
-"""What the command sets, unless it is told otherwise."""
+"""Values that ``cdk bootstrap`` sets by itself."""
 
 VERSION = re.compile(r"^  BootstrapVersion:\n(?:    .*\n)*    Value: '(\d+)'", re.MULTILINE)
 """The version of a template: one of its outputs."""

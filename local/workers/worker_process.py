@@ -32,7 +32,7 @@ LIBRARIES: Final = (
     *("strands.bidi", "boto3", "s3transfer.manager", "aiohttp.web", "jwt", "cryptography.x509", "msgspec"),
     *("aws_lambda_powertools", "aws_lambda_powertools.metrics", "opentelemetry.sdk.trace"),
 )
-"""What takes most of a worker's start to import. Nothing of this project: its code changes under a running stack."""
+"""Modules that take most of a worker's start to import. None of this project: its code may change meanwhile."""
 
 State = Literal["starting", "running", "draining", "stopped"]
 

@@ -23,10 +23,7 @@ from xdist.workermanage import WorkerController
 
 _T = TypeVar("_T")
 
-APART = (
-    "tests/simulation/",
-    *("tests/e2e/test_demo.py", "tests/integration/test_storage_hangs.py"),
-)
+APART = ("tests/simulation/", "tests/e2e/test_demo.py", "tests/integration/test_storage_hangs.py")
 """Files that do not stay whole: their tests take long and have nothing in common."""
 
 DEPLOYS, WAITS, COMPUTES = "deploys", "waits", "computes"
