@@ -27,8 +27,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.emulator, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The command of a stack of its own."""
-    return command(tmp_path_factory.mktemp("smoke"))
+    """The command of a stack of its own, whose workers are started as a user's are: each in a new interpreter."""
+    return command(tmp_path_factory.mktemp("smoke"), forked=False)
 
 
 @pytest.fixture(scope="module")

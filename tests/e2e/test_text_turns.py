@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,10 +20,10 @@ from local.deployment.issuer import principal
 from segue.client import Client
 from segue.lease.item import GuardItem
 from segue.wire.frames import Approval, Error, Modality, TextOutput, Tool, Transcript
+from tests.support.local_stack import LocalStack
 from tests.support.patient import PATIENT
 from tests.support.waiting import eventually, eventually_sync, within
 
-ROOT = Path(__file__).resolve().parents[2]
 SESSION = "mixed"
 
 KILLS = 2
@@ -34,27 +31,9 @@ MOST_TEXTS = 20
 """Some turns are over before they can be killed."""
 
 
-def local(home: Path, *arguments: str, seconds: float = 200) -> str:
-    command = [sys.executable, "-m", "local", "--home", str(home), *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("stack")
-    local(folder, "up", "--detach", "--workers", "1")
-    try:
-        yield folder
-    finally:
-        local(folder, "down")
-
-
 @pytest.fixture
-def facts(home: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(local(home, "status", "--json"))
-    return found
+def facts(local_stack: LocalStack) -> dict[str, Any]:
+    return local_stack.facts()
 
 
 class Talk:
@@ -153,7 +132,7 @@ def waiting(facts: dict[str, Any]) -> dict[str, int]:
 @pytest.mark.emulator
 @pytest.mark.timeout(420)
 async def test_one_session_by_text_by_voice_and_by_text_after_the_voice_worker_died(
-    home: Path, facts: dict[str, Any]
+    local_stack: LocalStack, facts: dict[str, Any]
 ) -> None:
     by_turns = await talk(
         facts,
@@ -178,7 +157,7 @@ async def test_one_session_by_text_by_voice_and_by_text_after_the_voice_worker_d
     assert item(facts).epoch == held.epoch, "the holder answers, whatever the client prefers"
     assert len(by_voice) == 1
 
-    local(home, "kill", "--session", SESSION)
+    local_stack.run("kill", "--session", SESSION)
     after = await talk(
         facts, "text", ("What did I ask you to remember?", "- I like tea"), ("What is my name?", "Your name is Bob.")
     )
@@ -262,9 +241,7 @@ async def test_each_text_is_answered_exactly_once_though_the_function_is_killed(
 @pytest.mark.e2e
 @pytest.mark.emulator
 @pytest.mark.timeout(420)
-async def test_an_approval_is_answered_by_the_next_client_and_denied_where_none_can(
-    home: Path, facts: dict[str, Any]
-) -> None:
+async def test_an_approval_is_answered_by_the_next_client_and_denied_where_none_can(facts: dict[str, Any]) -> None:
     session = "asked"
     async with talking(facts, session, modality="text", approvals=True) as first:
         await first.ask("Remember that I like tea", "Noted. There are 1 notes now.")

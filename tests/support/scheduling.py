@@ -3,9 +3,9 @@
 Files stay whole. Those with the longest limits come early, so that no process is left alone with one at the end.
 
 A run of all tests has processes of three kinds, and each collects its own tests only. As many as the run was told
-compute. Beside them, half as many take the tests that deploy: a deployment keeps about a core busy while it begins, and
-with more of them its calls run out of time. As many take the tests that wait for leases to run out, and would leave a
-core idle.
+compute. Beside them, half as many, and two on two cores, take the tests that deploy: they keep a core busy when they
+begin, and wait most of the time afterwards. Half as many take the tests that wait for leases to run out, and would leave
+a core idle.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ TOGETHER = "tests/infra/"
 """Folder whose files are one, and the first: the CDK takes a quarter of a minute to begin in a process, and a stage
 that several of them synthesize is synthesized once in a process."""
 
-SHARING = ("tests/browser/", "tests/e2e/test_isolation.py")
+SHARING = ("tests/browser/", "tests/e2e/test_isolation.py", "tests/e2e/test_text_turns.py")
 """Places of the tests that share a deployed stack (``tests.support.local_stack``): together they are one, too."""
 
 LIGHT = "tests/unit/"
@@ -120,7 +120,7 @@ class Kinds:
 
     def __init__(self, computing: int) -> None:
         half = (computing + 1) // 2
-        deploying, waiting = min(half, MOST_DEPLOYING), min(half, MOST_WAITING)
+        deploying, waiting = min(max(half, 2), computing, MOST_DEPLOYING), min(half, MOST_WAITING)
         self._free = [WAITS] * waiting + [DEPLOYS] * deploying + [COMPUTES] * computing
         self.processes = len(self._free)
         self._counts: dict[str, int] = {}

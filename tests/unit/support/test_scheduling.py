@@ -98,7 +98,8 @@ def test_all_tests_are_run_each_by_a_process_of_its_kind(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("told", "source", "dist", "run"),
     [
-        (2, pytest.Config.ArgsSource.TESTPATHS, "loadfile", 4),
+        (2, pytest.Config.ArgsSource.TESTPATHS, "loadfile", 5),
+        (4, pytest.Config.ArgsSource.TESTPATHS, "loadfile", 8),
         (1, pytest.Config.ArgsSource.TESTPATHS, "loadfile", 3),
         (16, pytest.Config.ArgsSource.TESTPATHS, "loadfile", 22),
         (2, pytest.Config.ArgsSource.ARGS, "loadfile", 2),
