@@ -3,9 +3,9 @@
 Files stay whole. Those with the longest limits come early, so that no process is left alone with one at the end.
 
 A run of all tests has processes of three kinds, and each collects its own tests only. As many as the run was told
-compute. Beside them, half as many, and two on two cores, take the tests that deploy: they keep a core busy when they
-begin, and wait most of the time afterwards. Half as many take the tests that wait for leases to run out, and would leave
-a core idle.
+compute. Beside them, half as many, and two on two cores, take the tests that deploy: they keep a core busy at their
+beginning, and wait most of the time afterwards. Half as many take those that wait for leases to run out, and would
+leave a core idle.
 """
 
 from __future__ import annotations
