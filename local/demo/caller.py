@@ -17,6 +17,10 @@ from segue.testing.offline import speak
 
 FRAME_SECONDS = 0.1
 
+MOST_FRAMES = 200
+"""Unacknowledged frames at which the microphone is held: 20 s of sound, of the 30 s and more that a client keeps. A
+machine on which it is reached carries fewer frames than are spoken, and would never catch up."""
+
 
 @dataclass(eq=False)
 class Said:
@@ -52,6 +56,11 @@ class Line:
         self.given_up = 0
         self._client = client
         self._numbers = itertools.count(1)
+
+    @property
+    def full(self) -> bool:
+        """True while so much is unacknowledged that the microphone is held."""
+        return self._client.unacknowledged >= MOST_FRAMES
 
     @property
     def rate(self) -> int:
@@ -90,6 +99,9 @@ class Microphone:
         due = loop.time()
         while True:
             await self._send()
+            while self._line.full:
+                await asyncio.sleep(FRAME_SECONDS)
+                due = loop.time()
             due += FRAME_SECONDS
             await asyncio.sleep(max(0.0, due - loop.time()))
 

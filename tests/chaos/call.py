@@ -15,7 +15,6 @@ from local.demo.caller import Caller
 from local.demo.frames import Frames, read_log
 from local.demo.listener import Listener
 from segue.client import Client, ClientSettings
-from segue.wire.sender import SenderSettings
 from tests.chaos.faults import FaultInjector
 from tests.chaos.plan import Outcome, Place, Plan
 from tests.chaos.relays import SocketRelay
@@ -30,9 +29,8 @@ CAUGHT_UP_FRAMES: Final = 110
 send them once more, and one function of the emulator carries them for all calls. Faults in quicker succession would
 measure only that."""
 
-PLAIN: Final = ClientSettings(ready_timeout=90.0, sender=SenderSettings(audio_bytes=30_000_000))
-"""The first connection of all waits for cold starts of the deployment's functions, which are no part of the chaos. And
-on a busy machine a takeover lasts longer than the audio that a client keeps usually: no frame may be given up here."""
+PLAIN: Final = ClientSettings(ready_timeout=90.0)
+"""The first connection of all waits for cold starts of the deployment's functions, which are no part of the chaos."""
 
 RENEWING: Final = replace(PLAIN, connection_lifetime=6.0)
 """Each connection is replaced by one that is opened beside it every few seconds, instead of every two hours."""
