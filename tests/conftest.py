@@ -19,7 +19,7 @@ from tests.support.leftovers import MARK
 from tests.support.mocked_aws import mocked_aws, sharing_clients
 from tests.support.programs import Programs
 from tests.support.stage import AWS_ENVIRONMENT, REGION, Stage, provisioned
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_SECONDS
 
 pytest_plugins = [f"tests.support.{name}" for name in ("limits", "scheduling", "service_models", "local_stack")]
 
@@ -127,7 +127,7 @@ def _emulator_environment(home: Path, port: int) -> dict[str, str]:
     }
 
 
-def _answers(process: subprocess.Popen[bytes], endpoint: str, seconds: float = PATIENCE_S) -> bool:
+def _answers(process: subprocess.Popen[bytes], endpoint: str, seconds: float = PATIENCE_SECONDS) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{endpoint}/_ministack/ready", timeout=1) as answer:

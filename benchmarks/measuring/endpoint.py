@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
 
 _EMULATOR = ROOT / ".emulator" / "bin" / "python"
-_START_S = 30.0
-_STOP_S = 20.0
+_START_SECONDS = 30.0
+_STOP_SECONDS = 20.0
 _ATTEMPTS = 3
 """Another process may take the free port between the look and the start."""
 
@@ -79,7 +79,7 @@ def _environment(home: str, port: int) -> dict[str, str]:
 
 
 def _answers(process: subprocess.Popen[bytes], endpoint: str) -> bool:
-    deadline = time.monotonic() + _START_S
+    deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{endpoint}/_ministack/ready", timeout=1) as answer:
             if answer.status == 200:
@@ -91,7 +91,7 @@ def _answers(process: subprocess.Popen[bytes], endpoint: str) -> bool:
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
-        process.wait(_STOP_S)
+        process.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

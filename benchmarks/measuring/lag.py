@@ -22,8 +22,8 @@ from benchmarks.measuring.figures import Spread
 VARIABLE: Final = "SEGUE_BENCHMARK_LAG"
 """Names the file."""
 
-TICK_S: Final = 0.005
-_ANSWER_S: Final = 5.0
+TICK_SECONDS: Final = 0.005
+_ANSWER_SECONDS: Final = 5.0
 
 
 async def keep() -> None:
@@ -46,8 +46,8 @@ async def keep() -> None:
     while True:
         await ticking.wait()
         before = time.perf_counter()
-        await asyncio.sleep(TICK_S)
-        late.append((time.perf_counter() - before - TICK_S) * 1e3)
+        await asyncio.sleep(TICK_SECONDS)
+        late.append((time.perf_counter() - before - TICK_SECONDS) * 1e3)
 
 
 def ask(pid: int, path: Path) -> Spread:
@@ -58,7 +58,7 @@ def ask(pid: int, path: Path) -> Spread:
     """
     path.unlink(missing_ok=True)
     os.kill(pid, signal.SIGUSR1)
-    until = time.monotonic() + _ANSWER_S
+    until = time.monotonic() + _ANSWER_SECONDS
     while not path.exists():
         if time.monotonic() > until:
             raise TimeoutError(f"process {pid} does not tell how late it is")

@@ -22,7 +22,7 @@ from typing import Any, Self
 
 import msgspec
 
-TICK_S = 0.001
+TICK_SECONDS = 0.001
 _CALIBRATIONS = 20
 
 
@@ -94,7 +94,7 @@ class StallMeter:
         costs = []
         for _ in range(_CALIBRATIONS):
             busy, ticks = self._selector.busy, self._ticks
-            await asyncio.sleep(10 * TICK_S)
+            await asyncio.sleep(10 * TICK_SECONDS)
             costs.append((self._selector.busy - busy) / max(1, self._ticks - ticks))
         self._tick_cost = statistics.median(costs)
         return self
@@ -127,11 +127,11 @@ class StallMeter:
     async def _some_ticks(self) -> None:
         last = self._ticks + 2
         while self._ticks < last:  # noqa: ASYNC110 - telling of a tick would make ticks slower
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(TICK_SECONDS)
 
     async def _tick(self) -> None:
         while True:
             before = time.perf_counter()
-            await asyncio.sleep(TICK_S)
-            self.lates.append((time.perf_counter() - before - TICK_S) * 1e3)
+            await asyncio.sleep(TICK_SECONDS)
+            self.lates.append((time.perf_counter() - before - TICK_SECONDS) * 1e3)
             self._ticks += 1

@@ -24,7 +24,7 @@ from segue import GuardedS3SessionManager, LeaseSettings, SegueError
 from segue.lease.item import GuardItem
 
 LEASE = LeaseSettings(duration=3.0, heartbeat=0.9)
-_PROBE_S = 0.25
+_PROBE_SECONDS = 0.25
 _PROBES = 2
 
 
@@ -55,7 +55,7 @@ async def certainly_dead(item: GuardItem) -> bool:
     address = urlsplit(item.endpoint or "")
     for _ in range(_PROBES):
         try:
-            async with asyncio.timeout(_PROBE_S):
+            async with asyncio.timeout(_PROBE_SECONDS):
                 _, writer = await asyncio.open_connection(address.hostname, address.port)
         except ConnectionRefusedError:
             return True

@@ -29,7 +29,7 @@ from tests.support.scripted_model import answered, until
 WARM = "warm"
 """A session of two messages in every place: what is loaded and connected once is not part of any figure."""
 
-_PACE_S = 0.08
+_PACE_SECONDS = 0.08
 """Least time between two messages: a little more than a commit takes. All managers see as much of the machine's
 own noise for each message."""
 
@@ -43,7 +43,7 @@ class Task(msgspec.Struct, kw_only=True):
         place: Where its sessions are.
         delay_s: Seconds added to each request.
         messages: How many messages to add in each part.
-        restores: How often to restore, if that takes less than ``_LONG_S``.
+        restores: How often to restore, if that takes less than ``_LONG_SECONDS``.
     """
 
     manager: str
@@ -54,7 +54,7 @@ class Task(msgspec.Struct, kw_only=True):
     restores: int
 
 
-_LONG_S = 3.0
+_LONG_SECONDS = 3.0
 
 
 async def measure(task: Task, stalls: StallMeter) -> Cell:
@@ -99,7 +99,7 @@ async def _restored(task: Task, meter: Meter, stalls: StallMeter) -> tuple[Resto
         windows.append(await stalls.end())
         if len(took) == 1:
             peak, reads, traffic = (memory.peak_kb() - before) / 1024, meter.reads(), meter.take()
-        if len(took) >= task.restores or sum(took) > _LONG_S * 1e3:
+        if len(took) >= task.restores or sum(took) > _LONG_SECONDS * 1e3:
             break
         await opened.close()
     with_content = sum(bool(message["content"]) for message in agent.messages)
@@ -141,7 +141,7 @@ class _Talk:
             to_model.append(await say(self))
             await self._session.saved()
             windows.append(await self._stalls.end())
-            await asyncio.sleep(max(0.0, start + _PACE_S - time.perf_counter()))
+            await asyncio.sleep(max(0.0, start + _PACE_SECONDS - time.perf_counter()))
             took = time.perf_counter() - start
             await self._stalls.begin()
             await asyncio.sleep(took)

@@ -31,8 +31,8 @@ from segue.wire.frames import (
     encode_frame,
 )
 
-FRAME_S: Final = 0.1
-PCM: Final = bytes(int(RATE * FRAME_S) * 2)
+FRAME_SECONDS: Final = 0.1
+PCM: Final = bytes(int(RATE * FRAME_SECONDS) * 2)
 AUDIO: Final = base64.b64encode(PCM).decode()
 READY_SECONDS: Final = 60.0
 """For ``ready``: many sessions are opened at once, on a machine that may be busy."""

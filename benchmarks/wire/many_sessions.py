@@ -25,7 +25,7 @@ from aiohttp import web
 from benchmarks.measuring import lag
 from benchmarks.measuring.figures import Spread
 from benchmarks.wire import plain_servers
-from benchmarks.wire.callers import AUDIO, FRAME_S, Caller, DirectCaller, PlainCaller, seconds_of
+from benchmarks.wire.callers import AUDIO, FRAME_SECONDS, Caller, DirectCaller, PlainCaller, seconds_of
 from benchmarks.wire.deployment import Place, sockets_url
 from benchmarks.wire.figures import DIRECT, GATEWAY, PLAIN, Crowd
 from local.deployment import outputs as deployed
@@ -44,7 +44,7 @@ OPENING: Final = 8
 
 HELD_SECONDS: Final = 60.0
 
-_SETTLING_S: Final = 1.0
+_SETTLING_SECONDS: Final = 1.0
 """Before anything counts: agents that were built a moment ago are still starting, and their first frames wait."""
 
 _TICK: Final = os.sysconf("SC_CLK_TCK")
@@ -68,7 +68,7 @@ class RoundTrips:
 
     def back(self, session: int, seconds: float) -> None:
         """So much audio is back."""
-        for _ in range(round(seconds / FRAME_S)):
+        for _ in range(round(seconds / FRAME_SECONDS)):
             if waiting := self._sent.get(session):
                 self.took.append(time.perf_counter() - waiting.pop(0))
 
@@ -109,19 +109,19 @@ async def watch(
     """
     loop = asyncio.get_running_loop()
     pid = server.pid
-    await _talk(sessions, _SETTLING_S, trips, send)
-    await asyncio.sleep(_SETTLING_S)
+    await _talk(sessions, _SETTLING_SECONDS, trips, send)
+    await asyncio.sleep(_SETTLING_SECONDS)
     await asyncio.to_thread(lag.ask, pid, server.lag)  # what was before is of no interest
     await _talk(sessions, seconds / 2, trips, send)
     late = await asyncio.to_thread(lag.ask, pid, server.lag)
     lag.rest(pid)
-    await asyncio.sleep(_SETTLING_S)
+    await asyncio.sleep(_SETTLING_SECONDS)
     trips.forget()
     began, cpu = loop.time(), cpu_seconds(pid)
     await _talk(sessions, seconds, trips, send)
     took, used = loop.time() - began, cpu_seconds(pid) - cpu
     await asyncio.sleep(0.5)  # what is on its way comes back; what does not was dropped
-    sent = sessions * round(seconds / FRAME_S)
+    sent = sessions * round(seconds / FRAME_SECONDS)
     return Crowd(
         name=server.name,
         sessions=sessions,
@@ -139,12 +139,12 @@ async def _talk(sessions: int, seconds: float, trips: RoundTrips, send: Callable
     began = loop.time()
 
     async def speak(session: int) -> None:
-        due = began + FRAME_S * session / sessions
+        due = began + FRAME_SECONDS * session / sessions
         while due < began + seconds:
             await asyncio.sleep(max(0.0, due - loop.time()))
             trips.sent(session)
             await send(session)
-            due += FRAME_S
+            due += FRAME_SECONDS
 
     await asyncio.gather(*map(speak, range(sessions)))
 

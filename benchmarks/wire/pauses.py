@@ -23,14 +23,14 @@ from tests.chaos.fleet import Fleet
 
 DEFAULT_LEASE = LeaseSettings()
 
-MODEL_START_S = 0.5
+MODEL_START_SECONDS = 0.5
 """Time of a provider to accept a connection with a history: some tenths of a second."""
 
 
 SHOWN: Final = 3
 """Handoffs of each kind, the slowest, of which the parts are told."""
 
-CALLER_PAUSE_S = 2.0
+CALLER_PAUSE_SECONDS = 2.0
 """Time, about, for which callers who pause say nothing after an answer: half of it at least."""
 
 
@@ -63,13 +63,13 @@ class Scene:
 
 AT_ONCE = Scene("a model that is there at once", 0.0)
 DIRECTLY = Scene(f"{AT_ONCE.name}, at the workers' sockets", 0.0, directly=True)
-_SLOW = f"a model that takes {MODEL_START_S:g} s to start"
+_SLOW = f"a model that takes {MODEL_START_SECONDS:g} s to start"
 SCENES = (
     AT_ONCE,
     DIRECTLY,
-    Scene(f"{_SLOW} and takes additions", MODEL_START_S),
-    Scene(f"{_SLOW}, callers who pause", MODEL_START_S, additions=False, pause_s=CALLER_PAUSE_S),
-    Scene(f"{_SLOW}, callers who never pause", MODEL_START_S, additions=False, judged=False),
+    Scene(f"{_SLOW} and takes additions", MODEL_START_SECONDS),
+    Scene(f"{_SLOW}, callers who pause", MODEL_START_SECONDS, additions=False, pause_s=CALLER_PAUSE_SECONDS),
+    Scene(f"{_SLOW}, callers who never pause", MODEL_START_SECONDS, additions=False, judged=False),
 )
 
 

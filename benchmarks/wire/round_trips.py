@@ -11,7 +11,7 @@ from typing import Final
 
 from benchmarks.measuring.figures import Spread
 from benchmarks.wire import bare_gateway, figures, plain_servers
-from benchmarks.wire.callers import FRAME_S, PCM, Caller, DirectCaller, PlainCaller, seconds_of
+from benchmarks.wire.callers import FRAME_SECONDS, PCM, Caller, DirectCaller, PlainCaller, seconds_of
 from benchmarks.wire.deployment import Place, sockets_url
 from benchmarks.wire.figures import Echo
 from segue.client import Client
@@ -82,7 +82,7 @@ async def take_turns(ways: Sequence[Way], count: int) -> list[Echo]:
         count: Frames for each.
     """
     for _ in range(count):
-        await asyncio.sleep(FRAME_S)
+        await asyncio.sleep(FRAME_SECONDS)
         for way in ways:
             await way.once()
     return [way.echo for way in ways]

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 logger = Logger()
 
-DELAY_S = 900
+DELAY_SECONDS = 900
 """Seconds, the longest delay of SQS."""
 
 ROUNDS = 4
-"""Rounds of DELAY_S before the second sweep: an hour, longer than any client keeps a request alive."""
+"""Rounds of DELAY_SECONDS before the second sweep: an hour, longer than any client keeps a request alive."""
 
 
 class WaitingSweep(msgspec.Struct, frozen=True):
@@ -47,7 +47,7 @@ class SweepsQueue:
     def put(self, waiting: WaitingSweep) -> None:
         """Let an incarnation wait for one more round."""
         self._sqs.send_message(
-            QueueUrl=self._url, MessageBody=msgspec.json.encode(waiting).decode(), DelaySeconds=DELAY_S
+            QueueUrl=self._url, MessageBody=msgspec.json.encode(waiting).decode(), DelaySeconds=DELAY_SECONDS
         )
 
 

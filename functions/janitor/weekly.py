@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 logger = Logger()
 
-YOUNG_S = 86_400
+YOUNG_SECONDS = 86_400
 """Lives younger than this are left alone: a fork writes its objects first and its item last."""
 
 RESERVE_MS = 60_000
@@ -124,4 +124,4 @@ def _swept(sweeper: Sweeper, queue: SweepsQueue, incarnation: Incarnation) -> in
 def _young(incarnation: Incarnation) -> bool:
     """Return true if the write of the guard item may still be in flight; ``born`` begins with the time."""
     stamp = incarnation.born.partition("-")[0]
-    return stamp > time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() - YOUNG_S))
+    return stamp > time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() - YOUNG_SECONDS))

@@ -12,7 +12,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from segue import SessionHeld
-from segue.session.heartbeat import STORAGE_TIMEOUT_S
+from segue.session.heartbeat import STORAGE_TIMEOUT_SECONDS
 from segue.wire.claims import ClientAddress
 from segue.wire.delivery import Delivery
 from segue.wire.frames import AnswerInput, FrameError, TextInput, encode_frame, error_frame
@@ -147,7 +147,7 @@ class TurnRunner:
 
 def _left(attempt: Attempt) -> float:
     """Seconds that the release may take: a lease that is not left in time is frozen with the process, and expires."""
-    return min(STORAGE_TIMEOUT_S, max(END_SECONDS, attempt.seconds_left() - END_SECONDS))
+    return min(STORAGE_TIMEOUT_SECONDS, max(END_SECONDS, attempt.seconds_left() - END_SECONDS))
 
 
 async def _spoken(outbox: TurnOutbox, attempt: Attempt) -> None:

@@ -34,7 +34,7 @@ FLAGS = (
     "--use-fake-device-for-media-stream",
 )  # fmt: skip
 
-WAIT_S = 60.0
+WAIT_SECONDS = 60.0
 """Seconds that a condition in the page has; only a machine that is busy with other things needs them."""
 
 
@@ -68,7 +68,7 @@ class Chromium:
 
     def greeting(self) -> str:
         """Version of the browser, once it is up."""
-        return str(self._take(WAIT_S)["version"])
+        return str(self._take(WAIT_SECONDS)["version"])
 
     def tell(self, page: str, what: str, **options: Any) -> Any:
         """Have a page do something, and return its answer.
@@ -82,7 +82,7 @@ class Chromium:
         assert stdin is not None
         stdin.write(json.dumps(command) + "\n")
         stdin.flush()
-        answer = self._take(3 * WAIT_S)
+        answer = self._take(3 * WAIT_SECONDS)
         assert answer["id"] == number
         if "error" in answer:
             raise BrowserError(f"{page}: {what} {options}: {answer['error']}")
@@ -124,14 +124,14 @@ class Page:
 
     def click(self, name: str, role: str = "button") -> None:
         """Click on what has this role and name."""
-        self.do("click", role=role, name=name, timeout=1000 * WAIT_S)
+        self.do("click", role=role, name=name, timeout=1000 * WAIT_SECONDS)
 
     def write(self, text: str) -> None:
         """Type a line to the agent."""
         self.do("fill", role="textbox", name="Type to the agent", text=text)
         self.do("press", role="textbox", name="Type to the agent", key="Enter")
 
-    def wait(self, condition: str, argument: Any = None, seconds: float = WAIT_S) -> Any:
+    def wait(self, condition: str, argument: Any = None, seconds: float = WAIT_SECONDS) -> Any:
         """Wait until a function of JavaScript's returns something true, and return that."""
         return self.do("wait", condition=condition, argument=argument, timeout=1000 * seconds)
 

@@ -10,15 +10,15 @@ from segue.testing.offline import Ear, speak
 RATE = 48_000
 """Samples a second of the microphone's file: the browser's own, so that nothing is lost on the way."""
 
-LEAD_S = 0.5
+LEAD_SECONDS = 0.5
 
-QUIET_S = 1.0
+QUIET_SECONDS = 1.0
 """Seconds without any sound after which an answer is over."""
 
 
 def write(file: Path, text: str) -> None:
     """Put words into the file; nothing if there are none. The next microphone that is opened says them."""
-    pcm = bytes(2 * int(RATE * LEAD_S)) + speak(text, RATE) + bytes(2 * RATE // 2)
+    pcm = bytes(2 * int(RATE * LEAD_SECONDS)) + speak(text, RATE) + bytes(2 * RATE // 2)
     scratch = file.with_suffix(".new")
     with wave.open(str(scratch), "wb") as sound:
         sound.setnchannels(1)
@@ -33,7 +33,7 @@ class Listener:
 
     Attributes:
         heard: What was said; None for what was damaged.
-        quiet: Whether nothing was said for ``QUIET_S``.
+        quiet: Whether nothing was said for ``QUIET_SECONDS``.
     """
 
     def __init__(self) -> None:
@@ -50,4 +50,4 @@ class Listener:
         self.heard += [each.text for each in self._ear.feed(pcm)]
         loud = len(pcm.rstrip(b"\0"))
         self._silent = (len(pcm) - loud) / (2 * rate) + (0 if loud else self._silent)
-        self.quiet = self._silent >= QUIET_S
+        self.quiet = self._silent >= QUIET_SECONDS

@@ -14,7 +14,7 @@ from tests.conformance.program import Program
 from tests.conformance.server import ScriptedServer, Stage
 from tests.support.waiting import within
 
-PATIENCE_S = 45.0
+PATIENCE_SECONDS = 45.0
 """Seconds of the steady clock that a step may take: the longest that a client waits by itself is some seconds."""
 
 
@@ -25,7 +25,9 @@ class Unfulfilled(Exception):  # noqa: N818 - reads as what happened
 class Play:
     """One case with one program."""
 
-    def __init__(self, case: Case, program: Program, server: ScriptedServer, patience: float = PATIENCE_S) -> None:
+    def __init__(
+        self, case: Case, program: Program, server: ScriptedServer, patience: float = PATIENCE_SECONDS
+    ) -> None:
         self._case = case
         self._patience = patience
         self._program = program

@@ -19,7 +19,7 @@ LINES_KEPT = 40
 
 LONGEST_LINE_BYTES = 8 * 1024 * 1024
 
-LEAVE_S = 10.0
+LEAVE_SECONDS = 10.0
 """Seconds that the program has to end after its last command."""
 
 
@@ -79,7 +79,7 @@ class Program:
         assert self._process.stdin is not None
         self._process.stdin.close()
         with contextlib.suppress(TimeoutError):
-            async with within(LEAVE_S):
+            async with within(LEAVE_SECONDS):
                 await self._process.wait()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)

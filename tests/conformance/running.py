@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from tests.conformance.cases import Case
-from tests.conformance.playing import PATIENCE_S, Play
+from tests.conformance.playing import PATIENCE_SECONDS, Play
 from tests.conformance.program import Program
 from tests.conformance.server import ScriptedServer
 
@@ -32,7 +32,7 @@ class Verdict:
         return {case: faults for case, faults in self.faults.items() if faults}
 
 
-async def judge(command: str, cases: Iterable[Case], patience: float = PATIENCE_S) -> Verdict:
+async def judge(command: str, cases: Iterable[Case], patience: float = PATIENCE_SECONDS) -> Verdict:
     """Play cases with the program that a command starts; a step may take ``patience`` seconds."""
     program = await Program.start(command)
     verdict = Verdict(program.name)

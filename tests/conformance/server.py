@@ -20,7 +20,7 @@ from segue.wire.frames import MAX_FRAME_BYTES, AudioOutput
 from tests.conformance.cases import Case
 from tests.conformance.judging import Judge
 
-LAG_TICK_S = 0.01
+LAG_TICK_SECONDS = 0.01
 
 FIRST_CLOSE_CODE = 1000
 """From here on a case's handshake is no HTTP status, but a WebSocket close code."""
@@ -170,7 +170,7 @@ class ScriptedServer:
         loop = asyncio.get_running_loop()
         before = loop.time()
         while True:
-            await asyncio.sleep(LAG_TICK_S)
+            await asyncio.sleep(LAG_TICK_SECONDS)
             now = loop.time()
-            self._lag = max(self._lag, now - before - LAG_TICK_S)
+            self._lag = max(self._lag, now - before - LAG_TICK_SECONDS)
             before = now

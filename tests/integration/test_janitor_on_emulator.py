@@ -241,7 +241,7 @@ async def test_a_new_life_over_an_expired_item_ends_the_old_one_and_not_itself(j
 
 def test_a_late_object_is_deleted_by_the_second_sweep(janitor: Janitor, monkeypatch: pytest.MonkeyPatch) -> None:
     janitor.put(f"a/late/{UNKNOWN}/segments/0-1-x.json")
-    monkeypatch.setattr(again, "DELAY_S", 0)
+    monkeypatch.setattr(again, "DELAY_SECONDS", 0)
 
     again.SweepsQueue(janitor.sqs, janitor.sweeps).put(
         again.WaitingSweep(Incarnation("a/late", UNKNOWN), rounds_left=1)

@@ -34,12 +34,12 @@ SESSIONS = 40
 ACTIVE = 30
 """Number of sessions that have something to say during the hang. The others are idle."""
 
-REAL_HANG_S = float(os.environ.get("SEGUE_TEST_HANG_S", "0"))
-LEASE = LeaseSettings() if REAL_HANG_S else LeaseSettings(duration=6.0, heartbeat=1.8, margin=1.0)
-SLOW_S = 2.0
+REAL_HANG_SECONDS = float(os.environ.get("SEGUE_TEST_HANG_S", "0"))
+LEASE = LeaseSettings() if REAL_HANG_SECONDS else LeaseSettings(duration=6.0, heartbeat=1.8, margin=1.0)
+SLOW_SECONDS = 2.0
 """Seconds that an answer of a slow DynamoDB takes at most: a hundred times as many as on any other day."""
 
-HANG_S = REAL_HANG_S or 2.5 * LEASE.duration
+HANG_SECONDS = REAL_HANG_SECONDS or 2.5 * LEASE.duration
 
 
 @dataclass
@@ -102,7 +102,7 @@ class Stores:
 @pytest.fixture
 async def stores(emulated: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stores]:
     assert emulated.endpoint_url is not None
-    late = FaultRates(late=1.0, longest_s=SLOW_S)
+    late = FaultRates(late=1.0, longest_s=SLOW_SECONDS)
     async with (
         HttpRelay(emulated.endpoint_url, FaultInjector(NO_FAULTS, random.Random(1))) as s3,
         HttpRelay(emulated.endpoint_url, FaultInjector(late, random.Random(2))) as slow,
@@ -143,7 +143,7 @@ async def test_a_hang_of_s3_loses_no_lease_and_no_record(stores: Stores) -> None
     opening = [asyncio.create_task(open_somehow(stores, talker.name)) for talker in earlier]
     await eventually(lambda: stores.s3.swallowed >= min(STORAGE_THREADS, ACTIVE), 30.0)
     taken = asyncio.create_task(rivals(stores, [talkers[0].name, talkers[-1].name]))
-    while time.monotonic() < began + HANG_S:
+    while time.monotonic() < began + HANG_SECONDS:
         await asyncio.sleep(0.25)
         assert all(talker.manager.lease_is_fresh() for talker in talkers), f"after {time.monotonic() - began:.0f} s"
     assert await taken == []
@@ -157,8 +157,8 @@ async def test_a_hang_of_s3_loses_no_lease_and_no_record(stores: Stores) -> None
     over.set()
     await asyncio.gather(*talking)
     print(
-        f"\nS3 was away for {HANG_S:g} s, {stores.s3.swallowed} requests hung; the last went on after "
-        f"{time.monotonic() - began - HANG_S:.1f} s"
+        f"\nS3 was away for {HANG_SECONDS:g} s, {stores.s3.swallowed} requests hung; the last went on after "
+        f"{time.monotonic() - began - HANG_SECONDS:.1f} s"
     )
     assert {talker.name: (await stores.item(talker.name)).acquire_id for talker in talkers} == held
     assert [talker.name for talker in talkers if talker.lost] == []

@@ -15,12 +15,12 @@ from segue.lease.item import GuardItem
 from segue.lease.takeover import Probe
 from tests.simulation.author import Author, read
 from tests.simulation.loop import Process
-from tests.simulation.truth import HOUR_S, Owner
+from tests.simulation.truth import HOUR_SECONDS, Owner
 from tests.simulation.world import Actor, World
 
 _TROUBLE = (StorageUnavailable, StorageRefused)
-_NAPS_S = (0.0, 0.0, 0.015625, 0.0625, 0.5, 3.0, 3.5)
-_LONG_NAP_S = 90.0
+_NAPS_SECONDS = (0.0, 0.0, 0.015625, 0.0625, 0.5, 3.0, 3.5)
+_LONG_NAP_SECONDS = 90.0
 
 SETTLING = 0.3
 """Part of the seeds in which input is settled."""
@@ -138,8 +138,8 @@ class Script:
                 return
 
     async def _nap(self) -> None:
-        expires = self._world.retention_s < _LONG_NAP_S and self._dice.random() < 0.1
-        await self._process.clock.sleep(_LONG_NAP_S if expires else self._dice.choice(_NAPS_S))
+        expires = self._world.retention_s < _LONG_NAP_SECONDS and self._dice.random() < 0.1
+        await self._process.clock.sleep(_LONG_NAP_SECONDS if expires else self._dice.choice(_NAPS_SECONDS))
 
 
 def _dice(world: World, name: str) -> random.Random:
@@ -150,7 +150,7 @@ async def writer(world: World, name: str) -> None:
     """Writes, and is neither stopped nor killed, except by injected faults."""
     dice = _dice(world, name)
     process = world.process(name)
-    await asyncio.sleep(dice.choice(_NAPS_S))
+    await asyncio.sleep(dice.choice(_NAPS_SECONDS))
     await process.start(Script(world, process, dice).write(dice.randint(6, 16)))
 
 
@@ -196,7 +196,7 @@ async def successor(world: World, name: str) -> None:
     process = world.process(name)
     script = Script(world, process, dice)
     script.preparing, script.closing = True, 0.3
-    await asyncio.sleep(dice.choice(_NAPS_S))
+    await asyncio.sleep(dice.choice(_NAPS_SECONDS))
     await process.start(script.write(dice.randint(6, 16)))
 
 
@@ -210,7 +210,7 @@ async def usurper(world: World, name: str) -> None:
         await process.clock.sleep(dice.choice((0.0, 0.25)))
         return dice.random() < 0.5
 
-    await asyncio.sleep(dice.choice(_NAPS_S))
+    await asyncio.sleep(dice.choice(_NAPS_SECONDS))
     await process.start(Script(world, process, dice, evidence).write(dice.randint(4, 10)))
 
 
@@ -220,7 +220,7 @@ async def deleter(world: World, name: str) -> None:
     process = world.process(name)
     script = Script(world, process, dice)
     script.deleting = 0.3
-    await asyncio.sleep(dice.choice(_NAPS_S))
+    await asyncio.sleep(dice.choice(_NAPS_SECONDS))
     await process.start(script.write(dice.randint(3, 8)))
 
 
@@ -228,7 +228,7 @@ async def ttl(world: World, name: str) -> None:
     """Is DynamoDB, which removes what has expired by its own clock."""
     dice = _dice(world, name)
     for _ in range(8):
-        await asyncio.sleep(dice.choice((20.0, 90.0, 1.25 * HOUR_S)))
+        await asyncio.sleep(dice.choice((20.0, 90.0, 1.25 * HOUR_SECONDS)))
         world.ledger.removed_by_ttl()
 
 

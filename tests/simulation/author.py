@@ -16,17 +16,17 @@ from tests.simulation.network import GuardOverNetwork, Network, ObjectsOverNetwo
 from tests.simulation.truth import GONE, Owner, entry_of, secret
 from tests.simulation.world import KEY, World
 
-_GLANCE_S = 0.001
+_GLANCE_SECONDS = 0.001
 """Shorter than any latency, so that a scene sees what was applied before its sender does."""
 
-_PATIENCE_S = 60.0
+_PATIENCE_SECONDS = 60.0
 
 
 async def until(seen: Callable[[], bool]) -> None:
     """Wait for what only storage knows."""
-    async with asyncio.timeout(_PATIENCE_S):
+    async with asyncio.timeout(_PATIENCE_SECONDS):
         while not seen():
-            await asyncio.sleep(_GLANCE_S)
+            await asyncio.sleep(_GLANCE_SECONDS)
 
 
 class Author:

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 from segue.errors import SessionFenced, SessionHeld, StorageUnavailable
-from segue.session.heartbeat import STORAGE_TIMEOUT_S
+from segue.session.heartbeat import STORAGE_TIMEOUT_SECONDS
 from tests.simulation.author import Author
 from tests.simulation.loop import Process
 from tests.simulation.network import Network
 from tests.simulation.truth import Owner
 from tests.simulation.world import NO_FAULTS, World
 
-_HANG_S = 60.0
-_LONGER_S = 3 * STORAGE_TIMEOUT_S
-_FOUND_OUT_S = STORAGE_TIMEOUT_S + 40.0
+_HANG_SECONDS = 60.0
+_LONGER_SECONDS = 3 * STORAGE_TIMEOUT_SECONDS
+_FOUND_OUT_SECONDS = STORAGE_TIMEOUT_SECONDS + 40.0
 """The limit, the rest of the lease, and as much again for who watches it run out."""
 
 
@@ -40,14 +40,14 @@ class S3Hangs(Network):
 async def s3_hangs_during_a_commit(world: World, name: str) -> None:
     """A holder commits when S3 begins to hang, for a minute. Another process waits for its lease to expire."""
     network, author, holding = await _holder(world, name)
-    network.hang(_HANG_S)
+    network.hang(_HANG_SECONDS)
     await holding.start(_append(author))
     process = world.process(f"{name}.rival")
     rival = Author(world, process, f"{name}.rival")
 
     async def want() -> None:
         try:
-            await rival.open(timeout=_HANG_S - 10.0)
+            await rival.open(timeout=_HANG_SECONDS - 10.0)
         except SessionHeld:
             pass
         else:
@@ -62,14 +62,14 @@ async def way_to_s3_lost(world: World, name: str) -> None:
     """S3 hangs for one holder only, and for long. Another one gets the session, and what the first sent comes late."""
     world.fair = False
     network, author, holding = await _holder(world, name)
-    network.hang(_LONGER_S)
+    network.hang(_LONGER_SECONDS)
     await holding.start(_append(author))
     process = world.process(f"{name}.heir")
     heir = Author(world, process, f"{name}.heir")
 
     async def succeed() -> None:
         try:
-            await heir.open(timeout=_FOUND_OUT_S)
+            await heir.open(timeout=_FOUND_OUT_SECONDS)
         except SessionHeld:
             world.ledger.broken("a holder without a way to S3 kept the session from one that has it")
         heir.append(1)

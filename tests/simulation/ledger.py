@@ -18,16 +18,16 @@ from segue.lease.item import GuardItem, Known
 from segue.storage.attributes import Attributes
 from segue.storage.interface import ConditionalWrite
 from tests.simulation.contents import Contents
-from tests.simulation.truth import GONE, HOUR_S, Incarnation, Owner, Violation, entries_of, entry_of
+from tests.simulation.truth import GONE, HOUR_SECONDS, Incarnation, Owner, Violation, entries_of, entry_of
 
 _T = TypeVar("_T")
 
-DAY_S = 86_400.0
+DAY_SECONDS = 86_400.0
 
-A_MOMENT_S = 0.01
+A_MOMENT_SECONDS = 0.01
 """Seconds that rounding of times may lose."""
 
-EPOCH_S = 1_700_000_000
+EPOCH_SECONDS = 1_700_000_000
 """Seconds since 1970 at which every simulation begins."""
 
 
@@ -60,7 +60,7 @@ class Ledger(Contents):
 
     def wall(self) -> float:
         """The true time, in seconds since 1970."""
-        return EPOCH_S + self.now()
+        return EPOCH_SECONDS + self.now()
 
     def note(self, who: str, what: str, outcome: str = "") -> None:
         """Remember an event for the timeline."""
@@ -134,7 +134,7 @@ class Ledger(Contents):
         if before.expires_at > self.wall():
             self.broken("an incarnation began over one that was not over")
         watched = (self.now() - self._moved_at) * self.sender.rate
-        if before.held and watched < before.lease_ms / 1000 - A_MOMENT_S:
+        if before.held and watched < before.lease_ms / 1000 - A_MOMENT_SECONDS:
             self.broken(f"an incarnation began over a holder that had shown itself {watched} s before")
 
     def _incarnation_ends(self, incarnation: Incarnation) -> None:
@@ -144,18 +144,18 @@ class Ledger(Contents):
 
     def _expiry_set(self, before: GuardItem | None, after: GuardItem) -> None:
         """Storage's own time is what it is held against; requests, and clocks of another rate, may be hours off."""
-        if before is not None and after.expires_at < min(before.expires_at, self.wall() + HOUR_S):
+        if before is not None and after.expires_at < min(before.expires_at, self.wall() + HOUR_SECONDS):
             self.incarnations[after.born].set_back = True
         off = after.expires_at - self.retention_s - self.wall()
-        if (before is None or before.expires_at != after.expires_at) and self.tells_time and abs(off) > DAY_S:
-            self.broken(f"an expiry was reckoned from a clock that is {off / DAY_S:.0f} days off")
+        if (before is None or before.expires_at != after.expires_at) and self.tells_time and abs(off) > DAY_SECONDS:
+            self.broken(f"an expiry was reckoned from a clock that is {off / DAY_SECONDS:.0f} days off")
 
     def removed_by_ttl(self) -> None:
         """Remove the item, as DynamoDB does when it finds it past its TTL, which is later than any request arrives."""
         item = self.item
-        if item is None or item.expires_at + HOUR_S >= self.wall():
+        if item is None or item.expires_at + HOUR_SECONDS >= self.wall():
             return
-        if item.held and self.wall() - EPOCH_S - self._moved_at < HOUR_S:
+        if item.held and self.wall() - EPOCH_SECONDS - self._moved_at < HOUR_SECONDS:
             self.broken("the TTL removed a session whose holder lives")
         self.note("storage", "removes the item, which has expired")
         del self.guard.items[self.key]

@@ -18,7 +18,7 @@ from contextvars import Context, ContextVar, copy_context
 from heapq import heappop, heappush
 from typing import Any
 
-_TICKS_PER_S = 1024
+_TICKS_PER_SECOND = 1024
 _TURNS_AT_MOST = 1_000_000
 
 _current: ContextVar[Process | None] = ContextVar("process", default=None)
@@ -115,13 +115,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> VirtualHandle:
-        handle = _handle(math.ceil(when * _TICKS_PER_S) / _TICKS_PER_S, callback, args, context)
+        handle = _handle(math.ceil(when * _TICKS_PER_SECOND) / _TICKS_PER_SECOND, callback, args, context)
         heappush(self._scheduled, handle)
         return handle
 
     def outside(self, delay: float, callback: Callable[..., Any], *args: Any) -> None:
         """Schedule what no process does: the network, or fate."""
-        handle = VirtualHandle(math.ceil((self.virtual_now + delay) * _TICKS_PER_S) / _TICKS_PER_S)
+        handle = VirtualHandle(math.ceil((self.virtual_now + delay) * _TICKS_PER_SECOND) / _TICKS_PER_SECOND)
         handle.callback, handle.args, handle.context, handle.is_cancelled = callback, args, None, False
         heappush(self._scheduled, handle)
 

@@ -344,7 +344,7 @@ def no_heartbeat_while_a_commit_is_under_way() -> AbstractContextManager[Any]:
 @_mutant
 def heartbeats_for_a_commit_without_an_answer() -> AbstractContextManager[Any]:
     """A holder that has lost its way to S3 keeps the session from all others, for ever."""
-    return mock.patch.object(heartbeat, "STORAGE_TIMEOUT_S", float("inf"))
+    return mock.patch.object(heartbeat, "STORAGE_TIMEOUT_SECONDS", float("inf"))
 
 
 # What was read ahead of holding.

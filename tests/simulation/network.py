@@ -30,7 +30,7 @@ from segue.storage.attributes import Attributes
 from segue.storage.interface import ConditionalWrite, ConditionFailed, StoredObject
 from tests.simulation.ledger import Ledger
 from tests.simulation.loop import Process, VirtualLoop
-from tests.simulation.truth import HOUR_S, Owner
+from tests.simulation.truth import HOUR_SECONDS, Owner
 
 _T = TypeVar("_T")
 
@@ -107,7 +107,7 @@ class Network:
         return self._dice.choice(self.faults.latencies)
 
     def _much_later(self) -> float:
-        return self._latency() + min(HOUR_S, 0.25 * 2 ** self._dice.uniform(0, 14))
+        return self._latency() + min(HOUR_SECONDS, 0.25 * 2 ** self._dice.uniform(0, 14))
 
     # The fates.
 

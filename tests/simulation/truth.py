@@ -10,7 +10,7 @@ from segue.journal.records import Record, decode_record
 GONE = "gone"
 """Text in place of a redacted one."""
 
-HOUR_S = 3600.0
+HOUR_SECONDS = 3600.0
 """Seconds that a request may be late, at most."""
 
 

@@ -27,18 +27,18 @@ from segue.session.runtime import HeartbeatSchedule
 from segue.session.session import Session
 from segue.storage.attributes import Attributes
 from segue.storage.stores import Stores
-from tests.simulation.ledger import EPOCH_S, Ledger
+from tests.simulation.ledger import EPOCH_SECONDS, Ledger
 from tests.simulation.loop import Process, ProcessClock, VirtualLoop, current_process
 from tests.simulation.network import FaultRates, GuardOverNetwork, Network, ObjectsOverNetwork
-from tests.simulation.truth import HOUR_S, Owner, Violation, secret
+from tests.simulation.truth import HOUR_SECONDS, Owner, Violation, secret
 
 _T = TypeVar("_T")
 
 KEY = session_key("sim", "session")
-HORIZON_S = 600.0
+HORIZON_SECONDS = 600.0
 """Virtual seconds after which the power goes off."""
 
-YEAR_S = 365 * 86_400
+YEAR_SECONDS = 365 * 86_400
 
 Actor = Callable[["World", str], Awaitable[None]]
 
@@ -84,7 +84,7 @@ APART = (
 )
 """Faults of the table and of the bucket, where they differ."""
 
-CLOCKS_S = (0, -300, 300, 3 * 365 * 86_400, -3 * 365 * 86_400, -EPOCH_S)
+CLOCKS_SECONDS = (0, -300, 300, 3 * 365 * 86_400, -3 * 365 * 86_400, -EPOCH_SECONDS)
 """Seconds by which wall clocks are off, where storage tells the time."""
 
 
@@ -126,11 +126,13 @@ class World:
         # In some runs sessions expire between two readings. Where storage does not tell the time, a directory say, the
         # clocks are one machine's and agree somewhat, as years allow.
         self._skews: tuple[int, ...]
-        self.retention_s, self._skews = self.dice.choice(((YEAR_S, (0, -300, 300)), (YEAR_S, (0,)), (60, (0,))))
+        self.retention_s, self._skews = self.dice.choice(
+            ((YEAR_SECONDS, (0, -300, 300)), (YEAR_SECONDS, (0,)), (60, (0,)))
+        )
         self.ledger.retention_s = self.retention_s
         self.ledger.tells_time = self.dice.choice((True, True, False))
         if self.ledger.tells_time:
-            self._skews = CLOCKS_S
+            self._skews = CLOCKS_SECONDS
         # Small pages, so that folding happens often; in some runs two versions of the library cut them differently.
         versions = self.dice.choice((1, 1, 2))
         self._page_limits = [(self.dice.randint(2, 5), self.dice.randint(4, 12)) for _ in range(versions)]
@@ -161,7 +163,7 @@ class World:
     def process(self, name: str, *, rate: float = 1.0) -> Process:
         """Start a process, whose clock may run at another rate than it should."""
         offset, skew = self.dice.choice((0.0, 1000.0)), self.dice.choice(self._skews)
-        clock = ProcessClock(self.loop, rate=rate, offset=offset, wall=EPOCH_S + skew)
+        clock = ProcessClock(self.loop, rate=rate, offset=offset, wall=EPOCH_SECONDS + skew)
         process = Process(self.loop, name, clock, self.dice.choice(self._page_limits))
         process.volume_limit = self.dice.choice(self._volume_limits)
         self.processes.append(process)
@@ -208,7 +210,7 @@ class World:
 
     async def _run(self, actors: Sequence[Actor]) -> None:
         tasks = [asyncio.ensure_future(actor(self, f"{actor.__name__}{n}")) for n, actor in enumerate(actors)]
-        done, _ = await asyncio.wait(tasks, timeout=HORIZON_S)
+        done, _ = await asyncio.wait(tasks, timeout=HORIZON_SECONDS)
         for task in done:
             task.result()
         for process in self.processes:
@@ -217,7 +219,7 @@ class World:
             self.ledger.broken("a holder lost its lease, though all processes were honest, awake and alive")
         await self._inherit("first heir")
         while self.table.under_way or self.bucket.under_way:
-            await asyncio.sleep(HOUR_S)
+            await asyncio.sleep(HOUR_SECONDS)
         await self._inherit("second heir")
 
     async def _inherit(self, name: str) -> None:
@@ -316,7 +318,7 @@ def _seeded(seed: int) -> Iterator[None]:
         mock.patch.multiple(blocks, PAGE_SEGMENTS=0, PAGE_RECORDS=0, TAIL_LIMIT=0),  # put back in the end
         mock.patch.object(committer, "full_page", full_page_of_this_version),
         mock.patch.object(writer, "_COMMIT_RECORDS", dice.randint(1, 6)),
-        mock.patch.object(attempts, "_POLL_S", 1.0),  # waiting for a lease would be half of all requests
+        mock.patch.object(attempts, "_POLL_SECONDS", 1.0),  # waiting for a lease would be half of all requests
         mock.patch.object(GuardItem, "parse", _parsed_once()),
         mock.patch.object(blocks, "unpack", _once(blocks.unpack)),
         mock.patch.object(blocks, "_decode_block", _once(blocks._decode_block)),

@@ -17,7 +17,7 @@ from pathlib import Path
 MARK = "SEGUE_TEST_RUN"
 """Environment variable with the run's id. Processes inherit it; one with an environment of its own is given it."""
 
-GRACE_S = 3.0
+GRACE_SECONDS = 3.0
 """Seconds between SIGTERM and SIGKILL."""
 
 
@@ -64,7 +64,7 @@ def marked(run: str) -> dict[int, str]:
 def end(run: str) -> list[str]:
     """End the processes of a run: SIGTERM, then SIGKILL."""
     commands = list((left := marked(run)).values())
-    for number, seconds in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, GRACE_S)):
+    for number, seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, GRACE_SECONDS)):
         for process in left:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(process, number)

@@ -4,8 +4,8 @@ A test that passes its limit (pytest-timeout's setting and marker) fails, and th
 interrupted, again and again until its finalizers have ended too. Only a process that nothing interrupts is given up:
 it ends, and xdist starts another for the tests that are left.
 
-A run in which no test begins or ends for ``STANDSTILL_S`` is stopped with exit code ``STANDSTILL_CODE``. What a run
-has started and left is ended by ``leftovers``, whatever became of the run.
+A run in which no test begins or ends for ``STANDSTILL_SECONDS`` is stopped with exit code ``STANDSTILL_CODE``. What a
+run has started and left is ended by ``leftovers``, whatever became of the run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import pytest
 from tests.support.leftovers import Sweeper
 from tests.support.steady_clock import steady
 
-AGAIN_S = float(os.environ.get("SEGUE_TEST_AGAIN_S", "20"))
+AGAIN_SECONDS = float(os.environ.get("SEGUE_TEST_AGAIN_S", "20"))
 """Seconds until an interrupted test that still runs is interrupted again: what its finalizers may take."""
 
 LONGEST = 2
@@ -34,7 +34,7 @@ LONGEST = 2
 INTERRUPTIONS = 6
 """Interruptions of one test. At one more its process is given up."""
 
-STANDSTILL_S = float(os.environ.get("SEGUE_TEST_STANDSTILL_S", "1500"))
+STANDSTILL_SECONDS = float(os.environ.get("SEGUE_TEST_STANDSTILL_S", "1500"))
 """Seconds without the beginning or the end of any test. The longest limit of a test and its interruptions fit in."""
 
 STANDSTILL_CODE = 3
@@ -80,14 +80,14 @@ class Run:
         self._sweeper.sweep()
 
     def _watch(self) -> None:
-        while not self._over.wait(min(5.0, STANDSTILL_S / 5)):
-            if time.monotonic() - self._news > STANDSTILL_S:
+        while not self._over.wait(min(5.0, STANDSTILL_SECONDS / 5)):
+            if time.monotonic() - self._news > STANDSTILL_SECONDS:
                 self._stop()
 
     def _stop(self) -> None:
         running = "".join(f"\n  {test} ({time.monotonic() - since:.0f} s)" for test, since in self._running.items())
         self._say(
-            f"\nRUN STOPPED: no test began or ended for {STANDSTILL_S:.0f} s. Still running: {running or 'none'}\n"
+            f"\nRUN STOPPED: no test began or ended for {STANDSTILL_SECONDS:.0f} s. Running: {running or 'none'}\n"
         )
         self._sweeper.sweep()
         os._exit(STANDSTILL_CODE)
@@ -111,7 +111,7 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         nonlocal interruptions
         if (left := min(limit - steady().now(), longest - time.monotonic())) > 0:
-            signal.setitimer(signal.ITIMER_REAL, max(left, 0.1), AGAIN_S)
+            signal.setitimer(signal.ITIMER_REAL, max(left, 0.1), AGAIN_SECONDS)
             return
         if not item.stash.get(_interruptible, False):
             return  # pytest itself is at work between two phases; the next alarm comes
@@ -124,7 +124,7 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
         pytest.fail(f"passed its limit of {settings.timeout} s")
 
     signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, settings.timeout, AGAIN_S)
+    signal.setitimer(signal.ITIMER_REAL, settings.timeout, AGAIN_SECONDS)
     return True
 
 

@@ -23,7 +23,7 @@ from infra.constants import ROOT
 from local.settings import Settings
 from tests.support.waiting import eventually_sync
 
-UP_S, DOWN_S = 320.0, 120.0
+UP_SECONDS, DOWN_SECONDS = 320.0, 120.0
 
 WORKERS = 2
 
@@ -42,12 +42,12 @@ def deployed(command: Sequence[str], *options: str) -> Iterator[dict[str, Any]]:
         *options: Of ``up``.
     """
     up = [*command, "up", "--detach", "--json", *options]
-    started = subprocess.run(up, cwd=ROOT, capture_output=True, text=True, timeout=UP_S, check=False)
+    started = subprocess.run(up, cwd=ROOT, capture_output=True, text=True, timeout=UP_SECONDS, check=False)
     assert started.returncode == 0, started.stdout + started.stderr
     try:
         yield json.loads(started.stdout)
     finally:
-        subprocess.run([*command, "down"], cwd=ROOT, capture_output=True, timeout=DOWN_S, check=False)
+        subprocess.run([*command, "down"], cwd=ROOT, capture_output=True, timeout=DOWN_SECONDS, check=False)
 
 
 _shared: pytest.StashKey[LocalStack] = pytest.StashKey()
@@ -71,7 +71,7 @@ class LocalStack:
             return
         self._up = True
         try:
-            self.run("up", "--detach", "--transport", "both", "--workers", str(WORKERS), seconds=UP_S)
+            self.run("up", "--detach", "--transport", "both", "--workers", str(WORKERS), seconds=UP_SECONDS)
         except BaseException:
             self.down()  # something may have been started
             raise
@@ -80,7 +80,7 @@ class LocalStack:
         """Stop it, if it was put up."""
         if self._up:
             self._up = False
-            subprocess.run(self.command("down"), cwd=ROOT, capture_output=True, timeout=DOWN_S, check=False)
+            subprocess.run(self.command("down"), cwd=ROOT, capture_output=True, timeout=DOWN_SECONDS, check=False)
 
     def command(self, *arguments: str) -> list[str]:
         """Return a command of the local stack."""

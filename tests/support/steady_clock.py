@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-TICK_S = 0.01
+TICK_SECONDS = 0.01
 """Seconds between two looks at the real clock."""
 
-LONGEST_TICK_S = 0.02
+LONGEST_TICK_SECONDS = 0.02
 """Seconds that count, at most, of the time between two looks. What is longer, the machine gave to other processes."""
 
 
@@ -28,7 +28,7 @@ class SteadyClock:
     def now(self) -> float:
         with self._lock:
             seen = time.monotonic()
-            self._now += min(seen - self._seen, LONGEST_TICK_S)
+            self._now += min(seen - self._seen, LONGEST_TICK_SECONDS)
             self._seen = seen
             return self._now
 
@@ -40,7 +40,7 @@ class SteadyClock:
 
     def _tick(self) -> None:
         while True:
-            time.sleep(TICK_S)
+            time.sleep(TICK_SECONDS)
             self.now()
 
 

@@ -12,22 +12,22 @@ from tests.support.steady_clock import steady
 
 _T = TypeVar("_T")
 
-PATIENCE_S = 60.0
+PATIENCE_SECONDS = 60.0
 """Half of what a test may take. A condition that holds costs nothing of it."""
 
 
-SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.005, 0.25
+SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.005, 0.25
 """Seconds between two looks at a condition: three times as long as the look took. One that asks a server, or starts a
 process, would otherwise take a core from what it waits for."""
 
 
-async def eventually(condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
+async def eventually(condition: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
     """Return as soon as a condition holds; fail if it does not in time."""
     for pause in _pauses(condition, seconds):
         await asyncio.sleep(pause)
 
 
-def eventually_sync(condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
+def eventually_sync(condition: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
     """The same for tests without an event loop."""
     for pause in _pauses(condition, seconds):
         time.sleep(pause)
@@ -37,12 +37,12 @@ def _pauses(condition: Callable[[], object], seconds: float) -> Iterator[float]:
     deadline, began = steady().now() + seconds, time.monotonic()
     while not condition():
         assert steady().now() < deadline, f"not within {seconds} s"
-        yield min(max(3 * (time.monotonic() - began), SHORTEST_PAUSE_S), LONGEST_PAUSE_S)
+        yield min(max(3 * (time.monotonic() - began), SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
         began = time.monotonic()
 
 
 @contextlib.asynccontextmanager
-async def within(seconds: float = PATIENCE_S) -> AsyncIterator[None]:
+async def within(seconds: float = PATIENCE_SECONDS) -> AsyncIterator[None]:
     """Do as ``asyncio.timeout``: raise TimeoutError in a block that takes longer."""
     loop, deadline = asyncio.get_running_loop(), steady().now() + seconds
     async with asyncio.timeout(None) as limit:
@@ -61,7 +61,7 @@ async def within(seconds: float = PATIENCE_S) -> AsyncIterator[None]:
             timer.cancel()
 
 
-async def promptly(awaited: Awaitable[_T], seconds: float = PATIENCE_S) -> _T:
+async def promptly(awaited: Awaitable[_T], seconds: float = PATIENCE_SECONDS) -> _T:
     """Do as ``asyncio.wait_for``: raise TimeoutError if that takes longer."""
     async with within(seconds):
         return await awaited

@@ -205,7 +205,7 @@ def test_a_ticker_that_rests_takes_no_turns_of_the_loop(tmp_path: Path) -> None:
 
 
 def test_a_process_that_does_not_tell_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lag, "_ANSWER_S", 0.05)
+    monkeypatch.setattr(lag, "_ANSWER_SECONDS", 0.05)
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True) as process:
         process.terminate()
         process.wait()
@@ -230,7 +230,7 @@ class _Echo:
 
 async def test_ways_take_turns_and_what_does_not_come_back_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(round_trips, "LOST_SECONDS", 0.01)
-    monkeypatch.setattr(round_trips, "FRAME_S", 0.0)
+    monkeypatch.setattr(round_trips, "FRAME_SECONDS", 0.0)
     order: list[str] = []
     found = await take_turns([Way("a", _Echo(order, "a")), Way("b", _Echo(order, "b", deaf=True))], 3)
     assert order == ["a", "b"] * 3

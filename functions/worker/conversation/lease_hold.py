@@ -17,12 +17,12 @@ from typing import Final
 from strands.bidi import BidiAgent
 
 from segue import SegueError
-from segue.session.heartbeat import STORAGE_TIMEOUT_S
+from segue.session.heartbeat import STORAGE_TIMEOUT_SECONDS
 from shared.log import logger
 from worker.conversation.session_manager import Manager
 from worker.telemetry.loop_watch import standstills
 
-STOP_SECONDS: Final = STORAGE_TIMEOUT_S + 20.0
+STOP_SECONDS: Final = STORAGE_TIMEOUT_SECONDS + 20.0
 """For stopping an agent: its model, then flush and release, which wait for storage for so long. A worker that drains
 waits less: see ``worker.hosting.drain``."""
 

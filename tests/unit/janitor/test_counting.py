@@ -41,7 +41,7 @@ def broken(aws, monkeypatch):  # noqa: F811 - the fixture of that name
 
 
 def sweep_again(aws, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(again, "DELAY_S", 0)
+    monkeypatch.setattr(again, "DELAY_SECONDS", 0)
     SweepsQueue(aws.sqs, aws.url).put(WaitingSweep(Incarnation("a/s", OLD), rounds_left=1))
     again.handler(messages_of(aws), None)
 

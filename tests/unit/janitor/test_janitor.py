@@ -153,7 +153,7 @@ CORRUPT = {"expires_at": 0}, {"pages": 10**18}, {"schema": 99}, {"head": "many"}
 def test_an_item_that_cannot_be_right_is_named_and_nothing_of_it_is_deleted_and_the_others_are_swept(
     aws, change, caplog, monkeypatch
 ):
-    monkeypatch.setattr(again, "DELAY_S", 0)
+    monkeypatch.setattr(again, "DELAY_SECONDS", 0)
     corrupt = item(OLD, session_key="a/corrupt", **{name: value for name, value in change.items() if name != "born"})
     corrupt |= {"born": typed(change.get("born", OLD))}
     aws.dynamodb.put_item(TableName="locks", Item=corrupt)
@@ -175,7 +175,7 @@ def test_an_item_that_cannot_be_right_is_named_and_nothing_of_it_is_deleted_and_
 
 @pytest.mark.slow
 def test_a_janitor_of_another_prefix_is_told_so_and_deletes_nothing(aws, monkeypatch):
-    monkeypatch.setattr(again, "DELAY_S", 0)
+    monkeypatch.setattr(again, "DELAY_SECONDS", 0)
     elsewhere = item(OLD, prefix="team-b/")
     aws.dynamodb.put_item(TableName="locks", Item=elsewhere)
     put_objects(aws, OLD)
@@ -204,7 +204,7 @@ def messages_of(aws, url=None):
 
 
 def test_the_second_sweep_comes_after_an_hour_of_rounds(aws, monkeypatch):
-    monkeypatch.setattr(again, "DELAY_S", 0)
+    monkeypatch.setattr(again, "DELAY_SECONDS", 0)
     put_objects(aws, OLD)
     SweepsQueue(aws.sqs, aws.url).put(WaitingSweep(Incarnation("a/s", OLD)))
     for _ in range(ROUNDS - 1):
@@ -299,7 +299,7 @@ def test_runs_out_of_time_end_when_everything_was_seen(aws):
 
 @pytest.mark.slow
 def test_a_life_that_cannot_be_swept_holds_up_no_other_and_is_tried_again(aws, monkeypatch):
-    monkeypatch.setattr(again, "DELAY_S", 0)
+    monkeypatch.setattr(again, "DELAY_SECONDS", 0)
     # Whether this one lives is not known to a version that cannot read its item.
     aws.dynamodb.put_item(TableName="locks", Item=item(OLD, session_key="a/newer", schema=99))
     put_objects(aws, OLD, key="a/newer")

@@ -142,9 +142,9 @@ def manager_history(storage: MemoryStorage) -> Any:
 async def test_a_release_that_storage_does_not_take_is_tried_until_it_does(
     storage: MemoryStorage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("segue.session.session.CLOSE_TIMEOUT_S", 0.1)
-    monkeypatch.setattr("segue.session.heartbeat.CLOSE_TIMEOUT_S", 0.1)
-    monkeypatch.setattr("segue.session.open_handles._RETRY_S", 0.01)
+    monkeypatch.setattr("segue.session.session.CLOSE_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("segue.session.heartbeat.CLOSE_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("segue.session.open_handles._RETRY_SECONDS", 0.01)
     one = manager(storage, durability="gate")
     await one.open()
     agent = BidiAgent(model=ScriptedModel(), session_manager=one)

@@ -183,7 +183,7 @@ async def test_a_hook_says_so_when_storage_is_down_for_longer(
     storage.before = down = Unavailable("put")
 
     with monkeypatch.context() as impatient, pytest.raises(StorageUnavailable, match="stay queued"):
-        impatient.setattr(segue.session.handle, "DURABLE_TIMEOUT_S", 0.2)
+        impatient.setattr(segue.session.handle, "DURABLE_TIMEOUT_SECONDS", 0.2)
         await agent.send("Hi")
 
     down.on = False
@@ -195,7 +195,7 @@ async def test_a_hook_says_so_when_storage_is_down_for_longer(
 async def test_a_stop_releases_the_lease_though_its_flush_failed(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segue.session.handle, "DURABLE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(segue.session.handle, "DURABLE_TIMEOUT_SECONDS", 0.2)
     agent = await talking(memory_sessions())
     storage.before = down = Unavailable("put")
     agent.state.set("mood", "bad")

@@ -128,7 +128,7 @@ print((open(sys.argv[1] + "/guard/default/talk.json").read()))
 HUNG = """
 import segue.session.open_handles
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage, kind_of
-segue.session.open_handles.EXIT_TIMEOUT_S = 0.3
+segue.session.open_handles.EXIT_TIMEOUT_SECONDS = 0.3
 storage = MemoryStorage()
 manager = MemorySessionManager("talk", storage=storage, durability="gate")
 other = MemorySessionManager("other", storage=storage)

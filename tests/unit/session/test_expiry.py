@@ -12,7 +12,7 @@ from segue.storage.interface import ConditionalWrite
 from segue.storage.memory import MemoryGuard
 from segue.testing import ManualClock
 
-RETENTION_S = 60
+RETENTION_SECONDS = 60
 
 
 class _Clock(ManualClock):
@@ -42,7 +42,7 @@ class _Guard(MemoryGuard):
         if self._late is not None:
             late, self._late = self._late, None
             await super().write(late)
-            await self._clock.advance(RETENTION_S)
+            await self._clock.advance(RETENTION_SECONDS)
         return found
 
 
@@ -56,24 +56,24 @@ async def _released(lease: Lease) -> GuardItem:
 async def test_a_holder_that_is_stopped_after_its_look_is_not_fenced_from_a_life_that_goes_on() -> None:
     clock = _Clock()
     store = _Guard(clock)
-    lease = Lease(store, "default/talk", retention_s=RETENTION_S, clock=clock)
+    lease = Lease(store, "default/talk", retention_s=RETENTION_SECONDS, clock=clock)
     left = await _released(lease)
-    await clock.advance(RETENTION_S / 2)
+    await clock.advance(RETENTION_SECONDS / 2)
     store.holding_back = True
 
-    taken = await lease.acquire(RETENTION_S * 2.0, left=left)
+    taken = await lease.acquire(RETENTION_SECONDS * 2.0, left=left)
 
     assert (taken.born, taken.held) == (left.born, True)
 
 
 async def test_no_new_life_is_begun_for_who_goes_on_with_what_was_left() -> None:
     clock, store = _Clock(), MemoryGuard()
-    lease, other = (Lease(store, "default/talk", retention_s=RETENTION_S, clock=clock) for _ in range(2))
+    lease, other = (Lease(store, "default/talk", retention_s=RETENTION_SECONDS, clock=clock) for _ in range(2))
     left = await _released(lease)
     await other.acquire(0.0)
 
     async def slow(item: GuardItem) -> bool:
-        await clock.advance(RETENTION_S * 2)
+        await clock.advance(RETENTION_SECONDS * 2)
         return True
 
     taken = await lease.acquire(0.0, slow, left)
@@ -83,9 +83,9 @@ async def test_no_new_life_is_begun_for_who_goes_on_with_what_was_left() -> None
 
 async def test_what_had_expired_before_it_was_read_is_gone() -> None:
     clock, store = _Clock(), MemoryGuard()
-    lease = Lease(store, "default/talk", retention_s=RETENTION_S, clock=clock)
+    lease = Lease(store, "default/talk", retention_s=RETENTION_SECONDS, clock=clock)
     left = await _released(lease)
-    await clock.advance(RETENTION_S * 2)
+    await clock.advance(RETENTION_SECONDS * 2)
 
     with pytest.raises(SessionFenced):
         await lease.acquire(0.0, left=left)

@@ -303,7 +303,7 @@ async def test_an_item_is_listed_as_its_principals_whatever_the_directorys_lette
 async def test_a_wait_for_a_process_stopped_in_the_middle_of_a_write_ends(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segue.storage.durable_files, "LOCK_S", 0.05)
+    monkeypatch.setattr(segue.storage.durable_files, "LOCK_SECONDS", 0.05)
     first = files()
     await first.open()
     await first.close()

@@ -173,7 +173,7 @@ async def test_heartbeats_end_when_a_commit_is_not_answered(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A holder that has lost its way to S3 leaves the session to one that has not."""
-    monkeypatch.setattr(segue.session.heartbeat, "STORAGE_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(segue.session.heartbeat, "STORAGE_TIMEOUT_SECONDS", 1.0)
     lost = threading.Event()
     agent = await started(manager := memory_sessions(lease=SHORT, durability="gate"))
     manager.on_lost(lost.set)
@@ -195,7 +195,7 @@ async def test_heartbeats_end_when_a_commit_is_not_answered(
 async def test_a_commit_that_timed_out_is_finished_if_no_other_holder_came(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segue.session.heartbeat, "STORAGE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(segue.session.heartbeat, "STORAGE_TIMEOUT_SECONDS", 0.5)
     agent = await started(manager := memory_sessions(lease=SHORT, durability="gate"))
     storage.before = s3 = Hang(*S3)
     await agent.send("One")
@@ -241,7 +241,7 @@ async def test_what_is_durable_is_released_while_s3_hangs(memory_sessions: Sessi
 async def test_a_release_waits_not_long_for_what_has_to_be_deleted(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segue.session.session, "CHORES_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(segue.session.session, "CHORES_TIMEOUT_SECONDS", 0.2)
     agent = await started(memory_sessions())
     await agent.send("One")
     storage.before = s3 = Hang("list", "delete")
@@ -257,8 +257,8 @@ async def test_a_release_waits_not_long_for_what_has_to_be_deleted(
 
 def test_a_hang_of_a_minute_is_waited_out() -> None:
     limits = (
-        segue.session.handle.DURABLE_TIMEOUT_S,
-        segue.session.session.CLOSE_TIMEOUT_S,
-        segue.session.heartbeat.STORAGE_TIMEOUT_S,
+        segue.session.handle.DURABLE_TIMEOUT_SECONDS,
+        segue.session.session.CLOSE_TIMEOUT_SECONDS,
+        segue.session.heartbeat.STORAGE_TIMEOUT_SECONDS,
     )
     assert min(limits) > 60

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from segue.session.runtime import SWITCH_INTERVAL_S, Runtime
+from segue.session.runtime import SWITCH_INTERVAL_SECONDS, Runtime
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def interval_as_before() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-@pytest.mark.parametrize(("before", "after"), [(0.005, SWITCH_INTERVAL_S), (0.0001, 0.0001)])
+@pytest.mark.parametrize(("before", "after"), [(0.005, SWITCH_INTERVAL_SECONDS), (0.0001, 0.0001)])
 def test_a_runtime_shortens_the_interval_and_leaves_a_shorter_one(before: float, after: float) -> None:
     sys.setswitchinterval(before)
     runtime = Runtime()

@@ -12,7 +12,7 @@ from segue.errors import SessionHeld
 from segue.lease.item import GuardItem
 from segue.lease.lease import Lease
 from segue.lease.settings import LeaseSettings
-from segue.lease.takeover import PROBE_AGAIN_S
+from segue.lease.takeover import PROBE_AGAIN_SECONDS
 from segue.storage.memory import MemoryGuard
 from segue.testing import ManualClock
 
@@ -50,8 +50,8 @@ async def test_a_holder_that_dies_while_it_is_watched_is_found_out_before_its_le
     taken = await lease("new").acquire(15.0, dead_later)
 
     assert (taken.holder, taken.epoch) == ("new", 2)
-    assert 2.0 <= clock.now() - began <= 2.0 + 2 * PROBE_AGAIN_S
-    assert all(later - earlier >= PROBE_AGAIN_S for earlier, later in itertools.pairwise(asked))
+    assert 2.0 <= clock.now() - began <= 2.0 + 2 * PROBE_AGAIN_SECONDS
+    assert all(later - earlier >= PROBE_AGAIN_SECONDS for earlier, later in itertools.pairwise(asked))
 
 
 async def test_a_probe_that_knows_the_holder_to_live_ends_the_wait(lease: Any, clock: Any) -> None:

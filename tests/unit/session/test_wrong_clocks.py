@@ -19,7 +19,7 @@ from segue.lease.item import GuardItem
 from segue.lease.item_reader import read_item
 from segue.lease.lease import Lease
 from segue.lease.settings import LeaseSettings
-from segue.session.session import TOMBSTONE_S
+from segue.session.session import TOMBSTONE_SECONDS
 from segue.storage.attributes import Attributes
 from segue.storage.interface import ConditionalWrite
 from segue.storage.memory import MemoryGuard, MemoryObjects
@@ -29,7 +29,7 @@ from segue.testing import ManualClock
 KEY = "default/talk"
 DAY = 86_400
 NOW = 1_800_000_000.0
-RETENTION_S = 30 * DAY
+RETENTION_SECONDS = 30 * DAY
 LEASE = LeaseSettings(duration=10.0, heartbeat=3.0, margin=1.0)
 WRONG = [-40_000 * DAY, -400 * DAY, 400 * DAY, 40_000 * DAY]
 
@@ -67,7 +67,7 @@ def item(store: MemoryGuard) -> GuardItem:
 
 
 def leased(store: MemoryGuard, clock: ManualClock, **options: Any) -> Lease:
-    return Lease(store, KEY, settings=LEASE, holder="h", retention_s=RETENTION_S, clock=clock, **options)
+    return Lease(store, KEY, settings=LEASE, holder="h", retention_s=RETENTION_SECONDS, clock=clock, **options)
 
 
 @pytest.fixture(params=[MemoryGuard, Telling], ids=["without a clock", "with a clock"])
@@ -134,7 +134,7 @@ async def test_a_free_session_ends_by_storages_time_though_the_machines_clock_is
         await after.acquire(0.0)
         assert after.mine.born == item(store).born
         await after.release()
-        assert store.now + RETENTION_S - 1 <= item(store).expires_at <= store.now + RETENTION_S
+        assert store.now + RETENTION_SECONDS - 1 <= item(store).expires_at <= store.now + RETENTION_SECONDS
 
 
 @pytest.mark.parametrize("off", WRONG)
@@ -142,7 +142,7 @@ async def test_a_dead_holders_session_expires(off: float) -> None:
     store = Telling()
     dead = leased(store, Wrong(0))
     await dead.acquire(0.0)
-    store.now += RETENTION_S + 2
+    store.now += RETENTION_SECONDS + 2
 
     heir = leased(store, Wrong(off))
     with pytest.raises(SessionHeld):
@@ -162,7 +162,7 @@ async def test_evidence_of_a_death_takes_a_session_over_and_ends_no_life() -> No
     store = Telling()
     holder = leased(store, Wrong(0))
     await holder.acquire(0.0)
-    store.now += RETENTION_S + 2
+    store.now += RETENTION_SECONDS + 2
 
     async def dead(_: GuardItem) -> bool:
         return True
@@ -180,7 +180,7 @@ async def test_who_goes_on_with_what_was_left_begins_no_new_life_over_a_dead_hol
     await first.release()
     left = first.item
     await leased(store, Wrong(0)).acquire(0.0)
-    store.now += RETENTION_S + 2
+    store.now += RETENTION_SECONDS + 2
 
     with pytest.raises(SessionFenced):
         await first.acquire(30.0, left=left)
@@ -211,7 +211,7 @@ async def test_a_holder_that_writes_after_all_keeps_its_session_though_the_write
     changes: Attributes = {} if kind == "beat" else committed
     old = holder.expires_at
     store.late = transitions.commit(holder.mine, changes, old) if changes else transitions.beat(holder.mine, old)
-    store.now += RETENTION_S + 2
+    store.now += RETENTION_SECONDS + 2
 
     with pytest.raises(SessionHeld):
         await leased(store, Wrong(0)).acquire(15.0)
@@ -229,15 +229,15 @@ async def test_every_expiry_is_reckoned_from_storages_own_time(off: float) -> No
 
     await lease.acquire(0.0)
     assert item(store).born_at == store.now
-    assert item(store).expires_at == store.now + RETENTION_S
+    assert item(store).expires_at == store.now + RETENTION_SECONDS
     for act in (lease.beat, lease.release, lambda: lease.acquire(0.0)):
         store.now += 7
         await act()
-        assert item(store).expires_at == int(store.now) + RETENTION_S - 7 * (act == lease.release)
-    assert lease.expires_at == store.now + RETENTION_S, "what a commit writes"
+        assert item(store).expires_at == int(store.now) + RETENTION_SECONDS - 7 * (act == lease.release)
+    assert lease.expires_at == store.now + RETENTION_SECONDS, "what a commit writes"
     store.now += 7
-    await lease.bury(TOMBSTONE_S)
-    assert item(store).expires_at == store.now + TOMBSTONE_S
+    await lease.bury(TOMBSTONE_SECONDS)
+    assert item(store).expires_at == store.now + TOMBSTONE_SECONDS
 
     store.now += 7
     copy = await create(stores, KEY, commits_of([Record(data={})]), clock, retention_s=DAY)
@@ -254,10 +254,10 @@ async def test_a_machine_whose_clock_has_fallen_back_leaves_an_item_that_can_be_
     fallen = leased(store, Wrong(-40_000 * DAY))
     for act in (lambda: fallen.acquire(0.0), fallen.beat, fallen.release):
         await act()
-        assert item(store).expires_at == NOW + RETENTION_S
+        assert item(store).expires_at == NOW + RETENTION_SECONDS
     await fallen.acquire(0.0)
-    await fallen.bury(TOMBSTONE_S)
-    assert item(store).expires_at == NOW + TOMBSTONE_S
+    await fallen.bury(TOMBSTONE_SECONDS)
+    assert item(store).expires_at == NOW + TOMBSTONE_SECONDS
 
 
 async def test_a_free_session_expires_by_storages_own_time() -> None:
@@ -265,7 +265,7 @@ async def test_a_free_session_expires_by_storages_own_time() -> None:
     lease = leased(store, clock)
     await lease.acquire(0.0)
     await lease.release()
-    store.now += RETENTION_S + 2
+    store.now += RETENTION_SECONDS + 2
 
     assert (await read_item(store, KEY, clock)).current is None
     with pytest.raises(SessionNotFound):

@@ -14,7 +14,7 @@ import pytest
 from tests.support.steady_clock import steady
 from tests.support.waiting import eventually, promptly, within
 
-STOPPED_S = 1.5
+STOPPED_SECONDS = 1.5
 
 PROGRAM = """
 import sys, time
@@ -33,13 +33,13 @@ def test_it_stands_still_while_the_process_is_stopped() -> None:
         assert process.stdout is not None
         process.stdout.readline()
         os.kill(process.pid, signal.SIGSTOP)
-        time.sleep(STOPPED_S)
+        time.sleep(STOPPED_SECONDS)
         os.kill(process.pid, signal.SIGCONT)
         output, _ = process.communicate("\n")
 
     counted, real = map(float, output.split())
-    assert real >= STOPPED_S
-    assert counted <= real - STOPPED_S + 0.1
+    assert real >= STOPPED_SECONDS
+    assert counted <= real - STOPPED_SECONDS + 0.1
 
 
 def test_it_goes_on_by_itself() -> None:

@@ -12,7 +12,7 @@ from segue.wire.frames import Bye, Ready, Transcript
 from tests.support.memory_manager import Latch, MemorySessionManager, kind_of
 from tests.support.scripted_model import spoken
 from tests.support.steady_clock import steady
-from tests.support.waiting import PATIENCE_S, eventually, promptly
+from tests.support.waiting import PATIENCE_SECONDS, eventually, promptly
 from tests.unit.worker.stand_ins import FakeQueue, address, audio, claim, delivery, text, turns
 from worker.conversation.session import HostedSession, SessionMoved
 from worker.hosting import drain as drain_module
@@ -279,7 +279,7 @@ async def test_a_session_that_breaks_on_its_way_out_keeps_no_other_from_leaving(
 
 async def test_its_own_handoff_is_not_taken_back(leaving, world):
     await leaving.hold()
-    leaving.queue.poll_seconds, polls = PATIENCE_S, len(leaving.queue.wanted)
+    leaving.queue.poll_seconds, polls = PATIENCE_SECONDS, len(leaving.queue.wanted)
     await eventually(lambda: len(leaving.queue.wanted) > polls)  # a poll that lasts until its own claim comes
     send = leaving.queue.send
 

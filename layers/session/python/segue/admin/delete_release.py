@@ -14,10 +14,10 @@ from segue.lease.item_reader import read_item, storage_time
 from segue.lease.lease import Lease
 from segue.session.options import this_process
 from segue.session.runtime import Runtime
-from segue.session.session import TOMBSTONE_S, Session
+from segue.session.session import TOMBSTONE_SECONDS, Session
 from segue.storage.stores import Stores
 
-_PATIENCE_S = 2.0
+_PATIENCE_SECONDS = 2.0
 """Seconds beyond a holder's lease that are waited: the item is read every quarter of a second."""
 
 
@@ -38,7 +38,7 @@ class Released:
 
 def watching(item: GuardItem) -> float:
     """Return the seconds of silence that show a holder to be dead."""
-    return item.lease_ms / 1000 + _PATIENCE_S
+    return item.lease_ms / 1000 + _PATIENCE_SECONDS
 
 
 async def item_of(stores: Stores, key: str, clock: Clock, *, current: bool = False) -> GuardItem:
@@ -99,7 +99,7 @@ async def delete(stores: Stores, key: str, clock: Clock, *, wait: bool) -> int:
         return left
     lease = _lease(stores, key, clock, "delete")
     await lease.acquire(watching(item) if wait else 0.0)
-    tombstone = await answered(clock, lambda: lease.bury(TOMBSTONE_S))
+    tombstone = await answered(clock, lambda: lease.bury(TOMBSTONE_SECONDS))
     return await collect_ended(stores.objects, stores.prefix, tombstone, storage_time(stores.guard, clock))
 
 

@@ -35,7 +35,7 @@ from segue.lease.item_reader import ItemReading, read_item
 from segue.storage.interface import ConditionFailed
 from segue.storage.stores import Stores
 
-RETENTION_S = 365 * 86_400
+RETENTION_SECONDS = 365 * 86_400
 """Seconds after its last use at which a fork expires, as with sessions that agents begin."""
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ _PUTS = 8
 """Objects that are written at once: a page may be megabytes."""
 
 _ATTEMPTS = 6
-_BACKOFF_S = (0.1, 3.0)
+_BACKOFF_SECONDS = (0.1, 3.0)
 """Attempts of an unanswered request, then StorageUnavailable; seconds of the first and the longest pause between."""
 
 _T = TypeVar("_T")
@@ -57,7 +57,7 @@ async def fork(  # noqa: PLR0913 - all but four are optional
     clock: Clock,
     *,
     at: int | str | None = None,
-    retention_s: int = RETENTION_S,
+    retention_s: int = RETENTION_SECONDS,
     progress: Progress = no_progress,
     damaged: list[JournalCorrupt] | None = None,
     to: Stores | None = None,
@@ -145,7 +145,7 @@ async def create(
     segments: Sequence[Segment],
     clock: Clock,
     *,
-    retention_s: int = RETENTION_S,
+    retention_s: int = RETENTION_SECONDS,
     progress: Progress = no_progress,
 ) -> GuardItem:
     """Begin a session that has records from its first moment.
@@ -278,7 +278,7 @@ async def _begin(stores: Stores, plan: _Plan, seen: ItemReading, clock: Clock) -
 
 async def answered(clock: Clock, request: Callable[[], Awaitable[_T]]) -> _T:
     """Send the identical request until storage answers it, but not forever."""
-    pauses = backoff(*_BACKOFF_S)
+    pauses = backoff(*_BACKOFF_SECONDS)
     for _ in range(_ATTEMPTS - 1):
         try:
             return await request()

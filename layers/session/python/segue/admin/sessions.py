@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-_DAY_S = 86_400
+_DAY_SECONDS = 86_400
 
 
 class Sessions:
@@ -197,7 +197,7 @@ class Sessions:
         """
         key = self.key(source)
         copy = self.key(target, to_principal or key.partition("/")[0])
-        seconds = retention_days * _DAY_S
+        seconds = retention_days * _DAY_SECONDS
         return self.run(
             lambda stores, clock: forks.fork(
                 *(stores, key, copy, clock), at=at, retention_s=seconds, progress=progress, damaged=damaged
@@ -269,7 +269,7 @@ class Sessions:
         """
         key = self.key(session_id)
         records = exchange.read_session(source, agents, multi_agents, kind)
-        commits, seconds = forks.commits_of(records), retention_days * _DAY_S
+        commits, seconds = forks.commits_of(records), retention_days * _DAY_SECONDS
         return self.run(
             lambda stores, clock: forks.create(stores, key, commits, clock, retention_s=seconds, progress=progress)
         ).head

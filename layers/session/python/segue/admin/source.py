@@ -26,7 +26,7 @@ OpenSource = Callable[[Runtime], Awaitable[Stores]]
 DEFAULT_PRINCIPAL = "default"
 """The principal of a session whose manager is given none."""
 
-_NOTICE_S = 0.5
+_NOTICE_SECONDS = 0.5
 """Seconds after which Ctrl-C is noticed at the latest. A signal that comes just before the main thread begins to wait
 for a lock does not wake it."""
 
@@ -107,6 +107,6 @@ class SessionSource:
             return await work(await self.open(runtime), runtime.clock)
 
         done = runtime.submit(opened())
-        while wait((done,), _NOTICE_S).not_done:
+        while wait((done,), _NOTICE_SECONDS).not_done:
             pass  # the interpreter has had its turn, and Ctrl-C with it
         return done.result()

@@ -14,7 +14,7 @@ from segue.storage.stores import Stores
 READS = 16
 """Guard items that are read at once."""
 
-_POLL_S = 0.5
+_POLL_SECONDS = 0.5
 """Seconds between two looks at the holders that have not shown themselves yet."""
 
 
@@ -35,7 +35,7 @@ async def silent_holders(stores: Stores, clock: Clock, held: Sequence[WatchedHol
     silent: set[str] = set()
     watched = list(held)
     while watched:
-        await clock.sleep(_POLL_S)
+        await clock.sleep(_POLL_SECONDS)
         still: list[WatchedHolder] = []
         for start in range(0, len(watched), READS):
             batch = watched[start : start + READS]

@@ -25,7 +25,7 @@ from segue.session.options import SessionSettings
 from segue.storage.stores import Stores
 from segue.strands.transfer import Kind
 
-_DAY_S = 86_400
+_DAY_SECONDS = 86_400
 
 DEFAULT_AGENT = "default"
 DEFAULT_MULTI_AGENTS = ("default_graph", "default_swarm")
@@ -77,7 +77,7 @@ def fork_command(
 
         async def copy(stores: Stores, clock: Clock) -> GuardItem:
             named = stores, source_key, target_key, clock
-            seconds = retention_days * _DAY_S
+            seconds = retention_days * _DAY_SECONDS
             return await fork(*named, at=at, retention_s=seconds, progress=advance, damaged=damaged)
 
         try:
@@ -177,7 +177,7 @@ def import_command(  # noqa: PLR0913 - one for each option
     with progress(f"writing {shown(key)}") as advance:
 
         async def begin(stores: Stores, clock: Clock) -> GuardItem:
-            seconds = retention_days * _DAY_S
+            seconds = retention_days * _DAY_SECONDS
             return await create(stores, key, commits_of(records), clock, retention_s=seconds, progress=advance)
 
         item = place.run(begin, new=True)

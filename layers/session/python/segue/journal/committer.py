@@ -46,7 +46,7 @@ from segue.storage.interface import ConditionalWrite, ConditionFailed, ObjectMis
 
 logger = logging.getLogger(__name__)
 
-_BACKOFF_S = (0.05, 2.0)
+_BACKOFF_SECONDS = (0.05, 2.0)
 """Seconds of the first and the longest pause before an identical request is sent again."""
 
 _T = TypeVar("_T")
@@ -252,7 +252,7 @@ class Committer:
 
     async def answered(self, request: Callable[[], Awaitable[_T]]) -> _T:
         """Send the identical request until storage answers it."""
-        pauses = backoff(*_BACKOFF_S)
+        pauses = backoff(*_BACKOFF_SECONDS)
         while True:
             try:
                 answer = await request()

@@ -21,10 +21,10 @@ from segue.lease.takeover import HolderWatch, OnAttempt, Probe
 from segue.lease.waiting import AcquisitionWait
 from segue.storage.interface import ConditionFailed, GuardStore
 
-_POLL_S = 0.25
+_POLL_SECONDS = 0.25
 """Seconds between two readings of a held item. Each is a consistent read, half a read unit."""
 
-_BACKOFF_S = (0.05, 2.0)
+_BACKOFF_SECONDS = (0.05, 2.0)
 """Seconds of the first and the longest pause after a request that storage did not answer."""
 
 
@@ -87,7 +87,7 @@ class AcquisitionAttempts:
             StorageRefused: Storage refuses, or the session's objects are under another prefix.
             StorageUnavailable: Storage did not answer until the wait was over.
         """
-        pauses = backoff(*_BACKOFF_S)
+        pauses = backoff(*_BACKOFF_SECONDS)
         while True:
             try:
                 outcome = await self._attempt()
@@ -105,7 +105,7 @@ class AcquisitionAttempts:
             if waiting.has_timed_out:
                 raise waiting.refusal(outcome)
             waiting.held(outcome)
-            await self._clock.sleep(min(_POLL_S, max(0.01, waiting.seconds_left)))
+            await self._clock.sleep(min(_POLL_SECONDS, max(0.01, waiting.seconds_left)))
 
     async def _attempt(self) -> AcceptedAttempt | GuardItem:
         """Read the item, and try to acquire it if the watch allows. Returns another holder's item if it is refused."""

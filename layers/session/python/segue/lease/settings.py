@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from segue.lease.item_check import LONGEST_LEASE_MS
 
-_SHORTEST_REQUEST_S = 6.0
-_SHORTEST_HEARTBEAT_S = 2.0
+_SHORTEST_REQUEST_SECONDS = 6.0
+_SHORTEST_HEARTBEAT_SECONDS = 2.0
 """Seconds that a request, and a heartbeat, may take at least, however short the lease is. With less, a busy machine
 would retry requests that are about to be answered. The next heartbeat does not wait for a slow one."""
 
@@ -42,9 +42,9 @@ class LeaseSettings:
 
         A later answer comes after the holder has fallen silent.
         """
-        return max(self.duration - self.margin, _SHORTEST_REQUEST_S)
+        return max(self.duration - self.margin, _SHORTEST_REQUEST_SECONDS)
 
     @property
     def heartbeat_timeout(self) -> float:
         """Seconds that a heartbeat may take. A later answer renews the lease for less than the next heartbeat does."""
-        return max(self.duration - self.margin - self.heartbeat, _SHORTEST_HEARTBEAT_S)
+        return max(self.duration - self.margin - self.heartbeat, _SHORTEST_HEARTBEAT_SECONDS)

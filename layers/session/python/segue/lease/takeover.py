@@ -14,7 +14,7 @@ Probe = Callable[[GuardItem], Awaitable[bool]]
 """Tells that an item's holder is dead. A wrong "dead" costs a takeover, never data. ``SessionHeld``, raised by a probe
 that is sure of the opposite, ends the wait."""
 
-PROBE_AGAIN_S = 0.5
+PROBE_AGAIN_SECONDS = 0.5
 """Seconds after a probe that was not sure before the same state is probed again: a holder may have died since."""
 
 OnAttempt = Callable[[GuardItem], None]
@@ -49,7 +49,7 @@ class HolderWatch:
             self._state, self._since = state, self.read_at
             return await self._is_dead(seen)
         self.silent = self.read_at - self._since >= seen.lease_ms / 1000
-        return self.silent or (self.read_at - self._probed_at >= PROBE_AGAIN_S and await self._is_dead(seen))
+        return self.silent or (self.read_at - self._probed_at >= PROBE_AGAIN_SECONDS and await self._is_dead(seen))
 
     async def _is_dead(self, seen: GuardItem) -> bool:
         if self._probe is None:

@@ -14,7 +14,7 @@ from segue.lease.item import GuardItem
 
 logger = logging.getLogger(__name__)
 
-TOLD_AFTER_S = 1.0
+TOLD_AFTER_SECONDS = 1.0
 """Seconds of waiting after which a warning is logged; a shorter wait is silent."""
 
 
@@ -35,7 +35,7 @@ class MakeWay(Protocol):
 
 
 class AcquisitionWait:
-    """One wait for a lease. Logs the holder after ``TOLD_AFTER_S``, and the duration at its end.
+    """One wait for a lease. Logs the holder after ``TOLD_AFTER_SECONDS``, and the duration at its end.
 
     The facts stand in the message: a program without a logging configuration shows only that.
     """
@@ -102,7 +102,7 @@ class AcquisitionWait:
 
     def _tell(self, why: str) -> None:
         waited = self._clock.now() - self._began
-        if waited >= TOLD_AFTER_S and why != self._told:
+        if waited >= TOLD_AFTER_SECONDS and why != self._told:
             self._told = why
             logger.warning(
                 "session %s %s: waiting for %.0f s, up to %.0f s",

@@ -21,7 +21,7 @@ from segue.journal.records import Record
 from segue.session.acquisition import Acquisition
 from segue.session.client_inputs import valid_input
 from segue.session.context_manager import ContextManaged
-from segue.session.heartbeat import STORAGE_TIMEOUT_S
+from segue.session.heartbeat import STORAGE_TIMEOUT_SECONDS
 from segue.session.open_handles import OpenHandles
 from segue.session.options import SessionSettings
 from segue.session.properties import HandleProperties
@@ -34,7 +34,7 @@ from segue.storage.stores import Stores
 
 _T = TypeVar("_T")
 
-DURABLE_TIMEOUT_S = STORAGE_TIMEOUT_S
+DURABLE_TIMEOUT_SECONDS = STORAGE_TIMEOUT_SECONDS
 """Seconds that a hook or ``flush`` waits for storage before it raises StorageUnavailable."""
 
 
@@ -169,7 +169,7 @@ class SessionHandle(HandleProperties, ContextManaged):
         """Flush for hooks, which decide themselves whether to raise refused values."""
         await self._record_changes_in_steps()
         if (session := self._slot.mine()) is not None:
-            await self._run(session.durable(timeout=DURABLE_TIMEOUT_S))
+            await self._run(session.durable(timeout=DURABLE_TIMEOUT_SECONDS))
 
     def flush_sync(self) -> None:
         """The same for code without an event loop; blocks this thread."""
@@ -179,7 +179,7 @@ class SessionHandle(HandleProperties, ContextManaged):
     def _flush_sync(self) -> None:
         self._record_changes()
         if (session := self._slot.mine()) is not None:
-            self._run_sync(session.durable(timeout=DURABLE_TIMEOUT_S))
+            self._run_sync(session.durable(timeout=DURABLE_TIMEOUT_SECONDS))
 
     async def resume(self) -> None:
         """Acquire the lease again after ``close``, without reading the session, if it is as ``close`` left it.
@@ -196,8 +196,8 @@ class SessionHandle(HandleProperties, ContextManaged):
         """Flush and release the lease. The next write acquires it again, unless another holder wrote in between.
 
         Args:
-            timeout: Seconds to wait for storage; default: ``DURABLE_TIMEOUT_S``. After it, queued records are still
-                tried, but the lease is not renewed any more: it expires.
+            timeout: Seconds to wait for storage; default: ``DURABLE_TIMEOUT_SECONDS``. After it, queued records are
+                still tried, but the lease is not renewed any more: it expires.
 
         Raises:
             ValueRefused: A value was not recorded as it is. All else is durable.
@@ -260,11 +260,11 @@ class SessionHandle(HandleProperties, ContextManaged):
 
         Raises:
             SessionFenced: They never will be.
-            StorageUnavailable: Not within ``DURABLE_TIMEOUT_S``; they stay queued.
+            StorageUnavailable: Not within ``DURABLE_TIMEOUT_SECONDS``; they stay queued.
         """
         session = self._slot.require()
         if position is None or position > session.live.head:
-            await self._run(session.durable(position, DURABLE_TIMEOUT_S))
+            await self._run(session.durable(position, DURABLE_TIMEOUT_SECONDS))
 
     async def renew_lease(self) -> bool:
         """Renew the lease at once, and find out whether it is still this holder's.

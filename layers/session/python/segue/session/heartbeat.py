@@ -7,7 +7,7 @@ storage loop.
                           └──▶ not answered yet    the next when it is due, over another connection
 
 A heartbeat waits for no commit, whose objects may hang with S3, for no release, and for no earlier heartbeat. None is
-sent while the agent's loop does not turn, or after a commit went unanswered for ``STORAGE_TIMEOUT_S``
+sent while the agent's loop does not turn, or after a commit went unanswered for ``STORAGE_TIMEOUT_SECONDS``
 (docs/rfcs/0014).
 """
 
@@ -25,16 +25,16 @@ from segue.session.runtime import HeartbeatSchedule, LoopWatch
 
 logger = logging.getLogger(__name__)
 
-STORAGE_TIMEOUT_S = 90.0
+STORAGE_TIMEOUT_SECONDS = 90.0
 """Seconds to wait for storage in hooks, ``flush`` and ``close``, and to keep a lease whose commit is not answered. A
 hang of a minute is waited out. After that, waits raise StorageUnavailable, queued records stay queued, and the lease
 expires: a holder without S3 must not keep others from the session."""
 
-CLOSE_TIMEOUT_S = STORAGE_TIMEOUT_S
+CLOSE_TIMEOUT_SECONDS = STORAGE_TIMEOUT_SECONDS
 """Seconds that a close, a leave or a deletion waits for storage. After that the lease is left to expire, since the
 outcome of the last commit is unknown."""
 
-_HUNG_LOOP_RETRY_S = 0.5
+_HUNG_LOOP_RETRY_SECONDS = 0.5
 """Seconds, at most, until a hung event loop is checked again; no heartbeat is sent meanwhile."""
 
 
@@ -93,7 +93,7 @@ class Heartbeat:
     async def release(self) -> None:
         """Release the lease; if storage does not answer, it expires."""
         try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                 await self._lease.release()
         except (StorageUnavailable, StorageRefused, TimeoutError) as error:
             logger.warning("lease not released, it expires", extra={"error": type(error).__name__})
@@ -146,7 +146,7 @@ class Heartbeat:
         if recently < settings.heartbeat / 2:  # a commit has renewed it, say
             return max(settings.heartbeat - recently, settings.heartbeat / 4)
         if not turning:
-            return min(_HUNG_LOOP_RETRY_S, settings.heartbeat / 2)
+            return min(_HUNG_LOOP_RETRY_SECONDS, settings.heartbeat / 2)
         if self._hangs():
             return settings.heartbeat
         sending = asyncio.create_task(self._send())
@@ -180,13 +180,17 @@ class Heartbeat:
         return max(settings.heartbeat - (settings.duration - settings.margin - lease.fresh_for), settings.heartbeat / 4)
 
     def _hangs(self) -> bool:
-        """Tell whether a commit has gone unanswered for ``STORAGE_TIMEOUT_S``: another holder may do better."""
+        """Tell whether a commit has gone unanswered for ``STORAGE_TIMEOUT_SECONDS``: another holder may do better."""
         before = self._hanging
-        self._hanging = self.writer is not None and self.writer.unanswered_for > STORAGE_TIMEOUT_S
+        self._hanging = self.writer is not None and self.writer.unanswered_for > STORAGE_TIMEOUT_SECONDS
         if self._hanging and not before:
             logger.warning(
                 "storage does not answer a commit, the lease expires",
-                extra={"session": self._lease.session_key, "epoch": self._lease.epoch, "seconds": STORAGE_TIMEOUT_S},
+                extra={
+                    "session": self._lease.session_key,
+                    "epoch": self._lease.epoch,
+                    "seconds": STORAGE_TIMEOUT_SECONDS,
+                },
             )
         return self._hanging
 

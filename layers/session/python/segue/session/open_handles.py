@@ -1,6 +1,6 @@
 """The sessions that this process has open, and how they end if they are not closed.
 
-    the program ends         atexit ───▶ recorded, flushed and released, all at once, within EXIT_TIMEOUT_S
+    the program ends         atexit ───▶ recorded, flushed and released, all at once, within EXIT_TIMEOUT_SECONDS
     a handle is collected    __del__ ──▶ queued on the storage loop ──▶ flushed and released
     another handle of this   make_way ─▶ released if no agent uses it; otherwise the other is told that it is here
     process wants a session
@@ -32,20 +32,20 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-EXIT_TIMEOUT_S = 10.0
+EXIT_TIMEOUT_SECONDS = 10.0
 """Seconds that the end of a program waits for storage: as long as container runtimes wait between SIGTERM and SIGKILL.
 Healthy storage needs a fraction of one. Records that are not written by then are named on stderr."""
 
-_RELEASE_S = 2.0
-"""Seconds of ``EXIT_TIMEOUT_S`` that are kept for the releases, if storage does not take the queued records."""
+_RELEASE_SECONDS = 2.0
+"""Seconds of ``EXIT_TIMEOUT_SECONDS`` that are kept for the releases, if storage does not take the queued records."""
 
-_TOLD_AFTER_S = 1.0
+_TOLD_AFTER_SECONDS = 1.0
 """Seconds of waiting at the end of the program after which a warning is logged."""
 
-_RETRY_S = 1.0
+_RETRY_SECONDS = 1.0
 """Seconds between two tries to write a collected handle's records, while storage does not answer."""
 
-_RELEASE_PATIENCE_S = 5.0
+_RELEASE_PATIENCE_SECONDS = 5.0
 """Seconds that an acquisition waits for a release that this process has begun, even if it waits for no other holder."""
 
 
@@ -147,7 +147,7 @@ class OpenHandles:
             logger.info("released, no agent uses it any more", extra={"session": session.lease.session_key})
             self._release(session)  # its handle is alive, and may use it again
         if (releasing := self._releasing.get(session)) is not None:
-            await asyncio.wait({releasing}, timeout=_RELEASE_PATIENCE_S)
+            await asyncio.wait({releasing}, timeout=_RELEASE_PATIENCE_SECONDS)
         return HolderLocation.HERE if session.lease.held else HolderLocation.RELEASED
 
     def _session_of(self, acquire_id: str | None) -> Session | None:
@@ -171,25 +171,25 @@ class OpenHandles:
         sessions = [*self._open, *self._releasing]
         ending = asyncio.run_coroutine_threadsafe(self._end_all(), self._loop)
         with contextlib.suppress(TimeoutError, KeyboardInterrupt):
-            wrong = ending.result(EXIT_TIMEOUT_S + _TOLD_AFTER_S) | wrong
+            wrong = ending.result(EXIT_TIMEOUT_SECONDS + _TOLD_AFTER_SECONDS) | wrong
         for line in _left_behind(sessions, wrong):
             _say(line)
 
     async def _end_all(self) -> dict[Session, str]:
         """Release all sessions. Returns the reasons of those that failed, as far as they are known."""
-        deadline = self._loop.time() + EXIT_TIMEOUT_S
+        deadline = self._loop.time() + EXIT_TIMEOUT_SECONDS
         for task in self._opening:
             task.cancel()
         if self._opening:
-            await asyncio.wait(self._opening, timeout=EXIT_TIMEOUT_S)
+            await asyncio.wait(self._opening, timeout=EXIT_TIMEOUT_SECONDS)
         releases: dict[asyncio.Task[None], Session] = {task: session for session, task in self._releasing.items()}
         for session in self._open:
             if session.unfinished:
-                flush_for = max(0.0, deadline - self._loop.time() - _RELEASE_S)
+                flush_for = max(0.0, deadline - self._loop.time() - _RELEASE_SECONDS)
                 releases[self._loop.create_task(session.leave(flush_for))] = session
         if not releases:
             return {}
-        _, pending = await asyncio.wait(releases, timeout=min(_TOLD_AFTER_S, EXIT_TIMEOUT_S))
+        _, pending = await asyncio.wait(releases, timeout=min(_TOLD_AFTER_SECONDS, EXIT_TIMEOUT_SECONDS))
         if pending and (left := deadline - self._loop.time()) > 0:
             logger.warning("the program ends, sessions that wait for storage: %d, for up to %.0f s", len(pending), left)
             await asyncio.wait(pending, timeout=left)
@@ -222,7 +222,7 @@ async def _released(session: Session, record_changes: Callable[[], None]) -> Non
             if not told:
                 told = True
                 logger.warning("a session that was not closed is not written yet", extra={**facts, "error": str(error)})
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(_RETRY_SECONDS)
         except SegueError as error:
             logger.warning(
                 "session %s: %d records were not written: %s",

@@ -40,7 +40,7 @@ HEARTBEAT_THREADS = 128
 """Heartbeats in flight at once, for all sessions of a process. One takes milliseconds, so there are one or two threads;
 there are more only while DynamoDB is slow. Beyond the limit heartbeats wait for each other."""
 
-SWITCH_INTERVAL_S = 0.0002
+SWITCH_INTERVAL_SECONDS = 0.0002
 """Seconds that a storage thread may keep the interpreter's lock while an agent's loop waits for it. A request is
 two milliseconds of boto3; Python's own interval of 5 ms would let the loop, and the audio on it, wait for all of it
 (docs/rfcs/0006)."""
@@ -64,8 +64,8 @@ class Runtime:
     _shared_lock: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self) -> None:
-        """Start the loop's thread. Shortens Python's switch interval, if it is longer than ``SWITCH_INTERVAL_S``."""
-        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL_S))
+        """Start the loop's thread, and shorten Python's switch interval to ``SWITCH_INTERVAL_SECONDS`` at most."""
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL_SECONDS))
         self.clock: Clock = SystemClock()
         self.executor = DaemonExecutor(STORAGE_THREADS, thread_name_prefix="segue-storage")
         self.guard_executor = DaemonExecutor(STORAGE_THREADS, thread_name_prefix="segue-guard")

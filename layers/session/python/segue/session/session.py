@@ -29,18 +29,18 @@ from segue.lease.item_reader import storage_time
 from segue.lease.lease import Lease
 from segue.lease.takeover import Probe
 from segue.observers import tell
-from segue.session.heartbeat import CLOSE_TIMEOUT_S, Heartbeat
+from segue.session.heartbeat import CLOSE_TIMEOUT_SECONDS, Heartbeat
 from segue.session.runtime import HeartbeatSchedule
 from segue.session.standby import Standby
 from segue.storage.stores import Stores
 
 logger = logging.getLogger(__name__)
 
-CHORES_TIMEOUT_S = 10.0
+CHORES_TIMEOUT_SECONDS = 10.0
 """Seconds that a release waits for deletions in the background. After that, the remaining objects are orphans, which
 the next collection finds: a hang of S3 must not keep the session held."""
 
-TOMBSTONE_S = 14 * 86_400
+TOMBSTONE_SECONDS = 14 * 86_400
 """Seconds that a tombstone stays: longer than any request is in flight, and than a week between two collections."""
 
 
@@ -222,7 +222,7 @@ class Session:
         """
         writer = self.live
         if self.heartbeat.expiring:
-            await self.durable(timeout=CLOSE_TIMEOUT_S)  # whether the last commit was accepted has to be known
+            await self.durable(timeout=CLOSE_TIMEOUT_SECONDS)  # whether the last commit was accepted has to be known
         async with self._between_commits(writer):
             if (lost := self.lease.lost or writer.failure) and isinstance(lost, SessionFenced):
                 raise lost
@@ -236,7 +236,7 @@ class Session:
         """Flush and release. The next write acquires the session again, if no other holder wrote in between.
 
         Args:
-            timeout: Seconds to wait for queued records; default: ``CLOSE_TIMEOUT_S``. After that the lease expires.
+            timeout: Seconds to wait for queued records; default: ``CLOSE_TIMEOUT_SECONDS``. After it the lease ends.
 
         Raises:
             SegueError: Queued records could not be committed.
@@ -257,7 +257,7 @@ class Session:
 
     async def _flush_and_release(self, writer: JournalWriter, timeout: float | None, *, for_good: bool = False) -> None:
         clock = asyncio.get_running_loop().time
-        timeout = CLOSE_TIMEOUT_S if timeout is None else timeout
+        timeout = CLOSE_TIMEOUT_SECONDS if timeout is None else timeout
         until = clock() + timeout
         try:
             await self.durable(timeout=timeout)
@@ -279,7 +279,7 @@ class Session:
     async def _release(self, writer: JournalWriter, timeout: float) -> None:
         if writer.in_flight:
             raise StorageUnavailable("whether the last commit was accepted is not known")
-        await writer.settle_chores(min(CHORES_TIMEOUT_S, timeout))
+        await writer.settle_chores(min(CHORES_TIMEOUT_SECONDS, timeout))
         self._left = self.lease.item
         if writer.left:
             writer.fail(self.lease.fenced(None))
@@ -291,12 +291,12 @@ class Session:
 
         Args:
             writer: Commits.
-            timeout: Seconds to wait for the one under way; default: ``CLOSE_TIMEOUT_S``.
+            timeout: Seconds to wait for the one under way; default: ``CLOSE_TIMEOUT_SECONDS``.
 
         Raises:
             StorageUnavailable: One is under way, and storage does not answer.
         """
-        timeout = CLOSE_TIMEOUT_S if timeout is None else timeout
+        timeout = CLOSE_TIMEOUT_SECONDS if timeout is None else timeout
         try:
             async with asyncio.timeout(timeout):
                 await writer.between_commits.acquire()
@@ -317,11 +317,11 @@ class Session:
         writer, stores = self.live, self._stores
         async with self._between_commits(writer):
             if self._tombstone is None:
-                await writer.settle_chores(CHORES_TIMEOUT_S, patience=CLOSE_TIMEOUT_S)
+                await writer.settle_chores(CHORES_TIMEOUT_SECONDS, patience=CLOSE_TIMEOUT_SECONDS)
                 if not self.lease.held and self.lease.lost is None:
                     with contextlib.suppress(SessionFenced):
                         await self._reopen()  # it was released; if it has ended since, its tombstone tells
-                self._tombstone = await self.lease.bury(TOMBSTONE_S)
+                self._tombstone = await self.lease.bury(TOMBSTONE_SECONDS)
                 writer.fail(self.lease.fenced(None))
         await collect_ended(stores.objects, stores.prefix, self._tombstone, storage_time(stores.guard, self._clock))
 

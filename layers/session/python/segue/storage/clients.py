@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
-_LONGEST_BACKOFF_S = 20.0
+_LONGEST_BACKOFF_SECONDS = 20.0
 _OBJECT_ATTEMPTS = 3
 _GUARD_ATTEMPTS = 2
 _CONNECTING = 0.25
@@ -266,7 +266,7 @@ def _attempts(config: Config) -> int:
 
 def _backoff(attempts: int) -> float:
     """Seconds at most between the attempts of a request, as botocore's modes have it."""
-    return float(sum(min(2.0**number, _LONGEST_BACKOFF_S) for number in range(attempts - 1)))
+    return float(sum(min(2.0**number, _LONGEST_BACKOFF_SECONDS) for number in range(attempts - 1)))
 
 
 def _forget() -> None:

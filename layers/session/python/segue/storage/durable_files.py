@@ -19,11 +19,11 @@ from segue.storage.interface import PreconditionFailed
 TEMPORARY = "~writing-"
 """Prefix of the names of files that are being written. No id has a tilde, so no item or object has such a name."""
 
-LOCK_S = 2.0
+LOCK_SECONDS = 2.0
 """Seconds to wait for a file's lock, then StorageUnavailable. A process that is stopped in the middle of a write keeps
 its lock, and a thread that waits for it serves no other session."""
 
-_LOCK_POLL_S = 0.002
+_LOCK_POLL_SECONDS = 0.002
 
 
 def make_private(directory: Path) -> None:
@@ -102,16 +102,16 @@ def lock_file(descriptor: int, path: Path) -> None:
     """Lock an open file; closing it releases the lock.
 
     Raises:
-        StorageUnavailable: Another process kept the lock for ``LOCK_S``.
+        StorageUnavailable: Another process kept the lock for ``LOCK_SECONDS``.
     """
-    deadline = time.monotonic() + LOCK_S
+    deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                raise StorageUnavailable(f"{path}: locked for {LOCK_S} s by a slow or stopped process") from None
-            time.sleep(_LOCK_POLL_S)
+                raise StorageUnavailable(f"{path}: locked for {LOCK_SECONDS} s by a slow or stopped process") from None
+            time.sleep(_LOCK_POLL_SECONDS)
         else:
             return
 
