@@ -1,7 +1,7 @@
 """The text worker: a Lambda function that takes one turn of one session an invocation.
 
     message function ─▶ queue (FIFO, a group a session) ─▶ handler ─▶ turn_runner ─┬─ sessions ─▶ lease, journal, agent
-                                                                             └─ outbox ──▶ clients
+                                                                                   └─ turn_outbox ─▶ clients
 
 A turn acquires the session, restores it or goes on with what a warm process still has, runs the agent that
 ``worker.agent.build_text_agent`` makes, commits, says what is durable, and releases: a frozen function never holds.

@@ -14,8 +14,8 @@
     model_factory    from settings to a model
     access           whether the provider lets this account in
 
-Nothing here imports a provider's package; ``chosen`` imports the chosen one's. The names below are imported when they
-are first asked for: ``worker.agent`` names this package, and the text function has no use for a voice model.
+Nothing here imports a provider's package; ``model_factory`` imports the chosen one's. The names below are imported when
+they are first asked for: ``worker.agent`` names this package, and the text function has no use for a voice model.
 """
 
 from __future__ import annotations
