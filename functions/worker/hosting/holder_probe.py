@@ -133,12 +133,14 @@ class ClaimProbe:
             budget: Of takeovers from hung holders.
             reason: The claim's. "unreachable": the holder did not answer, see ``suspect``. "no-holder": the session was
                 free, so a holder that answers as ever has acquired it since, and the wait ends with ``SessionHeld``.
-                "handoff": its predecessor lives until it has released.
+                "handoff": its predecessor lives until it has released. Both are said of the holder that is seen first;
+                one that comes after it has acquired a session that was free.
         """
         self._ask = ask
         self._clock = clock
         self._budget = budget
         self._reason: Reason = reason
+        self._first: GuardItem | None = None
         self._hung: GuardItem | None = None
         self._alive: GuardItem | None = None
 
@@ -149,14 +151,17 @@ class ClaimProbe:
         again, and this worker needs the room. Without a suspicion the evidence has to be there twice: a predecessor
         that is about to release may be slow.
         """
-        self._reason = "unreachable"
+        self._reason, self._first = "unreachable", None
 
     async def __call__(self, item: GuardItem) -> bool:
         """Tell whether to try a takeover.
 
         Raises:
-            SessionHeld: The holder that was suspected lives.
+            SessionHeld: The holder that was suspected lives, or another one that has come since.
         """
+        self._first = self._first or item
+        if not _same_holder(self._first, item):
+            self._reason = "no-holder"
         state = await holder_state(item, self._ask, self._clock)
         if state is HolderState.LIVES:
             self._note_life(item)

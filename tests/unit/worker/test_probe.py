@@ -228,10 +228,25 @@ async def test_a_holder_that_answers_and_renews_its_lease_ends_the_wait_of_a_cla
         await is_dead(held(beat=2))
 
 
-async def test_another_acquisition_by_the_same_worker_is_no_renewal():
-    is_dead = probe_of(Asked(WELL))
+@pytest.mark.parametrize("reason", ["unreachable", "handoff"])
+async def test_a_holder_that_has_come_since_the_claim_and_answers_ends_the_wait(reason):
+    is_dead = probe_of(Asked(WELL), reason)
     assert not await is_dead(held())
-    assert not await is_dead(replace(held(beat=2), acquire_id="another"))
+    with pytest.raises(SessionHeld, match="w1"):
+        await is_dead(replace(held(), acquire_id="another"))
+
+
+async def test_a_suspicion_is_of_one_holder_and_not_of_the_next():
+    """Several workers may suspect the same holder: they must not take the session from each other in turn."""
+    ask = Asked(NotAnswered())
+    probes = HolderProbes(ask, ask.clock)
+    is_dead = probes.for_claim(claim("talk", reason="unreachable"))
+    assert await is_dead(held())
+    new = replace(held(), acquire_id="another")
+    assert not await is_dead(new)
+    assert not await is_dead(replace(new, beat=2)), "it has renewed its lease"
+    probes.suspect("default/talk")
+    assert await is_dead(replace(new, beat=3)), "it has not answered either"
 
 
 async def test_a_claim_of_a_predecessor_waits_for_it():
