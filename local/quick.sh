@@ -16,15 +16,23 @@ if [ -n "$changed" ]; then
     .venv/bin/ruff format --check --quiet $changed || failed="$failed ruff-format"
 fi
 
-report=$(mktemp)
+reports=$(mktemp -d)
 types=''
+# Ctrl-C reaches the processes of the tests, too. Without a queue they end after what they have taken; mypy is told.
+stop() {
+    trap '' INT TERM
+    rm -rf "$reports"
+    [ -z "$types" ] || kill "$types" 2>/dev/null
+    wait
+    exit 130
+}
+trap stop INT TERM
 if [ -n "$typed" ]; then
-    nice .venv/bin/mypy $typed >"$report" 2>&1 &
+    nice .venv/bin/mypy $typed >"$reports/types" 2>&1 &
     types=$!
 fi
 say "unit tests that are not marked slow"
 # The largest files first, so that no process is alone at the end. One process more than cores: some tests wait.
-reports=$(mktemp -d)
 find tests/unit -name 'test_*.py' -size +0 -exec ls -S {} + >"$reports/queue"
 tests() { .venv/bin/python -m pytest -n0 -q -o console_output_style=classic -m 'not slow' -p tests.support.work_queue --queue="$reports/queue"; }
 others=''
@@ -39,13 +47,12 @@ for process in $others; do
     wait "$process" || failed="$failed tests"
     cat "$reports/$number"
 done
-rm -rf "$reports"
 if [ -n "$types" ]; then
     say "types of what changed (the first run fills mypy's cache, which takes minutes)"
     wait "$types" || failed="$failed mypy"
-    cat "$report"
+    cat "$reports/types"
 fi
-rm -f "$report"
+rm -rf "$reports"
 
 [ -z "$failed" ] || { say "failed:$failed"; exit 1; }
 say "all passed"

@@ -2,14 +2,15 @@
 
     python -m pytest -n0 -p tests.support.work_queue --queue=FILE
 
-``FILE`` names a test file a line; what is taken is removed. Nothing is collected that another process runs, and no
-process is left alone with a long share: ``pytest-xdist`` would collect all files in each, and a share that is fixed
-before is a guess.
+``FILE`` names a test file a line; what is taken is removed, and all end when ``FILE`` is gone. Nothing is collected
+that another process runs, and no process is left alone with a long share: ``pytest-xdist`` would collect all files in
+each, and a share that is fixed before is a guess.
 """
 
 from __future__ import annotations
 
 import fcntl
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,8 +21,12 @@ SHARES = 24
 
 
 def take(queue: Path) -> list[str]:
-    """Take the next files from a queue; none if it is empty."""
-    with queue.open("r+") as file:
+    """Take the next files from a queue; none if it is empty, or gone."""
+    try:
+        file = queue.open("r+")
+    except FileNotFoundError:
+        return []
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         left = file.read().split()
         count = 1 + len(left) // SHARES
@@ -37,8 +42,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     name: str | None = config.getoption("queue")
-    if name is not None:
-        config.pluginmanager.register(WorkQueue(Path(name)), "segue-work-queue")
+    if name is None:
+        return
+    if not Path(name).is_file():
+        msg = f"--queue={name}: there is no such file"
+        raise pytest.UsageError(msg)
+    # A shell's background processes ignore interrupts, and Ctrl-C would leave them running.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.pluginmanager.register(WorkQueue(Path(name)), "segue-work-queue")
 
 
 class WorkQueue:

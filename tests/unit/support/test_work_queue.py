@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.leftovers import MARK
+from tests.support.waiting import PATIENCE_S, eventually_sync
 from tests.support.work_queue import take
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -58,8 +60,22 @@ def test_a_queue_gives_each_file_once_and_few_at_its_end(tmp_path: Path) -> None
     assert taken[-1] == []
 
 
-def shared(folder: Path, modules: dict[str, str], processes: int = 2) -> list[tuple[int, str]]:
-    """Run modules by processes that share them; the code and the output of each."""
+WAITS = """
+import pathlib, time
+
+def test_waits(here):
+    pathlib.Path("waits").touch()
+    while pathlib.Path("waits").exists():
+        time.sleep(0.02)
+"""
+
+
+def test_a_queue_that_is_gone_is_empty(tmp_path: Path) -> None:
+    assert take(tmp_path / "queue") == []
+
+
+def prepare(folder: Path, modules: dict[str, str]) -> list[str]:
+    """Write modules and their queue; return the command that runs them."""
     (folder / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\nmarkers =\n    slow\n")
     for name, text in modules.items():
         path = folder / name
@@ -69,18 +85,25 @@ def shared(folder: Path, modules: dict[str, str], processes: int = 2) -> list[tu
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "queue").write_text("\n".join(modules))
     plugins = ["-p", "tests.support.work_queue", "-p", "no:cacheprovider", f"--queue={folder / 'queue'}"]
+    return [sys.executable, "-m", "pytest", *plugins, "-s", "-v", "-m", "not slow"]
+
+
+def start(folder: Path, command: list[str]) -> subprocess.Popen[str]:
     kept = {name: value for name, value in os.environ.items() if name not in {MARK, "PYTEST_ADDOPTS"}}
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "pytest", *plugins, "-s", "-v", "-m", "not slow"],
-            cwd=folder,
-            env={**kept, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for _ in range(processes)
-    ]
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**kept, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def shared(folder: Path, modules: dict[str, str], processes: int = 2) -> list[tuple[int, str]]:
+    """Run modules by processes that share them; the code and the output of each."""
+    command = prepare(folder, modules)
+    started = [start(folder, command) for _ in range(processes)]
     outputs = [process.communicate()[0] for process in started]
     return [(process.returncode, output) for process, output in zip(started, outputs, strict=True)]
 
@@ -108,3 +131,23 @@ def test_each_test_is_run_by_one_of_the_processes(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_process_that_comes_too_late_has_not_failed(tmp_path: Path) -> None:
     assert [code for code, _ in shared(tmp_path, {}, processes=1)] == [0]
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_a_process_that_a_shell_has_started_in_the_background(tmp_path: Path) -> None:
+    command = prepare(tmp_path, {f"some/test_{name}.py": MODULE for name in ("next", "last")})
+    (tmp_path / "some" / "test_waits.py").write_text(WAITS)
+    (tmp_path / "queue").write_text("some/test_waits.py\nsome/test_next.py\nsome/test_last.py")
+
+    process = start(tmp_path, ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *command])
+    try:
+        eventually_sync((tmp_path / "waits").exists)
+        process.send_signal(signal.SIGINT)
+        output = process.communicate(timeout=PATIENCE_S)[0]
+    finally:
+        process.kill()
+        process.wait()
+
+    assert process.returncode == pytest.ExitCode.INTERRUPTED
+    assert "ended" in output, "the fixtures of the session were finished"
+    assert (tmp_path / "queue").read_text() == "some/test_last.py", "the next one is taken before a test is run"
