@@ -48,7 +48,7 @@ the holder: a session is taken by the worker where its call arrives, and follows
 
 
 def crosses(calls: int) -> bool:
-    """True if the load balancer spreads over all zones: as ``infra.constructs.direct.balancer`` decides."""
+    """True if the load balancer spreads over all zones: as ``infra.config`` decides."""
     return ROLLING * tasks(calls) <= BALANCER_TARGETS
 
 

@@ -1,18 +1,18 @@
 """The model providers: chosen by configuration, each with the same continuity.
 
-    counters         metrics of model connections
-    errors           what a provider's error means
-    table            what each provider takes and keeps
-    settings         what was chosen, checked
-    connection/      a model's connection: opened, kept, replaced
-    speech/          sample rates, sentences, and what of an answer was heard
-    continuity       a model of Strands' with all of this around it
-    gemini, nova     the models of Strands' that need more, one module a provider
-    openai_realtime  the same
-    openai_live      the same
-    offline          the offline stand-in
-    model_factory    from settings to a model
-    access           whether the provider lets this account in
+    counters          metrics of model connections
+    errors            what a provider's error means
+    table             what each provider takes and keeps
+    settings          what was chosen, checked
+    connection/       a model's connection: opened, kept, replaced
+    speech/           sample rates, sentences, and what of an answer was heard
+    continuous_model  a model of Strands' with all of this around it
+    gemini, nova      the models of Strands' that need more, one module a provider
+    openai_realtime   the same
+    openai_live       the same
+    offline           the offline stand-in
+    model_factory     from settings to a model
+    access            whether the provider lets this account in
 
 Nothing here imports a provider's package; ``model_factory`` imports the chosen one's. The names below are imported when
 they are first asked for: ``worker.agent`` names this package, and the text function has no use for a voice model.
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from segue.lazy import lazily
 
 if TYPE_CHECKING:
-    from worker.providers.continuity import ContinuousModel
+    from worker.providers.continuous_model import ContinuousModel
     from worker.providers.errors import ProviderError, classify
     from worker.providers.model_factory import build
     from worker.providers.settings import Settings
@@ -39,7 +39,7 @@ __getattr__ = lazily(
     {
         "PROVIDERS": "worker.providers.table",
         "AnswerCut": "worker.providers.speech.truncation",
-        "ContinuousModel": "worker.providers.continuity",
+        "ContinuousModel": "worker.providers.continuous_model",
         "ProviderError": "worker.providers.errors",
         "Settings": "worker.providers.settings",
         "build": "worker.providers.model_factory",

@@ -17,7 +17,7 @@ from strands.models import Model
 from strands.types.content import Message
 
 from shared.log import logger
-from worker.providers.continuity import ContinuousModel
+from worker.providers.continuous_model import ContinuousModel
 from worker.providers.errors import classify
 from worker.settings import EnvironmentProblem
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from strands.bidi.models import BidiModel
 
-from worker.providers.continuity import ContinuousModel
+from worker.providers.continuous_model import ContinuousModel
 from worker.providers.settings import Settings
 from worker.settings import EnvironmentProblem
 

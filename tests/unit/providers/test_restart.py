@@ -10,7 +10,7 @@ from strands.bidi.models import ConnectionTimeoutError
 from strands.bidi.types.events import BidiConnectionStartEvent
 
 from tests.unit.worker.stand_ins import AddingModel, HandledModel
-from worker.providers.continuity import ContinuousModel
+from worker.providers.continuous_model import ContinuousModel
 from worker.providers.settings import Settings
 
 

@@ -9,7 +9,7 @@ from strands.bidi.models import ConnectionTimeoutError
 
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import AddingModel
-from worker.providers.continuity import ContinuousModel
+from worker.providers.continuous_model import ContinuousModel
 from worker.providers.errors import AdditionRefused, ProviderRefusal
 from worker.providers.settings import Settings
 

@@ -20,7 +20,7 @@ from tests.unit.worker.stand_ins import AddingModel, audio, claim, delivery, fin
 from tests.unit.worker.worlds import World, weather
 from worker.conversation import audio_replay
 from worker.hosting.handoff import PREPARATIONS
-from worker.providers.continuity import ContinuousModel
+from worker.providers.continuous_model import ContinuousModel
 from worker.providers.settings import Settings
 
 

@@ -1,7 +1,7 @@
 """The connection of one of Strands' models: opened when it is started, or before that by the model or by another one.
 
 open ─▶ go on with what was opened in advance, told what has come since
-     └▶ connect: by handle, with the history, or with the next best (``connecting``)
+     └▶ connect: by handle, with the history, or with the next best (``Connector``)
 """
 
 from __future__ import annotations
