@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.leftovers import MARK
-from tests.support.waiting import PATIENCE_S, eventually_sync
+from tests.support.waiting import PATIENCE_SECONDS, eventually_sync
 from tests.support.work_queue import take
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -143,7 +143,7 @@ def test_an_interrupt_ends_a_process_that_a_shell_has_started_in_the_background(
     try:
         eventually_sync((tmp_path / "waits").exists)
         process.send_signal(signal.SIGINT)
-        output = process.communicate(timeout=PATIENCE_S)[0]
+        output = process.communicate(timeout=PATIENCE_SECONDS)[0]
     finally:
         process.kill()
         process.wait()
