@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError, WaiterError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from local.deployment.outputs import client
 from local.errors import LocalError
@@ -38,19 +38,18 @@ def bootstrap(endpoint: str, root: Path) -> None:
         root: Root of the checkout.
 
     Raises:
-        LocalError: The stack cannot be created.
+        LocalError: The stack cannot be created, or the emulator does not answer.
     """
     template = (root / TEMPLATE).read_text(encoding="utf-8")
-    stacks = client("cloudformation", endpoint)
-    present, wanted = _version(stacks), version_of(template)
-    if present == wanted:
-        return
-    change, done = (
-        (stacks.create_stack, "stack_create_complete")
-        if present is None
-        else (stacks.update_stack, "stack_update_complete")
-    )
+    stacks, wanted = client("cloudformation", endpoint), version_of(template)
     try:
+        if (present := _version(stacks)) == wanted:
+            return
+        change, done = (
+            (stacks.create_stack, "stack_create_complete")
+            if present is None
+            else (stacks.update_stack, "stack_update_complete")
+        )
         change(
             StackName=STACK,
             TemplateBody=template,
@@ -58,7 +57,7 @@ def bootstrap(endpoint: str, root: Path) -> None:
             Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in PARAMETERS.items()],
         )
         stacks.get_waiter(done).wait(StackName=STACK, WaiterConfig={"Delay": POLL_SECONDS, "MaxAttempts": POLLS})
-    except (ClientError, WaiterError) as error:
+    except (ClientError, BotoCoreError) as error:
         msg = f"stack {STACK}, of the CDK's bootstrap, cannot be made: {error}"
         raise LocalError(msg) from error
 

@@ -63,7 +63,7 @@ class Forks:
         self._one_at_a_time = asyncio.Lock()
 
     async def fork(self, module: str, environment: Mapping[str, str], log: Path) -> Forked:
-        """Run ``python -m module`` with its output in a file.
+        """Run ``python -m module`` with its output in a file. If this is cancelled, what was asked for is killed.
 
         Args:
             module: What to run.
@@ -74,6 +74,15 @@ class Forks:
             LocalError: The server has ended.
         """
         job = json.dumps({"module": module, "environment": dict(environment), "log": str(log)})
+        # An answer that is not waited for would be taken for that to the next question.
+        asked = asyncio.create_task(self._ask(job, module, environment))
+        try:
+            return await asyncio.shield(asked)
+        except asyncio.CancelledError:
+            asked.add_done_callback(_unwanted)
+            raise
+
+    async def _ask(self, job: str, module: str, environment: Mapping[str, str]) -> Forked:
         async with self._one_at_a_time:
             server = self._server or await self._start(environment)
             assert server.stdin is not None  # noqa: S101 - a pipe
@@ -126,6 +135,11 @@ class Forks:
             program.kill()
             program.end(-signal.SIGKILL)
         forked.put_nowait(None)
+
+
+def _unwanted(asked: asyncio.Task[Forked]) -> None:
+    if not asked.cancelled() and asked.exception() is None:
+        asked.result().kill()
 
 
 async def _killed(program: Forked) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from infra.preflight.bootstrap import LEAST_VERSION
-from local.deployment.bootstrap import TEMPLATE, version_of
+from local.deployment.bootstrap import TEMPLATE, bootstrap, version_of
 from local.errors import LocalError
+from local.processes.children import free_port
 from local.settings import ROOT
 
 
@@ -20,3 +21,8 @@ def test_the_version_of_the_locked_template_is_found_and_is_new_enough():
 def test_another_template_is_refused():
     with pytest.raises(LocalError, match="make setup"):
         version_of("Outputs:\n  BucketName:\n    Value: '33'\n")
+
+
+def test_an_emulator_that_does_not_answer_is_told_of():
+    with pytest.raises(LocalError, match="CDKToolkit, of the CDK's bootstrap, cannot be made: Could not connect"):
+        bootstrap(f"http://127.0.0.1:{free_port()}", ROOT)

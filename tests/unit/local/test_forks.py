@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -84,6 +85,27 @@ async def test_programs_are_killed_when_their_server_dies_and_the_next_gets_anot
         assert await orphan.wait() == -signal.SIGKILL
         await eventually(lambda: not Path(f"/proc/{orphan.pid}").exists())
         assert await (await run("next", "")).wait() == 0
+
+
+async def test_a_program_that_is_not_waited_for_is_killed_and_not_taken_for_the_next(guard, run):
+    async with within():
+        await (await run("first", "")).wait()
+        unwanted = asyncio.create_task(run("unwanted", WAITS))
+        await eventually(guard._forks._one_at_a_time.locked)
+        unwanted.cancel()
+        following = await run("following", "print('following')")
+        assert await following.wait() == 0
+        assert following.log.read_text() == "following\n"
+        await eventually(lambda: not guard._forks._programs)
+
+
+async def test_code_is_read_when_a_program_starts(run, tmp_path: Path):
+    async with within():
+        for said in ("before", "and after"):
+            (tmp_path / "part.py").write_text(f"SAID = {said!r}")
+            says = await run("says", "import part; print(part.SAID)")
+            assert await says.wait() == 0
+    assert says.log.read_text() == "before\nand after\n"
 
 
 async def test_a_server_that_cannot_start_is_told_of(tmp_path: Path):
