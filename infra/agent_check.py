@@ -47,7 +47,7 @@ def check_agent(config: Config) -> None:
 
 
 def _command(config: Config) -> list[str]:
-    """The voice agent of an image from elsewhere is not in this checkout."""
+    """The command that checks the agents; the voice agent of an image from elsewhere is not in this checkout."""
     voice = config.voice and config.worker_image is None
     only = [] if voice and config.text else ["--only", "voice" if voice else "text"]
     locks = [*([WORKER_LOCK] if voice else []), *([TURN_LOCK] if config.text else [])]

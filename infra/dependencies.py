@@ -41,7 +41,7 @@ TIMEOUT_SECONDS: Final = 300
 
 
 class LayerBuildError(RuntimeError):
-    """The layer's packages could not be installed: do what the message says and synthesize again."""
+    """Raised when the layer's packages cannot be installed: do what the message says and synthesize again."""
 
 
 @dataclass(frozen=True, slots=True)

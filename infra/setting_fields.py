@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 
 class ConfigurationError(ValueError):
-    """A setting cannot be used: change it (``-c name=value``, or ``context`` in ``cdk.json``) and synthesize again."""
+    """Raised for a setting that cannot be used: change it (``-c name=value`` or ``cdk.json``) and synthesize again."""
 
     def __init__(self, name: str, value: object, allowed: str) -> None:
         self.name, self.value, self.allowed = name, value, allowed

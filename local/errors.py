@@ -9,18 +9,18 @@ from __future__ import annotations
 
 
 class LocalError(Exception):
-    """Something on this machine is not as needed; the message is one line that says what to do."""
+    """Raised when this machine is not as needed; the message is one line that says what to do."""
 
     exit_code = 1
 
 
 class NotRunningError(LocalError):
-    """The command talks to a running stack and there is none. Start it with ``make local``."""
+    """Raised when a command needs a running stack and there is none. Start it with ``make local``."""
 
     exit_code = 3
 
 
 class AlreadyRunningError(LocalError):
-    """The stack of this folder is already up. Use it, or stop it with ``python -m local down``."""
+    """Raised when the stack of this folder is already up. Use it, or stop it with ``python -m local down``."""
 
     exit_code = 4

@@ -167,4 +167,4 @@ class JsonRenderer:
         print(json.dumps(event.as_dict()), flush=True)  # noqa: T201 - this is its output
 
     def close(self) -> None:
-        """Nothing is left open."""
+        """Do nothing: nothing is left open."""

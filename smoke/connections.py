@@ -10,7 +10,7 @@ from smoke.visit import ANSWER_SECONDS, Outcome, Step, Visit, in_time
 
 
 async def returned(visit: Visit) -> Outcome:
-    """A new client of the session finds what was said before, at whichever holder.
+    """Come back with a new client, which finds what was said before, at whichever holder.
 
     The committed records are counted: ``history`` is what the holder's agent started with, nothing if it is the same.
     """

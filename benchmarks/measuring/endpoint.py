@@ -23,7 +23,7 @@ _ATTEMPTS = 3
 
 
 class BenchmarkError(Exception):
-    """The run cannot go on; the text says what to do."""
+    """Raised when the run cannot go on; the text says what to do."""
 
 
 def client_environment(endpoint: str) -> dict[str, str]:

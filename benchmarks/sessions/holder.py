@@ -43,7 +43,7 @@ class Command(msgspec.Struct, kw_only=True):
 
 
 class Answer(msgspec.Struct, kw_only=True):
-    """When it was begun and when it was done, in seconds of the monotonic clock; the error, if that came of it."""
+    """Beginning and end of a task, in seconds of the monotonic clock, and its error, if it had one."""
 
     began: float
     done: float

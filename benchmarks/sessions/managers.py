@@ -103,7 +103,7 @@ class _Segue:
 
 
 class _Saving:
-    """The managers of Strands have saved when the hook returns, and hold nothing."""
+    """Strands' managers, which have saved when the hook returns, and hold nothing."""
 
     async def saved(self) -> None:
         pass

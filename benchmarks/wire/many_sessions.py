@@ -58,7 +58,7 @@ class RoundTrips:
         self._sent: dict[int, list[float]] = {}
 
     def sent(self, session: int) -> None:
-        """A frame is on its way."""
+        """Note that a frame is on its way."""
         self._sent.setdefault(session, []).append(time.perf_counter())
 
     def forget(self) -> None:
@@ -67,7 +67,7 @@ class RoundTrips:
         self._sent.clear()
 
     def back(self, session: int, seconds: float) -> None:
-        """So much audio is back."""
+        """Note that so much audio is back."""
         for _ in range(round(seconds / FRAME_SECONDS)):
             if waiting := self._sent.get(session):
                 self.took.append(time.perf_counter() - waiting.pop(0))

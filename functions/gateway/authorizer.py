@@ -26,7 +26,7 @@ logger = Logger()
 
 
 class Unavailable(Exception):  # noqa: N818 - says what is wrong, not that it is an error
-    """Nothing can be said about the caller now. Carries no word of why: that is in the log."""
+    """Raised when the token cannot be checked now. Carries no reason: that is in the log."""
 
 
 @cache

@@ -24,7 +24,7 @@ logger = Logger()
 
 
 class KeysUnavailable(Exception):  # noqa: N818 - says what is wrong, not that it is an error
-    """The issuer gives no set of keys now. Try again later."""
+    """Raised when the issuer gives no set of keys now. Try again later."""
 
 
 class KeysEnvironment(Struct, frozen=True):

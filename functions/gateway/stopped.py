@@ -1,4 +1,4 @@
-"""An ECS task has stopped: the sessions that its worker still held are offered to the others at once.
+"""Offers the sessions that the worker of a stopped ECS task still held to the other workers at once.
 
     EventBridge "ECS Task State Change", lastStatus STOPPED
       ─▶ the worker whose registry item names this task          (one that drained has taken its item away)

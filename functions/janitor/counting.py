@@ -7,11 +7,11 @@ from shared.metrics import FunctionCount
 
 
 def swept(objects: int) -> None:
-    """A sweep is done, which deleted so many objects."""
+    """Count a finished sweep, and the objects that it deleted."""
     metrics.count(FunctionCount.SWEEPS)
     metrics.count(FunctionCount.OBJECTS_DELETED, objects)
 
 
 def failed() -> None:
-    """A sweep has failed, and will be tried again."""
+    """Count a failed sweep, which will be tried again."""
     metrics.count(FunctionCount.SWEEP_FAILURES)

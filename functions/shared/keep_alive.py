@@ -92,7 +92,7 @@ class _Aging(HTTPConnection):
     @property
     @override
     def is_connected(self) -> bool:
-        """Asked before a kept connection is used again."""
+        """Tell whether a kept connection may be used again."""
         return super().is_connected and self._idle_seconds() < IDLE_SECONDS
 
     @override

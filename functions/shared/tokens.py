@@ -37,7 +37,7 @@ FETCH_SECONDS: Final = 2.0
 
 
 class TokenRefused(Exception):  # noqa: N818 - says what became of the token
-    """The token does not let its bearer in. The text says why, for the log and never for the client."""
+    """Raised when a token is refused. The text says why, for the log and never for the client."""
 
 
 class IssuerUnavailable(Exception):  # noqa: N818 - says what is wrong, not that it is an error

@@ -53,7 +53,7 @@ logger = Logger()
 
 
 class OutOfTime(Exception):  # noqa: N818 - an answer, not a fault
-    """The invocation ends before the turn does. All there is is durable; another invocation goes on from there."""
+    """Raised when the invocation ends before its turn. What is recorded is durable; another goes on from there."""
 
 
 @dataclass(frozen=True, slots=True)

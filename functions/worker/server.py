@@ -259,7 +259,7 @@ class Listener:
 
 
 class _BadRequest(Exception):  # noqa: N818 - an answer
-    """The request is none of ours, by its headers or its body."""
+    """Raised when a request's headers or body are not those of a gateway or worker."""
 
     def __init__(self, status: int, code: str = "") -> None:
         self.status = status

@@ -21,7 +21,7 @@ NEEDED: Final[Mapping[str, tuple[str, ...]]] = {"api": _GATEWAY, "direct": _SOCK
 
 
 class EnvironmentProblem(Exception):  # noqa: N818 - it names a situation for the person who deploys
-    """The process cannot run with these variables. The text names each one."""
+    """Raised when the process cannot run with these variables. The text names each one."""
 
 
 class Environment(Struct, frozen=True, kw_only=True):

@@ -62,11 +62,11 @@ def callers_region(configured: str | None) -> str | None:
 
 
 class NotAnsweredError(Exception):
-    """A question has no answer; the text says why."""
+    """Raised when a question has no answer; the text says why."""
 
 
 class NotAllowedError(NotAnsweredError):
-    """The caller may not ask.
+    """Raised when the caller may not ask.
 
     Attributes:
         action: The IAM action that is missing.
@@ -78,7 +78,7 @@ class NotAllowedError(NotAnsweredError):
 
 
 class RefusedError(NotAnsweredError):
-    """The service answers with an error of another kind.
+    """Raised when the service answers with an error of another kind.
 
     Attributes:
         code: The service's name for it.
@@ -90,7 +90,7 @@ class RefusedError(NotAnsweredError):
 
 
 class NoCredentials(NotAnsweredError):  # noqa: N818 - a state of the caller, and a kind of no answer
-    """The caller has no credentials, or they are not valid any more."""
+    """Raised when the caller has no credentials, or they are not valid any more."""
 
 
 class Account:

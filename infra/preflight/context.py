@@ -18,7 +18,7 @@ FILES = (Path.home() / ".cdk.json", ROOT / "cdk.context.json", ROOT / "cdk.json"
 
 
 class WrongUsageError(ValueError):
-    """An option of the command line is not ``name=value``, or a file of the context is no JSON object."""
+    """Raised when an option is not ``name=value``, or a file of the context is no JSON object."""
 
 
 def read(given: Iterable[str], files: Iterable[Path] = FILES) -> Config:

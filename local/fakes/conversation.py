@@ -138,15 +138,15 @@ class FakeConversation(abc.ABC):
 
     @abc.abstractmethod
     async def user_began(self) -> None:
-        """The user begins to speak."""
+        """Tell that the user begins to speak."""
 
     @abc.abstractmethod
     async def user_said(self, text: str) -> None:
-        """The user has spoken."""
+        """Tell what the user has said."""
 
     @abc.abstractmethod
     async def begin(self) -> None:
-        """A response begins."""
+        """Begin a response."""
 
     @abc.abstractmethod
     async def say(self, word: str, pcm: bytes) -> None:
@@ -154,15 +154,15 @@ class FakeConversation(abc.ABC):
 
     @abc.abstractmethod
     async def end(self, text: str) -> None:
-        """A response is complete."""
+        """Complete a response."""
 
     @abc.abstractmethod
     async def interrupted(self, text: str) -> None:
-        """A response was cut off by the user."""
+        """Tell that the user has interrupted a response."""
 
     @abc.abstractmethod
     async def filtered(self, what: str) -> None:
-        """The provider's filter keeps it from answering."""
+        """End an answer as the provider's filter does."""
 
     @abc.abstractmethod
     async def use_tool(self, tool_use_id: str, name: str, arguments: dict[str, Any]) -> None:

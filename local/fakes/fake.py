@@ -15,7 +15,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class Broken(Exception):  # noqa: N818 - what the client did
-    """The client sent what the provider's schema does not allow."""
+    """Raised when the client sends what the provider's schema does not allow."""
 
 
 class Fake(abc.ABC):

@@ -180,7 +180,7 @@ class GeminiConversation(FakeConversation):
             await self.heard_result(result.id, result_text(result.response))
 
     async def user_began(self) -> None:
-        """Gemini does not say that the user begins to speak."""
+        """Tell nothing: Gemini does not say that the user begins to speak."""
 
     async def user_said(self, text: str) -> None:
         """The user's words, never said to be complete."""
@@ -188,7 +188,7 @@ class GeminiConversation(FakeConversation):
             await self.send(serverContent={"inputTranscription": {"text": text[at : at + 8]}})
 
     async def begin(self) -> None:
-        """A response begins, without a word."""
+        """Send nothing: Gemini does not say that a response begins."""
 
     async def say(self, word: str, pcm: bytes) -> None:
         """A word and its sound."""
@@ -197,14 +197,14 @@ class GeminiConversation(FakeConversation):
         await self.send(serverContent={"modelTurn": {"role": "model", "parts": [{"inlineData": blob}]}})
 
     async def end(self, text: str) -> None:
-        """A response is complete."""
+        """Complete a response."""
         await self.send(serverContent={"generationComplete": True})
         usage = {"promptTokenCount": 5, "responseTokenCount": 7, "totalTokenCount": 12}
         await self.send(serverContent={"turnComplete": True}, usageMetadata=usage)
         await self._update()
 
     async def interrupted(self, text: str) -> None:
-        """The user has interrupted."""
+        """Tell that the user has interrupted."""
         await self.send(serverContent={"interrupted": True})
         if not self._fake.merges:
             await self.send(serverContent={"turnComplete": True})
@@ -219,11 +219,11 @@ class GeminiConversation(FakeConversation):
         await self.send(toolCall={"functionCalls": [{"id": tool_use_id, "name": name, "args": arguments}]})
 
     async def reach_limit(self) -> None:
-        """About ten minutes are over."""
+        """End the connection's time, of about ten minutes."""
         await self.send(goAway={"timeLeft": "10s"})
 
     async def drop(self) -> None:
-        """The network fails."""
+        """Abort the connection, as a failing network does."""
         self._socket.transport.abort()
 
     async def _update(self) -> None:
@@ -235,7 +235,7 @@ class GeminiConversation(FakeConversation):
 
 
 def _camel(value: Any) -> Any:
-    """The JSON form of protocol buffers takes field names in both spellings; the schema here has one."""
+    """Spell field names as the schema here: protocol buffers' JSON form takes both spellings."""
     match value:
         case dict():
             return {

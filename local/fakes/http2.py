@@ -77,7 +77,7 @@ class Stream:
         self._room.set()
 
     def room(self) -> None:
-        """The client takes more."""
+        """Note that the client takes more."""
         self._room.set()
 
 

@@ -181,7 +181,7 @@ class NovaConversation(FakeConversation):
         await self._text_block("USER", "FINAL", text)
 
     async def begin(self) -> None:
-        """A response begins."""
+        """Begin a response."""
         self._text, self._audio_content = "", ""
 
     async def say(self, word: str, pcm: bytes) -> None:
@@ -205,7 +205,7 @@ class NovaConversation(FakeConversation):
         return self._fake.plays and self.heard != self._said
 
     async def end(self, text: str) -> None:
-        """A response is complete; what has been spoken of it shows later, if it is being played."""
+        """Complete a response; its spoken part is shown later, if it is being played."""
         where = {"contentId": self._speculative, "type": "TEXT", "stopReason": "PARTIAL_TURN"}
         await self.send("contentEnd", **where)
         await self.send("contentEnd", contentId=self._audio_content, type="AUDIO", stopReason="END_TURN")
@@ -215,14 +215,14 @@ class NovaConversation(FakeConversation):
         await self.send("usageEvent", details={"delta": counts}, totalInputTokens=5, totalOutputTokens=7)
 
     async def interrupted(self, text: str) -> None:
-        """The user has interrupted: what was spoken, and a mark in the place of the rest."""
+        """Tell what was spoken before the user interrupted, and a mark in the place of the rest."""
         if heard := self.heard:
             self.forget_unheard(text, heard)
             await self._text_block("ASSISTANT", "FINAL", heard)
         await self._text_block("ASSISTANT", "FINAL", '{ "interrupted" : true }', stop="INTERRUPTED")
 
     async def filtered(self, what: str) -> None:
-        """The stream ends: no event says so of a single answer."""
+        """End the stream: no event tells of a single filtered answer."""
         await self.fail("validationException", what)
 
     async def use_tool(self, tool_use_id: str, name: str, arguments: dict[str, Any]) -> None:
@@ -234,11 +234,11 @@ class NovaConversation(FakeConversation):
         await self.send("contentEnd", contentId=content, type="TOOL", stopReason="TOOL_USE")
 
     async def reach_limit(self) -> None:
-        """Eight minutes are over."""
+        """End the connection's time, of eight minutes."""
         await self.fail("modelTimeoutException", "Model has timed out in processing the request.")
 
     async def drop(self) -> None:
-        """The network fails."""
+        """Abort the connection, as a failing network does."""
         self._stream.abort()
 
     async def _text_block(self, role: str, stage: str, text: str, stop: str = "PARTIAL_TURN") -> None:

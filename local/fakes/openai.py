@@ -202,12 +202,12 @@ class OpenAIConversation(FakeConversation):
             await self.heard_result(last[1], last[2])
 
     async def user_began(self) -> None:
-        """VAD has found speech."""
+        """Tell that speech was detected."""
         self._user_item = self._id("item")
         await self.send("input_audio_buffer.speech_started", item_id=self._user_item, audio_start_ms=0)
 
     async def user_said(self, text: str) -> None:
-        """VAD has found the end of speech; transcription follows."""
+        """Tell that the end of speech was detected, and its transcription."""
         item_id = self._user_item
         await self.send("input_audio_buffer.speech_stopped", item_id=item_id, audio_end_ms=1)
         await self.send("input_audio_buffer.committed", item_id=item_id, previous_item_id=None)
@@ -218,7 +218,7 @@ class OpenAIConversation(FakeConversation):
         await self.send(f"{kind}.completed", item_id=item_id, content_index=0, transcript=text, usage={})
 
     async def begin(self) -> None:
-        """A response begins."""
+        """Begin a response."""
         self._response, self._item = self._id("resp"), self._id("item")
         await self.send("response.created", response={"id": self._response, "status": "in_progress"})
 
@@ -232,14 +232,14 @@ class OpenAIConversation(FakeConversation):
             await self.send("response.output_audio.delta", delta=base64.b64encode(pcm).decode(), **where)
 
     async def end(self, text: str) -> None:
-        """A response is complete."""
+        """Complete a response."""
         where = {"response_id": self._response, "item_id": self._item, "output_index": 0, "content_index": 0}
         await self.send("response.output_audio.done", **where)
         await self.send("response.output_audio_transcript.done", transcript=text, **where)
         await self._done("completed", [_spoken(self._item, text)])
 
     async def interrupted(self, text: str) -> None:
-        """The user has interrupted."""
+        """Tell that the user has interrupted."""
         details = {"type": "cancelled", "reason": "turn_detected"}
         await self._done("cancelled", [_spoken(self._item, text)], status_details=details)
 
@@ -260,12 +260,12 @@ class OpenAIConversation(FakeConversation):
         await self._done("completed", [item])
 
     async def reach_limit(self) -> None:
-        """Sixty minutes are over."""
+        """End the connection's time, of sixty minutes."""
         await self.send("error", error={"type": "invalid_request_error", "code": "session_expired", "message": "over"})
         await self._socket.close(1001)
 
     async def drop(self) -> None:
-        """The network fails."""
+        """Abort the connection, as a failing network does."""
         self._socket.transport.abort()
 
     async def _done(self, status: str, output: list[Any], **more: Any) -> None:

@@ -45,7 +45,7 @@ def executable() -> str | None:
 
 
 class BrowserError(AssertionError):
-    """The browser could not do what it was told; the text is the driver's."""
+    """Raised when the browser cannot do what it was told; the text is the driver's."""
 
 
 class Chromium:

@@ -182,7 +182,7 @@ class Call:
 
 
 def judge_silence(caller: Caller, listener: Listener) -> list[str]:
-    """Silence before words is durable with their turn. What follows the last ones settles by age, seconds later."""
+    """Judge silence: before words it is durable with their turn; after the last it settles by age, seconds later."""
     last = max((number for said in caller.said if said.spoken for number in said.frames), default=0)
     before = (number for number in caller.microphone.silence if number < last)
     waiting = [number for number in before if not listener.acknowledged(number)]

@@ -19,7 +19,7 @@ PATIENCE_SECONDS = 45.0
 
 
 class Unfulfilled(Exception):  # noqa: N818 - reads as what happened
-    """A step waits in vain, or saw a frame that must not come."""
+    """Raised when a step waits in vain, or sees a frame that must not come."""
 
 
 class Play:

@@ -24,7 +24,7 @@ LEAVE_SECONDS = 10.0
 
 
 class ProgramEnded(Exception):  # noqa: N818 - reads as what happened
-    """The program has ended, or never began: see its standard error."""
+    """Raised when the program has ended, or never began: see its standard error."""
 
 
 class Program:

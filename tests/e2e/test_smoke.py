@@ -80,7 +80,7 @@ def played(facts: dict[str, Any], url: str, *options: str) -> dict[str, Any]:
 
 
 def assert_deleted(facts: dict[str, Any], report: dict[str, Any]) -> None:
-    """Both sessions of a visit are deleted."""
+    """Assert that both sessions of a visit are deleted."""
     assert not report["notes"]
     table = boto3.client("dynamodb", endpoint_url=facts["endpoint_url"], region_name="us-east-1")
     items = table.scan(TableName=facts["lock_table"])["Items"]

@@ -129,7 +129,7 @@ class Found:
 
 
 class CannotRunError(Exception):
-    """A tool is missing, or the model cannot be built."""
+    """Raised when a tool is missing, or the model cannot be built."""
 
 
 def tools() -> tuple[str, str]:

@@ -281,13 +281,13 @@ class Ledger(Contents):
     # What actors tell.
 
     def acknowledged_to(self, owner: Owner, count: int) -> None:
-        """An owner was told that its first ``count`` records are durable."""
+        """Note that an owner was told that its first ``count`` records are durable."""
         owner.acknowledged = max(owner.acknowledged, count)
         if owner.committed < count:
             self.broken(f"I2: {owner.name} was told that {count} records are durable, {owner.committed} are")
 
     def input_acknowledged_to(self, owner: Owner, client_id: str, upto: int) -> None:
-        """An owner was told that a client's input is known for good: its client may forget it."""
+        """Note that an owner was told that a client's input is known for good: its client may forget it."""
         item = self.item
         if item is None or item.deleted or item.born != owner.born:
             return
@@ -295,25 +295,25 @@ class Ledger(Contents):
             self.broken(f"I5: input {upto} of {client_id} was acknowledged, the item has {item.inputs}")
 
     def redaction_acknowledged_to(self, owner: Owner, text: str) -> None:
-        """An owner was told that a text is gone."""
+        """Note that an owner was told that a text is gone."""
         if self.holder is owner:
             self._absent(text)
 
     def deleted(self, owner: Owner) -> None:
-        """An owner was told that the session is deleted."""
+        """Note that an owner was told that the session is deleted."""
         for incarnation in self.incarnations.values():
             there = [key for key, body in incarnation.left.items() if self.objects.objects.get(key) is body]
             if incarnation.ended_by is owner and (there := [key for key in there if key not in self._strays]):
                 self.broken(f"{owner.name} was told that the session is deleted, {there} are there")
 
     def deletion_refused(self, owner: Owner) -> None:
-        """An owner was told, when it deleted the session, that it is someone else's."""
+        """Note that an owner was told, when it deleted the session, that it is another holder's."""
         item = self.item
         if item is not None and item.deleted and self.incarnations[item.born].ended_by is owner:
             self.broken(f"{owner.name} was fenced by its own tombstone")
 
     def fenced(self, owner: Owner) -> None:
-        """An owner was told that the session is someone else's."""
+        """Note that an owner was told that the session is another holder's."""
         incarnation = self.incarnation
         if (
             owner.acquired == self.acquisitions
@@ -342,7 +342,7 @@ class Ledger(Contents):
             self.broken(f"I2: {len(found)} of {len(incarnation.entries)} records are left")
 
     def check_acknowledged(self) -> None:
-        """Each acknowledged record is there, once, in its place."""
+        """Check that each acknowledged record is there, once, in its place."""
         places: dict[tuple[str, str], list[int]] = {}
         for incarnation in self.incarnations.values():
             for index, entry in enumerate(incarnation.entries, start=1):

@@ -20,7 +20,7 @@ def secret(tracking_id: str) -> str:
 
 
 class Violation(AssertionError):  # noqa: N818 - what it is called everywhere
-    """An invariant is broken."""
+    """Raised when an invariant is broken."""
 
 
 @dataclass

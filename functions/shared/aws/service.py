@@ -40,7 +40,7 @@ ever (https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html).""
 
 
 class ServiceRefused(Exception):  # noqa: N818 - an answer, not a fault
-    """A service answered with an error. What it says is told in the form of botocore's ``ClientError``.
+    """Raised when a service answers with an error, which it tells in the form of botocore's ``ClientError``.
 
     Attributes:
         code: The error's code; "": the answer has none.
@@ -58,7 +58,7 @@ class ServiceRefused(Exception):  # noqa: N818 - an answer, not a fault
 
 
 class ServiceUnreachable(OSError):  # noqa: N818 - says what is wrong, not that it is an error
-    """A service gave no answer to any attempt. What was sent may have had its effect."""
+    """Raised when a service answers no attempt. The request may have taken effect."""
 
 
 class JsonService:

@@ -16,19 +16,19 @@ logger = Logger()
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The holder has the frame."""
+    """Outcome: the holder has the frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The holder does not want the frame: ``code`` is one of the protocol's error codes."""
+    """Outcome: the holder refuses the frame; ``code`` is one of the protocol's error codes."""
 
     code: str
 
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """There is no holder at this route.
+    """Outcome: there is no holder at this route.
 
     Attributes:
         reason: Why.

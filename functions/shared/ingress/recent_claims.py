@@ -46,5 +46,5 @@ class RecentClaims:
         return self._clock() - made_at < QUIET_SECONDS and not another_died
 
     def note_claim(self, session_key: str, missed: Route | None) -> None:
-        """A session is claimed now."""
+        """Note that a session is claimed now."""
         self._made[session_key] = (self._clock(), missed)

@@ -28,7 +28,7 @@ class Suspects:
         self._until: BoundedDict[Route, float] = BoundedDict(SUSPECTS)
 
     def note_route(self, route: Route) -> None:
-        """A route has not answered."""
+        """Note that a route has not answered."""
         self._until[route] = self._clock() + SUSPECT_SECONDS
 
     def __contains__(self, route: Route) -> bool:

@@ -39,7 +39,7 @@ type _Address = tuple[Any, ...]
 
 
 class NotConnected(TimeoutError):  # noqa: N818 - an observation
-    """No connection came about in time; nothing was sent."""
+    """Raised when no connection is made in time; nothing was sent."""
 
 
 class Answer(NamedTuple):

@@ -31,7 +31,7 @@ RETRY_SECONDS: Final = 5.0
 
 
 class CredentialsMissing(Exception):  # noqa: N818 - it names a situation for the person who deploys
-    """There are no AWS credentials: give the task a role, or set the standard variables."""
+    """Raised when there are no AWS credentials: give the task a role, or set the standard variables."""
 
 
 class CredentialSource(Protocol):

@@ -264,7 +264,7 @@ class Audience:
         return _Listener(address, outbox, sender, asyncio.get_running_loop().time())
 
     def _ended(self, client_id: str, sender: asyncio.Task[None]) -> None:
-        """A sender ends by itself when its connection is gone."""
+        """Remove the client whose sender has ended, as one does when its connection is gone."""
         if sender.cancelled():
             return
         if (error := sender.exception()) is not None:

@@ -49,7 +49,7 @@ class Receipts:
         self._sooner = asyncio.Event()
 
     def note_frame(self, client_id: str) -> None:
-        """A frame has come, be it a repeat: then what was told before may be lost."""
+        """Note a client's frame. A repeat counts too: what was told before may be lost."""
         upto, beyond = self._progress(client_id)
         if upto - self._told.get(client_id, 0) >= CONFIRMED_FRAMES:
             self._tell_in(0.0, client_id)
@@ -57,7 +57,7 @@ class Receipts:
             self._tell_in(OVERTAKEN_SECONDS if beyond else CONFIRMED_SECONDS, client_id)
 
     def drop_client(self, client_id: str) -> None:
-        """A client has left."""
+        """Forget a client that has left."""
         self._told.pop(client_id, None)
         self._due.pop(client_id, None)
 

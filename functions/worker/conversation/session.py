@@ -41,7 +41,7 @@ most of its time (docs/scale.md). With a longer interval clients keep more, and 
 
 
 class SessionMoved(Exception):  # noqa: N818 - an answer, not a fault
-    """The session takes no frames here: it is on its way out."""
+    """Raised when the session takes no frames here: it is being handed over or closed."""
 
 
 class HostedSession:
@@ -96,7 +96,7 @@ class HostedSession:
 
     @property
     def state(self) -> State:
-        """The state between its opening and its end."""
+        """The session's state, between its opening and its end."""
         return self.lifecycle.state
 
     @property

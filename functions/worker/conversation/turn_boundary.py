@@ -51,7 +51,7 @@ class TurnBoundary:
         return self._boundary.is_set()
 
     def asked(self) -> None:
-        """Something was typed: the agent owes an answer."""
+        """Note that a text was typed: the agent owes an answer."""
         self._owed = True
         self._owed_since = time.monotonic()
         self._update()

@@ -187,7 +187,7 @@ class _PunctualServer(web.Server):
         super().connection_lost(handler, exc)
 
     def arrived(self, handler: RequestHandler | None) -> None:
-        """A request is there, whole."""
+        """Stop the handshake's timer: a request has arrived whole."""
         if handler is not None and (timer := self._waiting.pop(handler, None)) is not None:
             timer.cancel()
 

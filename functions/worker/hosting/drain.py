@@ -1,4 +1,4 @@
-"""SIGTERM is the handoff: every session is passed on, and the process ends.
+"""Drain: on SIGTERM every session is handed over, and the process ends.
 
     no new claims, nothing more is made ready ─▶ for each session, side by side and paced: ``worker.hosting.handoff``
 
@@ -145,4 +145,4 @@ class Drain:
 
 
 async def _nothing(_session: HostedSession) -> None:
-    """Without sockets at this worker there is nothing to wait for."""
+    """Wait for nothing: this worker has no sockets."""

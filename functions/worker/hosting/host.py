@@ -23,7 +23,7 @@ from worker.telemetry.metrics import Count, Level, Size, Time, metrics
 
 
 class NoRoom(Exception):  # noqa: N818 - an answer, not a fault
-    """This worker takes no more sessions, or has this one in its hands already."""
+    """Raised when this worker takes no more sessions, or has this one already."""
 
 
 class Host:

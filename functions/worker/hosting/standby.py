@@ -33,7 +33,7 @@ STOP_SECONDS: Final = 10.0
 
 
 class Unprepared(Exception):  # noqa: N818 - an answer, not a fault
-    """The session was not made ready: it was asked for again meanwhile, or this worker is leaving."""
+    """Raised when a session was not prepared: it was asked for again meanwhile, or this worker is draining."""
 
 
 class Preparation:

@@ -37,11 +37,11 @@ caller waits, and the next worker has to begin anew."""
 
 
 class NotReached(Exception):  # noqa: N818 - an observation
-    """No connection came about in time."""
+    """Raised when no connection is made in time."""
 
 
 class NotAnswered(Exception):  # noqa: N818 - an observation
-    """The connection was accepted, and nothing was answered in time."""
+    """Raised when a connection was accepted, and nothing was answered in time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,11 +150,11 @@ class Metrics:
         self._levels: dict[str, float] = {}
 
     def count(self, what: Count | Model, times: int = 1) -> None:
-        """Something happened."""
+        """Count an event."""
         self._counts[what] += times
 
     def error(self, code: str) -> None:
-        """A client was shown an error.
+        """Count an error that a client was shown.
 
         Args:
             code: Its code.
@@ -163,21 +163,21 @@ class Metrics:
         self._counts[f"{Count.ERRORS}.{code}"] += 1
 
     def time(self, what: Time, seconds: float) -> None:
-        """Something took so long."""
+        """Sample a duration."""
         self._sample(what, seconds * 1000)
 
     def size(self, what: Size, value: int) -> None:
-        """There was so much of something."""
+        """Sample a size."""
         self._sample(what, value)
 
     def committed(self, records: int, seconds: float) -> None:
-        """A journal grew by so many records, which took so long."""
+        """Count a journal's commit, its records and its duration."""
         self.count(Count.COMMITS)
         self.time(Time.COMMIT_LATENCY, seconds)
         self.size(Size.RECORDS, records)
 
     def level(self, what: Level, value: float) -> None:
-        """Something stands at so much."""
+        """Set a level to its present value."""
         self._levels[what] = value
 
     def take_figures(self) -> tuple[dict[str, int], dict[str, list[float]], dict[str, float]]:

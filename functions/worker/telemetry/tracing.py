@@ -169,11 +169,11 @@ class TurnTraces:
         return turn.said if turn else self._said
 
     def heard(self, trace: str | None) -> None:
-        """Audio was given to the model; which turn it belongs to is known once the model tells of words."""
+        """Note audio given to the model. Its turn is known once the model tells of words."""
         self._heard = trace or self._heard
 
     def asked(self, trace: str | None, arrived_ns: int | None = None) -> None:
-        """Something is about to be given to the model, which is to answer it.
+        """Begin a turn: input is about to be given to the model, which is to answer it.
 
         Args:
             trace: As its frame says.
@@ -185,19 +185,19 @@ class TurnTraces:
         self._asked.make_current()
 
     def given(self) -> None:
-        """The model has it."""
+        """Note that the model has the input."""
         if self._asked is not None:
             self._asked.reach("model")
 
     def words(self) -> None:
-        """The model hears words of the user."""
+        """Note that the model hears words of the user."""
         if self._answered is not None and self._answered.presumed:
             self._answered.presumed = False  # they are what is being answered
         elif self._asked is None:
             self.asked(self._take_heard())
 
     def answering(self) -> None:
-        """The model begins to respond: to what it was asked, else it goes on, as after a tool."""
+        """Note that the model begins to respond: to the last input, or on from a tool's result."""
         if self._asked is not None:
             self.ended()
             self._answered, self._asked = self._asked, None
@@ -208,20 +208,20 @@ class TurnTraces:
         self._answered.make_current()
 
     def sounded(self) -> None:
-        """The model says something."""
+        """Note that the model says something."""
         turn = self._answered or self._asked
         if turn is not None:
             turn.reach("output")
 
     def ended(self) -> None:
-        """The answer is over; what is still said belongs to it until something else is asked."""
+        """End the answer. Until the next input, what is still said belongs to it."""
         if self._answered is not None:
             self._said = self._answered.said
             self._answered.end()
             self._answered = None
 
     def close(self) -> None:
-        """The conversation is over."""
+        """End what is under way: the conversation is over."""
         self.ended()
         if self._asked is not None:
             self._asked.end()

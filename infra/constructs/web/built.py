@@ -9,7 +9,7 @@ from infra.constants import WEB_PAGE
 
 
 class PageMissingError(RuntimeError):
-    """The page is not built: do what the message says and synthesize again."""
+    """Raised when the page is not built: do what the message says and synthesize again."""
 
 
 def built_page(config: Config, folder: Path = WEB_PAGE) -> Path | None:

@@ -17,7 +17,7 @@ from worker.providers.errors import AdditionRefused, Kind, ProviderError, Provid
 
 
 class StreamLost(Exception):  # noqa: N818 - what happened
-    """The provider ended the stream without a word."""
+    """Raised when the provider ends the stream without an error."""
 
 
 class ConnectionEndings:

@@ -41,11 +41,11 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class SpeechBegan:
-    """A caller begins to speak, and the provider does not say whether an answer is still being played."""
+    """Event: a caller begins to speak, and the provider does not say whether an answer is still being played."""
 
 
 class AnswerCut(TypedEvent):
-    """Less of an answer was heard than its message says."""
+    """Event: less of an answer was heard than its message says."""
 
     def __init__(self, recorded: str, heard: str, alike: int = 0) -> None:
         """Say which.

@@ -12,7 +12,7 @@ _E = TypeVar("_E", bound=msgspec.Struct)
 
 
 class EnvironmentInvalid(Exception):  # noqa: N818 - says what is wrong, not that it is an error
-    """A variable is missing or has a value that is not allowed: fix the function's configuration."""
+    """Raised when a variable is missing or its value is not allowed: fix the function's configuration."""
 
 
 def read_environment(kind: type[_E], environ: Mapping[str, str] | None = None) -> _E:

@@ -81,7 +81,7 @@ RELEASED = "a holder that has released it since"
 
 
 class SessionFenced(SegueError):  # noqa: N818 - public name fixed by the design
-    """The session was acquired by another holder. Discard this agent and never retry the write.
+    """Raised when another holder has acquired the session. Discard this agent and never retry the write.
 
     Attributes:
         epoch: The epoch this writer had.
@@ -100,7 +100,7 @@ class SessionFenced(SegueError):  # noqa: N818 - public name fixed by the design
 
 
 class SessionNotFound(SegueError):  # noqa: N818 - public name fixed by the design
-    """There is no such session, or it was deleted or has expired.
+    """Raised when there is no such session, or it was deleted or has expired.
 
     Attributes:
         session_key: The key that was looked up.
@@ -113,7 +113,7 @@ class SessionNotFound(SegueError):  # noqa: N818 - public name fixed by the desi
 
 
 class SessionExists(SegueError):  # noqa: N818 - reads as the others do
-    """A copy would overwrite what is there already. Choose another id, or delete that first.
+    """Raised when a copy would overwrite a session. Choose another id, or delete that session first.
 
     Attributes:
         session_key: What is there already.
@@ -126,7 +126,7 @@ class SessionExists(SegueError):  # noqa: N818 - reads as the others do
 
 
 class JournalCorrupt(SegueError):  # noqa: N818 - public name fixed by the design
-    """Stored data contradicts the guard item. Stop and page the data's owner: going on could lose more.
+    """Raised when stored data contradicts the guard item. Stop and page the data's owner: going on could lose more.
 
     Attributes:
         key: The object or item that is wrong.
@@ -144,7 +144,7 @@ class JournalCorrupt(SegueError):  # noqa: N818 - public name fixed by the desig
 
 
 class RecordTooLarge(SegueError):  # noqa: N818 - reads as the others do
-    """One record is over the size limit and was not queued; all records before it stay queued.
+    """Raised when one record is over the size limit. It was not queued; all records before it stay queued.
 
     Attributes:
         size: Encoded size in bytes.
@@ -159,7 +159,7 @@ class RecordTooLarge(SegueError):  # noqa: N818 - reads as the others do
 
 
 class ValueRefused(SegueError):  # noqa: N818 - reads as the others do
-    """A value has no JSON form, and was not recorded as it is. The session goes on.
+    """Raised when a value has no JSON form, and was not recorded as it is. The session goes on.
 
     A message is recorded with a text in its place; a state stays as it was recorded last.
 

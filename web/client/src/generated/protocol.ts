@@ -59,7 +59,7 @@ export interface Response {
   readonly response: unknown;
 }
 
-/** All server frames of `epoch` up to `seq` have arrived or been given up. */
+/** Acknowledgement of all server frames of `epoch` up to `seq`: they have arrived or been given up. */
 export interface OutputAck {
   readonly type: "ack";
   readonly trace?: string;
@@ -88,13 +88,13 @@ export interface Ping {
   readonly trace?: string;
 }
 
-/** The client leaves on purpose and will not come back with this client id. */
+/** Good-bye: the client leaves on purpose and will not come back with this client id. */
 export interface Bye {
   readonly type: "bye";
   readonly trace?: string;
 }
 
-/** The holder of the session speaks to this client. */
+/** Notice that the session's holder speaks to this client. */
 export interface Ready {
   readonly type: "ready";
   readonly epoch?: number;
@@ -111,7 +111,7 @@ export interface Ready {
   readonly holder?: string;
 }
 
-/** Which of a client's input frames are in the records, or have no effect: to `upto`, and those in `beyond`. */
+/** A client's input frames that are in the records, or have no effect: to `upto`, and those in `beyond`. */
 export interface Known {
   readonly upto: number;
   readonly beyond: readonly number[];
@@ -130,7 +130,7 @@ export interface AudioFormat {
   readonly format: string;
 }
 
-/** These inputs are durable: every seq up to `upto`, and those in `beyond`. */
+/** Acknowledgement of durable inputs: every seq up to `upto`, and those in `beyond`. */
 export interface InputAck {
   readonly type: "ack";
   readonly epoch?: number;
@@ -140,7 +140,7 @@ export interface InputAck {
   readonly beyond: readonly number[];
 }
 
-/** These inputs have reached the holder, but need not be durable: keep them, and do not repeat them. */
+/** Receipt of inputs that the holder has, but need not be durable: keep them, and do not repeat them. */
 export interface Received {
   readonly type: "received";
   readonly epoch?: number;
@@ -183,7 +183,7 @@ export interface TextOutput {
   readonly record?: number;
 }
 
-/** A tool was started or has ended. */
+/** Start or end of a tool. */
 export interface Tool {
   readonly type: "tool";
   readonly epoch?: number;
@@ -195,7 +195,7 @@ export interface Tool {
   readonly record?: number;
 }
 
-/** The agent waits for a person's answer (`asked`), or does not wait any more. While it waits, the one that was asked is said again after every `Ready`, whatever `since` says: show it once for each `record`. */
+/** A person's answer that the agent waits for (`asked`), or does not wait for any more. While it waits, the one that was asked is said again after every `Ready`, whatever `since` says: show it once for each `record`. */
 export interface Approval {
   readonly type: "approval";
   readonly epoch?: number;
@@ -249,7 +249,7 @@ export interface HistoryLine {
   readonly input?: number;
 }
 
-/** The user spoke over the agent: stop playing and drop what is queued. */
+/** The user's speech over the agent's: stop playing and drop what is queued. */
 export interface BargeIn {
   readonly type: "barge_in";
   readonly epoch?: number;
@@ -257,7 +257,7 @@ export interface BargeIn {
   readonly trace?: string;
 }
 
-/** The connection to the model was renewed; the conversation goes on. */
+/** Renewal of the connection to the model; the conversation goes on. */
 export interface Restart {
   readonly type: "restart";
   readonly epoch?: number;
@@ -266,7 +266,7 @@ export interface Restart {
   readonly reason: string;
 }
 
-/** The holder is handing the session over: hold input back until `Ready`. */
+/** Handoff of the session under way: hold input back until `Ready`. */
 export interface Moved {
   readonly type: "moved";
   readonly epoch?: number;
@@ -274,7 +274,7 @@ export interface Moved {
   readonly trace?: string;
 }
 
-/** The holder waits for something (`active`), or does not wait any more. There is nothing to do, and nothing lost. It has no `seq`, so that a client that does not know it misses no number. Journal content, an `ack` or a `ready` that comes after it ends a pause, too. */
+/** A wait of the holder (`active`), or its end. There is nothing to do, and nothing lost. It has no `seq`, so that a client that does not know it misses no number. Journal content, an `ack` or a `ready` that comes after it ends a pause, too. */
 export interface Pause {
   readonly type: "pause";
   readonly epoch?: number;
@@ -284,7 +284,7 @@ export interface Pause {
   readonly reason: string;
 }
 
-/** There is room again for input that was refused: send everything unacknowledged again. A `Received` that follows it says what of that has come and need not be sent. */
+/** Room again for input that was refused: send everything unacknowledged again. A `Received` that follows it says what of that has come and need not be sent. */
 export interface Resume {
   readonly type: "resume";
   readonly epoch?: number;
@@ -292,7 +292,7 @@ export interface Resume {
   readonly trace?: string;
 }
 
-/** A frame was refused, or something failed. `retryable`: the same may succeed later. */
+/** Refusal of a frame, or a failure. `retryable`: the same may succeed later. */
 export interface ErrorFrame {
   readonly type: "error";
   readonly epoch?: number;

@@ -73,7 +73,7 @@ class Connections:
         self._cut_off = asyncio.Event()  # set when the last connection has ended, or the client ends
 
     def wake(self) -> None:
-        """There may be something to send."""
+        """Wake the senders: there may be something to send."""
         for talk in self._talks.values():
             talk.wake()
 

@@ -169,7 +169,7 @@ class Conversation:
         return self._links.find(number)
 
     def connected(self, now: float) -> int:
-        """A new connection is open: the only one, or the renewal of one that still works. Returns its number."""
+        """Take a new connection: the only one, or the renewal of one that still works. Returns its number."""
         self.counter += 1
         self._links.renewal = Link(number=self.counter, settings=self._settings, spoke_at=now)
         if self._links.current is None:
@@ -178,7 +178,7 @@ class Conversation:
         return self.counter
 
     def disconnected(self, number: int) -> None:
-        """A connection is gone."""
+        """Forget a connection that is gone."""
         if self._links.remove(number):
             self._go_on()
 

@@ -31,7 +31,7 @@ class ClientError(SegueError):
 
 
 class HandshakeRefused(ClientError):  # noqa: N818 - reads as the library's errors do
-    """The server refuses the connection. Fix the credentials or the address.
+    """Raised when the server refuses the connection. Fix the credentials or the address.
 
     Attributes:
         status: HTTP status of the answer.
@@ -45,7 +45,7 @@ class HandshakeRefused(ClientError):  # noqa: N818 - reads as the library's erro
 
 
 class SessionRefused(ClientError):  # noqa: N818 - reads as the library's errors do
-    """The server will never accept what this client says.
+    """Raised when the server will never accept what this client says.
 
     Attributes:
         code: error code of the protocol.
@@ -58,23 +58,23 @@ class SessionRefused(ClientError):  # noqa: N818 - reads as the library's errors
 
 
 class NotReady(ClientError, TimeoutError):  # noqa: N818 - reads as the library's errors do
-    """The session was not ready in time. Try again later."""
+    """Raised when the session was not ready in time. Try again later."""
 
 
 class ConnectionLost(ClientError, ConnectionError):  # noqa: N818 - reads as the library's errors do
-    """There was no connection for too long. What was not acknowledged may not have taken effect."""
+    """Raised after too long without a connection. What was not acknowledged may not have taken effect."""
 
 
 class NotOffered(ClientError):  # noqa: N818 - reads as the library's errors do
-    """The session's holder does not know a part of the protocol. Do without it; the client goes on."""
+    """Raised when the session's holder does not know a part of the protocol. Do without it; the client goes on."""
 
 
 class EventsNotRead(ClientError):  # noqa: N818 - reads as the library's errors do
-    """Too many events wait unread: ``lasting_capacity`` is reached."""
+    """Raised when too many events wait unread (``lasting_capacity``, ``event_bytes``). Read ``events()`` steadily."""
 
 
 class ClientClosed(ClientError):  # noqa: N818 - reads as the library's errors do
-    """The client was closed or never started."""
+    """Raised when the client was closed or never started."""
 
 
 def refusal_of(frame: Error, *, renewable: bool) -> SessionRefused | None:

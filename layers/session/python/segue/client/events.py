@@ -56,7 +56,7 @@ class EventBuffer:
             self._arrived.set()
 
     def end(self, failure: ClientError | None) -> None:
-        """Nothing more will come; ``failure`` is raised after the last event."""
+        """End the events; ``failure`` is raised after the last one."""
         if not self._ended:
             self._ended = True
             self._failure = failure

@@ -28,7 +28,7 @@ class HelloTimer:
         self._pause = self._settings.hello_interval
 
     def reset(self) -> None:
-        """A new connection: the last hello went over another."""
+        """Begin a new connection: the last hello went over another."""
         self._said_at = float("-inf")
 
     def slow_down(self, now: float) -> None:
@@ -37,7 +37,7 @@ class HelloTimer:
         self._at = now + self._pause
 
     def said(self, now: float) -> None:
-        """One was said: the next comes after a growing pause."""
+        """Note that a hello was said; the next comes after a growing pause."""
         self._said_at = now
         self._at = now + self._pause
         self._pause = min(self._pause * 1.5, self._settings.longest_hello_interval)

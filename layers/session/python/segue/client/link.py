@@ -163,11 +163,11 @@ class Links:
         return next((link for link in (self.current, self.renewal) if link and link.number == number), None)
 
     def promote(self) -> None:
-        """The renewal takes over."""
+        """Make the renewal the current connection."""
         self.current, self.renewal = self.renewal, None
 
     def remove(self, number: int) -> bool:
-        """A connection is gone. True if it was the current one; its renewal takes over, if there is one."""
+        """Remove a connection that is gone. True if it was the current one; its renewal, if any, takes its place."""
         if self.renewal is not None and self.renewal.number == number:
             self.renewal = None
         elif self.current is not None and self.current.number == number:

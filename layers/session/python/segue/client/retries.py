@@ -26,7 +26,7 @@ class Retries:
         self.succeeded()
 
     def succeeded(self) -> None:
-        """A holder has said ``Ready``: the next failure is the first."""
+        """Note that a holder has said ``Ready``: the next failure is the first."""
         self._first = True
         self._at_once = 0
         longest = self._settings.longest_backoff

@@ -1,4 +1,4 @@
-"""When the client does what. All times in seconds."""
+"""Times and limits of the client. All times are in seconds."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Talk:
         return self._socket.close_code
 
     def wake(self) -> None:
-        """There may be something to send."""
+        """Wake the sender: there may be something to send."""
         self._wake.set()
 
     def say_goodbye(self) -> None:

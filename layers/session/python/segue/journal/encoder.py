@@ -148,7 +148,7 @@ def _is_read_as_bytes(value: dict[Any, Any]) -> bool:
 
 
 class _EscapesNeededError(Exception):
-    """The form without escapes cannot hold this."""
+    """Raised when the form without escapes cannot hold a value."""
 
 
 class _Encoder:

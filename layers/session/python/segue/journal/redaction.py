@@ -1,4 +1,4 @@
-r"""Redaction is physical: the old content leaves every object of the session.
+r"""Redaction, which is physical: the old content leaves every object of the session.
 
     commit      the "redact" record, the tail's segments written anew without the content, and ``scrub``
     scrub       segments that nothing names deleted; pages and volumes rewritten in place under If-Match; those that

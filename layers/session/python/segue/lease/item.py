@@ -72,7 +72,7 @@ class TailEntry:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Which of a client's input frames are in the records, or have no effect: to ``upto``, and those in ``beyond``."""
+    """A client's input frames that are in the records, or have no effect: to ``upto``, and those in ``beyond``."""
 
     upto: int = 0
     beyond: tuple[int, ...] = ()

@@ -29,12 +29,12 @@ from segue.storage.interface import Clause, ConditionalWrite
 
 
 def held_by(acquire_id: str) -> Clause:
-    """The writer is the holder: no later acquisition, release or deletion has happened."""
+    """Condition: the writer is the holder, and no later acquisition, release or deletion has happened."""
     return Clause("acquire_id", "=", acquire_id)
 
 
 def free() -> Clause:
-    """The session has no holder."""
+    """Condition: the session has no holder."""
     return Clause("acquire_id", "absent")
 
 
@@ -44,12 +44,12 @@ def head_is(head: int) -> Clause:
 
 
 def unmoved(beat: int) -> Clause:
-    """The holder has sent no heartbeat since the item was read."""
+    """Condition: the holder has sent no heartbeat since the item was read."""
     return Clause("beat", "=", beat)
 
 
 def at(born: str, epoch: int) -> tuple[Clause, Clause]:
-    """The item is of the incarnation and the epoch that were read."""
+    """Condition: the item is of the incarnation and the epoch that were read."""
     return Clause("born", "=", born), Clause("epoch", "=", epoch)
 
 
@@ -148,7 +148,7 @@ _HOLDING = ("acquire_id", "holder", "endpoint", "route_token")
 
 
 def _nothing_lives(seen: GuardItem | None, wall: float) -> tuple[Clause, ...]:
-    """There is no item, or the very one that was read, of a session that has ended.
+    """Condition: there is no item, or the very one that was read, of a session that has ended.
 
     A silent holder that sends a heartbeat before this write keeps its session.
     """

@@ -62,7 +62,7 @@ class ConditionalWrite:
 
 
 class ConditionFailed(Exception):  # noqa: N818 - an answer, not a fault
-    """The condition did not hold. Carries the item that it was decided on: the loser learns who won."""
+    """Raised when a condition did not hold. Carries the item that decided it: the loser learns who won."""
 
     def __init__(self, item: Attributes | None) -> None:
         """Keep the winner's item, None if there is none."""
@@ -71,11 +71,11 @@ class ConditionFailed(Exception):  # noqa: N818 - an answer, not a fault
 
 
 class ObjectMissing(Exception):  # noqa: N818 - an answer, not a fault
-    """There is no such object."""
+    """Raised when there is no such object."""
 
 
 class PreconditionFailed(Exception):  # noqa: N818 - an answer, not a fault
-    """The object exists (``if_absent``) or is not the version that was expected (``if_match``)."""
+    """Raised when an object exists (``if_absent``) or is not the expected version (``if_match``)."""
 
 
 @dataclass(frozen=True, slots=True)

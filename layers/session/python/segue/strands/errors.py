@@ -20,7 +20,7 @@ class SessionStorageRefused(StorageRefused, SessionException):
 
 
 class AgentIdUsedTwice(ValueError, SessionException):  # noqa: N818 - reads as the others do
-    """Two agents of one session manager have the same id. Give each its own ``agent_id``.
+    """Raised when two agents of one session manager have the same id. Give each its own ``agent_id``.
 
     Attributes:
         agent_id: The id.
@@ -62,7 +62,7 @@ class MultiAgentIdUsedTwice(ValueError, SessionException):  # noqa: N818 - reads
 
 
 class VoiceCannotPause(ValueError, SessionException):  # noqa: N818 - reads as the others do
-    """A ``BidiAgent`` has a hook or a tool that interrupts, which Strands does not support. Build it without.
+    """Raised when a ``BidiAgent`` has a hook or tool that interrupts: Strands has no support for it. Build it without.
 
     Attributes:
         agent_id: The agent.

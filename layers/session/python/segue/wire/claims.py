@@ -111,7 +111,7 @@ class Prepared(Struct, frozen=True, kw_only=True):
 
 
 class ClaimError(ValueError):
-    """The message is not a claim. Leave it to the dead-letter queue."""
+    """Raised when a message is not a claim. Leave it to the dead-letter queue."""
 
 
 _decoder: Final = msgspec.json.Decoder(Claim)

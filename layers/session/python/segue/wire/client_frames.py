@@ -206,7 +206,7 @@ class Played(Struct, frozen=True, kw_only=True):
 
 
 class OutputAck(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="ack"):
-    """All server frames of ``epoch`` up to ``seq`` have arrived or been given up.
+    """Acknowledgement of all server frames of ``epoch`` up to ``seq``: they have arrived or been given up.
 
     Attributes:
         epoch: of the frames.
@@ -236,7 +236,7 @@ class Ping(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="pin
 
 
 class Bye(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="bye"):
-    """The client leaves on purpose and will not come back with this client id."""
+    """Good-bye: the client leaves on purpose and will not come back with this client id."""
 
 
 def check_samples(samples: bytes, seq: int | None, *, silence: bool) -> None:

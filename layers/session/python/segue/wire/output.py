@@ -65,7 +65,7 @@ class OutputNumbering:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Between the frames around it something may be missing: numbers that never came, or the end of an old epoch."""
+    """A place where frames may be missing: numbers that never came, or the end of an old epoch."""
 
 
 GAP: Final = Gap()
@@ -211,7 +211,7 @@ class JournalCursor:
         return self._complete
 
     def gap(self) -> None:
-        """Something may be missing from here on; only a ``Ready`` with ``since`` makes it complete again."""
+        """Note that frames may be missing from here on, until a ``Ready`` with ``since`` makes the output complete."""
         self._complete = False
 
     def accept(self, frame: ServerFrame) -> bool:

@@ -42,7 +42,7 @@ ROUNDS: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class SenderSettings:
-    """When a sender sends again, how fast, and how much it keeps.
+    """A sender's times, rates and bounds of what it keeps.
 
     Attributes:
         text_timeout: seconds without acknowledgement after which text, or an answer, is sent again; it is acknowledged
@@ -73,7 +73,7 @@ class SenderSettings:
 
 
 class SenderFull(SegueError):  # noqa: N818 - reads as the library's errors do
-    """Too much text is unacknowledged: wait until the session has a holder again, or give up."""
+    """Raised when too much text is unacknowledged: wait until the session has a holder again, or give up."""
 
 
 @dataclass(slots=True)

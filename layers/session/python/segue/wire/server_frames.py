@@ -54,7 +54,7 @@ class ServerStruct(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
 
 
 class Ready(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="ready"):
-    """The holder of the session speaks to this client.
+    """Notice that the session's holder speaks to this client.
 
     Attributes:
         session: session id.
@@ -83,14 +83,14 @@ class Ready(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="re
 
 
 class InputAck(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="ack"):
-    """These inputs are durable: every seq up to ``upto``, and those in ``beyond``."""
+    """Acknowledgement of durable inputs: every seq up to ``upto``, and those in ``beyond``."""
 
     upto: Count
     beyond: tuple[Seq, ...] = msgspec.field(default=())
 
 
 class Received(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="received"):
-    """These inputs have reached the holder, but need not be durable: keep them, and do not repeat them.
+    """Receipt of inputs that the holder has, but need not be durable: keep them, and do not repeat them.
 
     Attributes:
         upto: every seq up to this.
@@ -134,7 +134,7 @@ class TextOutput(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, ta
 
 
 class Tool(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="tool"):
-    """A tool was started or has ended."""
+    """Start or end of a tool."""
 
     name: str
     tool_use_id: str
@@ -173,7 +173,7 @@ class WaitingTool(Struct, frozen=True, kw_only=True):
 
 
 class Approval(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="approval"):
-    """The agent waits for a person's answer (``asked``), or does not wait any more.
+    """A person's answer that the agent waits for (``asked``), or does not wait for any more.
 
     While it waits, the one that was asked is said again after every ``Ready``, whatever ``since`` says: show it once
     for each ``record``.
@@ -249,21 +249,21 @@ class HistoryOutput(ServerStruct, frozen=True, kw_only=True, omit_defaults=True,
 
 
 class BargeIn(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="barge_in"):
-    """The user spoke over the agent: stop playing and drop what is queued."""
+    """The user's speech over the agent's: stop playing and drop what is queued."""
 
 
 class Restart(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="restart"):
-    """The connection to the model was renewed; the conversation goes on."""
+    """Renewal of the connection to the model; the conversation goes on."""
 
     reason: str
 
 
 class Moved(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="moved"):
-    """The holder is handing the session over: hold input back until ``Ready``."""
+    """Handoff of the session under way: hold input back until ``Ready``."""
 
 
 class Pause(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="pause"):
-    """The holder waits for something (``active``), or does not wait any more. There is nothing to do, and nothing lost.
+    """A wait of the holder (``active``), or its end. There is nothing to do, and nothing lost.
 
     It has no ``seq``, so that a client that does not know it misses no number. Journal content, an ``ack`` or a
     ``ready`` that comes after it ends a pause, too.
@@ -278,7 +278,7 @@ class Pause(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="pa
 
 
 class Resume(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="resume"):
-    """There is room again for input that was refused: send everything unacknowledged again.
+    """Room again for input that was refused: send everything unacknowledged again.
 
     A ``Received`` that follows it says what of that has come and need not be sent.
     """
@@ -297,7 +297,7 @@ class Reconnect(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag
 
 
 class Error(ServerStruct, frozen=True, kw_only=True, omit_defaults=True, tag="error"):
-    """A frame was refused, or something failed. ``retryable``: the same may succeed later.
+    """Refusal of a frame, or a failure. ``retryable``: the same may succeed later.
 
     Attributes:
         code: one of ``segue.wire.frames.MESSAGES``, or another.

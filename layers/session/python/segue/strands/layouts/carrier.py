@@ -27,7 +27,7 @@ class _NoModel(BidiModel):
         """Nothing to configure."""
 
     def get_config(self) -> dict[str, Any]:
-        """Nothing is configured."""
+        """Return a configuration that names no model."""
         return {"model_id": "none"}
 
     async def start(self, *_args: Any, **_kwargs: Any) -> NoReturn:
@@ -35,7 +35,7 @@ class _NoModel(BidiModel):
         raise RuntimeError("this agent only carries a history: it cannot be run")
 
     async def stop(self) -> None:
-        """Nothing was started."""
+        """Do nothing: nothing was started."""
 
     def receive(self) -> AsyncIterator[Any]:
         """Refuse."""
@@ -65,10 +65,10 @@ class CarryingConversationManager(ConversationManager):
         return self._state
 
     def apply_management(self, agent: Agent, **kwargs: Any) -> None:
-        """The agent is never run."""
+        """Do nothing: the agent is never run."""
 
     def reduce_context(self, agent: Agent, e: Exception | None = None, **kwargs: Any) -> None:
-        """The agent is never run."""
+        """Do nothing: the agent is never run."""
 
 
 class CarryingAgent(Agent):

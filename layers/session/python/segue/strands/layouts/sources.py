@@ -34,7 +34,7 @@ _MISSING_MESSAGES: Final = 1000
 
 
 class SourceDamaged(SegueError, SessionException):  # noqa: N818 - reads as the others do
-    """A file of a session of Strands' own is torn, or has not the shape that it ought to have.
+    """Raised when a file of a session of Strands' own is torn, or has another shape than Strands gives it.
 
     Attributes:
         file: Which one.

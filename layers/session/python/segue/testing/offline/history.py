@@ -20,7 +20,7 @@ Role = Literal["user", "assistant"]
 
 
 class HistoryRejected(ValueError):  # noqa: N818 - it says what the provider did
-    """The messages are no conversation that a provider would go on with. Repair the session; do not start again."""
+    """Raised for messages that no provider would go on with. Repair the session; do not start again."""
 
 
 @dataclass(frozen=True, slots=True)

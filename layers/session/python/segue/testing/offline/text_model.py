@@ -20,7 +20,7 @@ from segue.testing.offline.ledger import HeardInput, Ledger
 
 
 class ConnectionDropped(ConnectionError):  # noqa: N818 - it says what the provider did
-    """The provider ended the connection in the middle, because the user asked for it."""
+    """Raised when the provider ends the connection in the middle, because the user asked for it."""
 
 
 class OfflineTextModel(Model):
