@@ -26,15 +26,20 @@ from shared.management import FORBIDDEN, connection_url
 from shared.metrics import FunctionCount
 
 CONNECT_SECONDS: Final = 0.25
+"""Seconds for a connection to API Gateway; after them the answer is dropped."""
+
 TOTAL_SECONDS: Final = 1.0
-"""The next frame of this connection may wait behind it. Nothing is tried again."""
+"""Seconds for the whole post; after them the answer is dropped and not tried again. The connection's next frame may
+wait behind it."""
 
 SELDOM: Final = frozenset({"expired", "too_fast"})
 """Errors that the answer to one frame is as good as to fifty."""
 
 SELDOM_SECONDS: Final = 1.0
+"""Seconds for which a connection is told such an error once; repeats of it are left out."""
+
 REMEMBERED: Final = 2048
-"""Connections for which it is known when they were last told such an error."""
+"""Connections and errors whose last telling is remembered; one that is forgotten is told again, too early."""
 
 logger = Logger()
 

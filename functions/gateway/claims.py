@@ -32,15 +32,19 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 ASKED: Final = 2
-"""Workers that may say no: the best, and one more if it has filled up since it last wrote its item."""
+"""Workers that may refuse a claim: the best, and one more if it has filled up since it last wrote its item. After them
+the claim goes to the queue."""
 
 SEARCH_SECONDS: Final = 1.0
-"""No further worker is asked after this. Those that have died refuse at once, or cost the wait for a connection: of a
-lost zone there may be many."""
+"""Seconds after which no further worker is asked, and the claim goes to the queue. Those that have died refuse at once,
+or cost the wait for a connection: of a lost zone there may be many."""
 
 CONNECT_SECONDS: Final = 0.25
+"""Seconds for a connection to a worker; after them the next one is asked."""
+
 ANSWER_SECONDS: Final = 0.5
-"""A worker answers as soon as it has noted the claim. The caller waits, and the next worker may be a better one."""
+"""Seconds for a worker's answer, which comes as soon as it has noted the claim; after them the next worker is asked.
+The caller waits."""
 
 logger = Logger()
 

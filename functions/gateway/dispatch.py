@@ -40,8 +40,10 @@ from shared.ingress.routes import Route, Routes
 from shared.ingress.suspects import Suspects
 
 FIRST_POLL_SECONDS: Final = 0.05
+"""Seconds before the lease is read the first time while a frame waits for a holder; doubled each time."""
+
 LONGEST_POLL_SECONDS: Final = 0.4
-"""The lease is read at growing intervals: a free worker takes a claim within some tenths of a second."""
+"""Seconds between two reads of the lease at most: a free worker takes a claim within some tenths of a second."""
 
 logger = Logger()
 

@@ -17,6 +17,8 @@ from msgspec import Struct
 from segue.environment import read_environment
 
 FETCH_SECONDS: Final = 4.0
+"""Seconds for each answer of the issuer; after them ``KeysUnavailable`` is raised."""
+
 LARGEST: Final = 256 * 1024
 """Bytes of a set of keys; a longer answer is none."""
 

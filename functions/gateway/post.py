@@ -25,10 +25,12 @@ CONNECT_SECONDS: Final = 0.25
 """A task that has vanished does not refuse, it just never answers: do not wait for it longer than this."""
 
 READ_SECONDS: Final = 2.0
-"""A worker answers as soon as it has queued the frame. One that takes longer hangs."""
+"""Seconds for a worker's answer, which comes as soon as the frame is queued. A worker that takes longer counts as hung:
+its route is unreachable."""
 
 AGAIN_SECONDS: Final = READ_SECONDS - REUSED_SECONDS
-"""The same, after a connection that was used before has brought no answer."""
+"""Seconds for the answer after a connection that was used before has brought none; both waits together are
+``READ_SECONDS``."""
 
 logger = Logger()
 

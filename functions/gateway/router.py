@@ -22,7 +22,8 @@ from shared.ingress.binding import binding_of
 from shared.metrics import FunctionCount
 
 REMEMBERED: Final = 4096
-"""Bound connections that a warm function remembers; a binding never changes but for its counter."""
+"""Bound connections that a warm function remembers; one that is forgotten is read from the table again. A binding never
+changes but for its counter."""
 
 logger = Logger()
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 BATCH: Final = 10
-"""Messages that one request puts into the queue; SQS takes no more."""
+"""Messages that one request puts into the queue; SQS takes no more, so the rest goes in further requests."""
 
 logger = Logger()
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 MOST_WORKERS: Final = 500
-"""Read at once; more than one query answers with (1 MB) would be thousands."""
+"""Workers that are read at once; more are not asked. One query answers with 1 MB, which would be thousands."""
 
 
 class Workers:

@@ -36,10 +36,12 @@ DIRECT_LIFETIME_SECONDS: Final = 15 * 60
 """Items of a socket at a worker, which renews them every four minutes: a killed worker's count no longer than this."""
 
 MOST_CLIENTS: Final = 32
-"""Clients of one session that a claim names: keeps the claim far below what a queue message may have."""
+"""Clients of one session that a claim names; of more, those that said ``hello`` last. Keeps the claim far below what a
+queue message may have."""
 
 MOST_READ: Final = 2048
-"""Items of one session's clients that are looked at: those that have expired are deleted days late."""
+"""Items of one session's clients that are read; any beyond are not seen. Those that have expired are deleted days
+late."""
 
 # Two connections of one client say hello; the functions that take them may run in any order.
 #

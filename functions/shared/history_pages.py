@@ -29,8 +29,11 @@ text is cut; of a single record with more lines than that, the first ones are in
 
 
 PAGES_PER_SECOND: Final = 10.0
+"""Pages of the conversation a second that one client is told on average; more are refused with ``too_fast``."""
+
 PAGES_AT_ONCE: Final = 20
-"""Pages of the conversation that one client is told; more are refused with ``too_fast``. Each is 30 KB at most."""
+"""Pages that one client may ask for at once after a pause; more are refused with ``too_fast``. Each is 30 KB at
+most."""
 
 
 def asks_for_page(frame: object) -> bool:

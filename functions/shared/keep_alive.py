@@ -25,14 +25,17 @@ from urllib3.response import HTTPResponse
 from urllib3.util import wait_for_read
 
 IDLE_SECONDS: Final = 60.0
-"""Of two clocks the one that says more: while a function lies frozen, the monotonic one may stand still."""
+"""Seconds for which an unused connection is used again; after them a new one is opened. Of two clocks the one that says
+more: while a function lies frozen, the monotonic one may stand still."""
 
 REUSED_SECONDS: Final = 0.4
-"""For the answer over a connection that was used before. A living one answers in some milliseconds. Below the half
-second after which a search for another holder begins (``gateway.post``): a flow that was dropped causes none."""
+"""Seconds for the answer over a connection that was used before; after them ``ReusedConnectionLost`` is raised. A
+living one answers in some milliseconds. Below the half second after which a search for another holder begins
+(``gateway.post``): a flow that was dropped causes none."""
 
 LEAST_SECONDS: Final = 0.05
-"""For an answer after what was done meanwhile, however long that took: it may lie there already."""
+"""Seconds that are left for an answer after what was done meanwhile, however long that took: it may lie there already.
+After them the wait has timed out."""
 
 
 class ReusedConnectionLost(ProtocolError):  # noqa: N818 - an answer, not a fault

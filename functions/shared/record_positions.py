@@ -21,11 +21,13 @@ from segue.bounded import BoundedDict
 from shared.messages import bidi_metadata, text_of
 
 BEFORE_THE_MANAGER: Final = -1_000_000
+"""A hook order before all that Strands and the session manager use."""
+
 AFTER_THE_MANAGER: Final = 1_000_000
-"""Hook orders beyond all that Strands and the session manager use."""
+"""A hook order behind all that Strands and the session manager use."""
 
 _KEPT: Final = 256
-"""Messages remembered at most. An event follows its message within a few others."""
+"""Messages remembered at most; an older one is forgotten. An event follows its message within a few others."""
 
 
 @dataclass(frozen=True, slots=True)

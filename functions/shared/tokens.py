@@ -24,16 +24,19 @@ LEEWAY_SECONDS: Final = 10
 """Seconds by which the issuer's clock and this one may differ; a token beyond them is refused."""
 
 LONGEST_TOKEN: Final = 8192
-"""Characters. API Gateway's headers end at 10,240 bytes; nothing longer is even decoded."""
+"""Characters of a token at most; a longer one is refused and not even decoded. API Gateway's headers end at 10,240
+bytes."""
 
 KEYS_KEPT_SECONDS: Final = 600
-"""After this the keys are fetched again, so that one that was withdrawn is not trusted for long."""
+"""Seconds for which an issuer's keys are used; after them they are fetched again, so that a withdrawn key is not
+trusted for long."""
 
 REFETCH_PAUSE_SECONDS: Final = 30
-"""Between two fetches because of an unknown key: tokens with made-up key names must not become a flood of requests."""
+"""Seconds between two fetches because of an unknown key; until then its token is refused. Tokens with made-up key names
+must not become a flood of requests."""
 
 FETCH_SECONDS: Final = 2.0
-"""For each answer of the issuer's: a person waits."""
+"""Seconds for each answer of the issuer; after them the fetch has failed. A person waits."""
 
 
 class TokenRefused(Exception):  # noqa: N818 - says what became of the token

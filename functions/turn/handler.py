@@ -46,9 +46,11 @@ MOST_TRIES: Final = 5
 """Times that the queue delivers a message before it goes to the dead-letter queue (``infra.constructs.queues``)."""
 
 LONGEST_PAUSE_SECONDS: Final = 30
+"""Seconds until a failed message comes again at most; the pause doubles with each of its tries."""
 
 ACQUIRE_MARGIN_SECONDS: Final = 2.0
-"""Waited for a holder beyond its lease: long enough to take over from one that died without a word."""
+"""Seconds that a holder is waited for beyond its lease; after them the message comes again. Long enough to take over
+from a holder that died without a release."""
 
 logger = Logger()
 

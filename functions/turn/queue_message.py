@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 HIDDEN_SECONDS: Final = 10
-"""After this the message of a turn that died is taken again, and the lease that it left is waited out."""
+"""Seconds for which a renewal hides the message. After them the message of a turn that died is taken again, and the
+lease that it left is waited out."""
 
 RENEWAL_SECONDS: Final = 3.0
-"""Two renewals may fail."""
+"""Seconds between two renewals: two may fail before another function takes the message."""
 
 logger = Logger()
 

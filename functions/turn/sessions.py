@@ -25,7 +25,8 @@ from shared.metrics import FunctionCount, FunctionTime
 from turn.history import shown_to_text_model
 
 KEPT: Final = 16
-"""Sessions that a warm process keeps. A group's messages often come back to the process that had the last one."""
+"""Sessions that a warm process keeps; one beyond them is dropped, and restored when it is needed. A group's messages
+often come back to the process that had the last one."""
 
 AFTER_THE_MANAGER: Final = 1_000_000
 """A hook order beyond all that Strands and the session manager use: by then the message is durable."""

@@ -14,10 +14,10 @@ from segue.wire.frames import Pause
 from turn.turn_outbox import TurnOutbox
 
 PAUSE_SECONDS: Final = 3.0
-"""After so long without a commit the clients are told. The same as a voice worker's."""
+"""Seconds without a commit after which the clients are told. The same as a voice worker's."""
 
 LOOK_SECONDS: Final = 0.5
-"""Between two looks at what is committed."""
+"""Seconds between two looks at what is committed; the clients are told so much later at most."""
 
 
 class CommittedJournal(Protocol):

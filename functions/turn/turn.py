@@ -38,13 +38,16 @@ from turn.turn_frames import TurnFrames
 from turn.turn_outbox import TurnOutbox
 
 RESERVE_SECONDS: Final = 10.0
-"""Kept back of an invocation for the end of a turn: the flush, the release and the last POSTs."""
+"""Seconds of an invocation kept back for the end of a turn: the flush, the release and the last POSTs. An agent that
+runs until then is cancelled."""
 
 LAST_CALL_SECONDS: Final = 30.0
-"""With less than this left, no further call of the model begins: it would be cut off and paid for all the same."""
+"""Seconds of an invocation with less than which no further call of the model begins: it would be cut off and still be
+paid for."""
 
 CANCEL_SECONDS: Final = 2.0
-"""For a cancelled agent to end. A tool in a thread does not: it is told of as interrupted."""
+"""Seconds for a cancelled agent to end; after them it is left. A tool in a thread does not end: it is told of as
+interrupted."""
 
 if TYPE_CHECKING:
     from strands.types.content import Message

@@ -19,7 +19,7 @@ from turn.history import last_said
 from turn.turn_outbox import TurnOutbox
 
 RETOLD_FRAMES: Final = 1024
-"""Said again at most, newest first."""
+"""Frames that a ``ready`` brings again at most; older ones are left out, and ``since`` says where the rest begins."""
 
 
 class TurnFrames:

@@ -27,10 +27,10 @@ from turn.turn_outbox import TurnOutbox, Undelivered
 BUSY: Final = "busy"
 
 RELEASE_SECONDS: Final = 4.0
-"""Kept back of an invocation for the flush and the release, which come after the last POST."""
+"""Seconds of an invocation kept back for the flush and the release, which come after the last POST."""
 
 END_SECONDS: Final = 1.0
-"""Kept back for giving the message back, which is the last of all."""
+"""Seconds of an invocation kept back for giving the message back, which is the last of all."""
 
 logger = Logger()
 

@@ -53,17 +53,18 @@ from worker.telemetry.metrics import metrics
 from worker.telemetry.stall_answers import UNWELL_SECONDS, StallAnswers
 
 GRACE_SECONDS: Final = 1.0
-"""For requests under way when the listener closes, which is after the last session was released."""
+"""Seconds for requests under way when the listener closes, which is after the last session was released; after them
+they are ended."""
 
 BODY_SECONDS: Final = 2.0
-"""For a body to arrive, whole: the gateway waits no longer for its answer, and a body that trickles holds a connection
-and a buffer."""
+"""Seconds for a body to arrive whole; after them it is answered with 408. The gateway waits no longer, and a body that
+trickles holds a connection and a buffer."""
 
 LINGER_SECONDS: Final = 1.0
-"""For what is left of the body of a request that was answered before that was read; then its connection is closed."""
+"""Seconds for the rest of the body of a request that was answered before it was read; then its connection is closed."""
 
 KEEP_ALIVE_SECONDS: Final = 75.0
-"""A connection that was unused for so long is closed. Callers drop theirs after 60 s, so that none sends a frame into a
+"""Seconds after which an unused connection is closed. Callers drop theirs after 60 s, so that none sends a frame into a
 connection that is being closed."""
 
 TOO_MUCH: Final = frozenset({"busy", "too_fast"})

@@ -16,11 +16,17 @@ from collections.abc import Callable
 from typing import Final
 
 ATTEMPTS: Final = 3
-"""The first one included. A frame that comes late is worth little: its client sends it again."""
+"""Attempts of one request, the first included; after them its failure is raised. A frame that comes late is worth
+little: its client sends it again."""
 
 PAUSE_SECONDS: Final = 0.025
+"""Seconds before the second attempt at most; doubled for the third, and shortened at random."""
+
 THROTTLED_PAUSE_SECONDS: Final = 1.0
+"""The same in seconds after a throttled attempt."""
+
 LONGEST_PAUSE_SECONDS: Final = 20.0
+"""Seconds that no pause exceeds, however often it was doubled."""
 
 BUDGET: Final = 100
 """Attempts after the first that a process may have ahead of its answers; beyond them nothing is tried again."""

@@ -28,11 +28,15 @@ from shared.aws.signing import SignatureV4
 from shared.keep_alive import ReusedConnectionLost
 
 CONNECT_SECONDS: Final = 1.0
+"""Seconds for a connection to a service; after them the attempt has failed."""
+
 READ_SECONDS: Final = 2.0
-"""A frame that comes late is worth little: give up early, the client sends it again."""
+"""Seconds for an answer; after them the attempt has failed. A frame that comes late is worth little: give up early, the
+client sends it again."""
 
 CONNECTIONS: Final = 8
-"""Kept for each service; a function takes one message at a time."""
+"""Connections that are kept for each service; further ones are closed after use. A function takes one message at a
+time."""
 
 TRACE: Final = "_X_AMZN_TRACE_ID"
 """Lambda's trace of the invocation. Services take it on, and Lambda finds functions by it that call each other for

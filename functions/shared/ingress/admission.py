@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 CONNECTIONS_PER_SESSION: Final = 4
-"""On average, of one principal: keeps the item small. Pages that were reloaded may leave some behind."""
+"""Connections of one principal for each session that it may have, on average; more are refused with
+``too_many_sessions``. Keeps the item small; pages that were reloaded may leave some behind."""
 
 ATTEMPTS: Final = 5
-"""Connections of one principal that say hello at the very same time."""
+"""Attempts to enter a connection while others of its principal say ``hello`` at the very same time; after them
+``busy``."""
 
 FIRST: Final = "attribute_not_exists(pk)"
 UNCHANGED: Final = "revision = :seen"

@@ -15,10 +15,11 @@ from typing import Final
 from segue.bounded import BoundedDict
 
 HANDOVER_SECONDS: Final = 2.0
-"""For the successor to acquire the session. It takes some tenths of a second."""
+"""Seconds for the successor to acquire the session, which takes some tenths of a second; after them the session is
+claimed as any other."""
 
 REMEMBERED: Final = 512
-"""Sessions that are being handed over, as far as one function sees them."""
+"""Sessions that are noted as being handed over; one that is forgotten is claimed as any other."""
 
 
 class PlannedHandoffs:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 REMEMBERED: Final = 2048
-"""Sessions whose route a warm function keeps."""
+"""Sessions whose route a warm function keeps; the route of one that is forgotten is read from the guard item again."""
 
 
 @dataclass(frozen=True, slots=True)

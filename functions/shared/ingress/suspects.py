@@ -12,7 +12,7 @@ SUSPECT_SECONDS: Final = 3.0
 """A route that did not answer is left alone this long: a hung worker must not cost every frame a time-out."""
 
 SUSPECTS: Final = 512
-"""Routes that are remembered as not answering."""
+"""Routes that are remembered as not answering; one that is forgotten costs a frame a time-out again."""
 
 
 class Suspects:

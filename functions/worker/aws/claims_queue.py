@@ -21,9 +21,10 @@ POLL_SECONDS: Final = 1
 that stops waits for its last poll, whose claims it gives back; both want short polls."""
 
 BATCH: Final = 10
-"""Messages a poll at most; SQS gives no more."""
+"""Messages a poll at most; SQS gives no more, so that further ones come with the next poll."""
 
 THREADS: Final = 8
+"""Requests to the queue at once; further ones wait."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ FORBIDDEN_SECONDS: Final = 60.0
 """Seconds between two log lines that posting is forbidden: each of hundreds of posts a second is."""
 
 CONNECTIONS: Final = 256
-"""Sockets to the management API at most: one POST in flight a client, a few clients a session."""
+"""Connections to the management API at most; further posts wait. One POST is in flight a client, of a few clients a
+session."""
 
 IDLE_SECONDS: Final = 60.0
 """Seconds for which a connection that is unused may be used again (see ``shared.keep_alive``)."""

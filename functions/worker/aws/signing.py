@@ -27,7 +27,8 @@ REFRESH_SECONDS: Final = 60.0
 hour before they end, so a minute is safe; reading them for every request would cost a thread each time."""
 
 RETRY_SECONDS: Final = 5.0
-"""After a renewal that failed: those of before hold for minutes still."""
+"""Seconds after a failed renewal until the next attempt; until then the earlier credentials are used, which hold for
+minutes still."""
 
 
 class CredentialsMissing(Exception):  # noqa: N818 - it names a situation for the person who deploys

@@ -26,8 +26,8 @@ from worker.conversation.outbox import ConnectionPoster, Outbox, is_retold
 from worker.telemetry.metrics import metrics
 
 QUIET_SECONDS: Final = 60.0
-"""A connection over which nothing went for so long is asked for: API Gateway reports disconnects on a best effort, and
-a session whose client has vanished silently would be held for ever."""
+"""Seconds without a message after which a connection is asked for: API Gateway reports disconnects on a best effort,
+and a session whose client has vanished silently would be held for ever."""
 
 SOUNDS: Final = 16
 """Clients whose sound is remembered: more do not play it at once. Of others, and of one that has not come back for so

@@ -45,7 +45,8 @@ REPLAY_SPEED: Final = 4.0
 """Times real time at which audio is given again. Providers take audio faster than it is spoken, but not at any rate."""
 
 RESTART_SECONDS: Final = 5.0
-"""A connection that has ended refuses audio a moment before the agent begins to restart it."""
+"""Seconds for the agent to begin a restart after its connection has refused audio; after them the refusal is an error.
+A connection that has ended refuses audio a moment before the agent begins to restart it."""
 
 
 class Replies(Protocol):

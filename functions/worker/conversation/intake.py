@@ -30,20 +30,22 @@ from segue.wire.sequence import Receiver
 from worker.conversation.receipts import INPUT_WINDOW
 
 QUEUE_FRAMES: Final = 512
-"""Frames that wait for the agent at most: 50 s of one client's audio. The agent takes them as fast as they come, except
-while its model's connection restarts."""
+"""Frames that wait for the agent at most, 50 s of one client's audio; more are refused with ``busy``. The agent takes
+them as fast as they come, except while its model's connection restarts."""
 
 QUEUE_BYTES: Final = 8 * 1024 * 1024
-"""Bytes that they take at most: two of the largest images, or two minutes of audio."""
+"""Bytes of the waiting frames at most: two of the largest images, or two minutes of audio; more are refused with
+``busy``."""
 
 EARLY_BYTES: Final = INPUT_WINDOW * MAX_FRAME_BYTES
-"""Of one client's frames that wait for a missing number: as much as it may have on its way, in the largest frames."""
+"""Bytes of one client's frames that wait for a missing number; more are refused with ``beyond_window``. As much as a
+client may have in flight, in the largest frames."""
 
 ALL_EARLY_BYTES: Final = 4 * EARLY_BYTES
-"""And of all clients of a session: 8 MB. A process holds many sessions."""
+"""The same of all clients of a session, 8 MB; more are refused with ``busy``. A process holds many sessions."""
 
 CLIENTS: Final = 64
-"""Clients whose order is kept. One that falls out is taken up again from what the journal contains."""
+"""Clients whose order is kept; one that is forgotten is taken up again from what the journal contains."""
 
 
 class Said(Struct, frozen=True):

@@ -23,14 +23,16 @@ from worker.conversation.session_manager import Manager
 from worker.telemetry.loop_watch import standstills
 
 STOP_SECONDS: Final = STORAGE_TIMEOUT_SECONDS + 20.0
-"""For stopping an agent: its model, then flush and release, which wait for storage for so long. A worker that drains
-waits less: see ``worker.hosting.drain``."""
+"""Seconds for stopping an agent: its model, then flush and release, which wait for storage. After them the lease is
+left to expire. A worker that drains waits less: see ``worker.hosting.drain``."""
 
 RENEW_AGAIN_SECONDS: Final = 0.5
-"""After a renewal that storage did not confirm. Until one is, or the lease has ended, nothing is said."""
+"""Seconds until the next renewal after one that storage did not confirm. Until one is, or the lease has ended, nothing
+is said."""
 
 LOST_SECONDS: Final = 40.0
-"""The same for a session that is lost: its callers may come back to this worker, and wait for the end of it."""
+"""Seconds for stopping the agent of a session that is lost; after them it is abandoned. Its callers may come back to
+this worker, and wait for the end of it."""
 
 
 class Hold:

@@ -23,7 +23,8 @@ from worker.providers import classify
 from worker.telemetry.metrics import Count, metrics
 
 FAREWELL_SECONDS: Final = 1.0
-"""For posting what became durable only by the flush. The successor may be speaking by then, so later is too late."""
+"""Seconds for posting what became durable only by the flush; the rest is left to the successor, which may be speaking
+by then."""
 
 
 class State(Enum):

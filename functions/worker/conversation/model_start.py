@@ -40,7 +40,8 @@ from worker.providers import ContinuousModel
 from worker.telemetry.metrics import Count, metrics
 
 START_SECONDS: Final = 20.0
-"""For an agent's model to connect: normally a second or two. One that hangs must not keep the session from others."""
+"""Seconds for an agent's model to connect, normally one or two; after them the start has failed. A model that hangs
+must not keep the session from others."""
 
 
 class ModelStart:

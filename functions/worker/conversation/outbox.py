@@ -43,24 +43,27 @@ from worker.conversation.barge_in import SentSound
 from worker.telemetry.metrics import Count, metrics
 
 FLEETING_BYTES: Final = 4 * 1024 * 1024
-"""Audio (in base64) and partial transcripts that wait at most: about a minute of 24 kHz speech. Providers speak faster
-than real time, so the queue holds what the client has still to play."""
+"""Bytes of audio (in base64) and partial transcripts that wait at most, about a minute of 24 kHz speech; beyond them
+the oldest is dropped. Providers speak faster than real time, so the queue holds what the client has still to play."""
 
 LASTING_FRAMES: Final = 2048
-"""Frames that must not be dropped and wait at most. A conversation makes a few a turn."""
+"""Frames that must not be dropped and wait at most; beyond them all are forgotten, and the connection of its client,
+which does not read, is closed. A conversation makes a few a turn."""
 
 LASTING_BYTES: Final = 8 * 1024 * 1024
 """Bytes that they take at most: twice what a ``ready`` brings again (``worker.conversation.output``)."""
 
 AUDIO_SECONDS: Final = 0.2
-"""Audio in one message, unless one frame alone has more."""
+"""Seconds of audio in one message, unless one frame alone has more; the rest goes with the next message."""
 
 _HAIR: Final = 1e-3
-"""Two frames of 100 ms are 200 ms, and base64's padding."""
+"""Seconds of audio that may exceed ``AUDIO_SECONDS``: two frames of 100 ms are 200 ms, and base64's padding."""
 
 FIRST_PAUSE_SECONDS: Final = 0.1
+"""Seconds before the second attempt after 429 or an unknown outcome; doubled each time, with jitter."""
+
 LONGEST_PAUSE_SECONDS: Final = 2.0
-"""Pauses after 429 and after unknown outcomes: doubled each time, with jitter."""
+"""Seconds between two attempts at most."""
 
 
 class ConnectionPoster(Protocol):

@@ -15,17 +15,21 @@ from collections.abc import Callable
 from typing import Final
 
 INPUT_WINDOW: Final = 64
-"""Frames that a client may have on their way: four times what is confirmed at a time. Frames of 20 ms then keep up over
-a path that takes almost a second there and back."""
+"""Frames that a client may have in flight, announced in ``ready``; a client waits with more. Four times what is
+confirmed at a time: frames of 20 ms then keep up over a path that takes almost a second there and back."""
 
 CONFIRMED_FRAMES: Final = 16
+"""Frames after which a client is told at once what has come."""
+
 CONFIRMED_SECONDS: Final = 1.0
+"""Seconds after which it is told of fewer frames."""
 
 CLIENTS: Final = 256
 """Clients of which is known what they were told. One that falls out is told again, which costs a message."""
 
 OVERTAKEN_SECONDS: Final = 0.3
-"""API Gateway carries each frame by itself, so that one may overtake another; one that is later than this is lost."""
+"""Seconds that a missing frame is waited for; after them its client is told that it is missing. API Gateway carries
+each frame by itself, so that one may overtake another."""
 
 
 class Receipts:

@@ -28,7 +28,8 @@ LATE_SECONDS: Final = 1.0
 """Seconds of silence that are made up for after a delay. More would be given faster than real time, and is left out."""
 
 CLIENTS: Final = 64
-"""Clients that are followed: more do not speak at once."""
+"""Clients that are followed; one that is forgotten is given no silence until its next marker. More do not speak at
+once."""
 
 
 _HAIR: Final = 1e-6

@@ -32,16 +32,18 @@ from worker.hosting.successors import Promise, Successors
 from worker.telemetry.metrics import Count, metrics
 
 REMEMBERED: Final = 4096
-"""Connections that have been followed, or tried to."""
+"""Connections that are remembered as followed, or tried; one that is forgotten may be followed again."""
 
 SETTLED_SECONDS: Final = 10.0
-"""For a session that was handed over to hear again what was not answered, and to answer it, before it goes on."""
+"""Seconds for which a session that was handed over stays, to hear again what was not answered and to answer it; then it
+may follow."""
 
 LOOK_AGAIN_SECONDS: Final = 30.0
-"""Between two looks at whether a worker of its clients' sockets has room for a session."""
+"""Seconds between two looks at whether a worker of its clients' sockets has room for a session."""
 
 TRIES: Final = 5
-"""Times that such workers are asked, if they refuse: what the registry says of their room is some seconds old."""
+"""Times that such workers may refuse a session; after them it stays. What the registry says of their room is some
+seconds old."""
 
 
 @dataclass(frozen=True, slots=True)

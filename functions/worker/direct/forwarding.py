@@ -36,11 +36,14 @@ from worker.hosting.worker_http import WorkerHttp
 from worker.telemetry.metrics import Count, metrics
 
 ANSWER_SECONDS: Final = 2.0
-"""A holder answers as soon as it has queued the frame. One that takes longer hangs."""
+"""Seconds for a holder's answer, which comes as soon as the frame is queued. A holder that takes longer counts as
+hung."""
 
 FIRST_POLL_SECONDS: Final = 0.02
+"""Seconds before this worker's own sessions and the lease are looked at the first time; doubled each time."""
+
 LONGEST_POLL_SECONDS: Final = 0.3
-"""This worker's own sessions and the lease are looked at at growing intervals."""
+"""Seconds between two such looks at most."""
 
 
 @dataclass(frozen=True, slots=True)

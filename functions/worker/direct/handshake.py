@@ -26,10 +26,12 @@ from shared.tokens import Bearer, IssuerUnavailable, TokenRefused, Verifier
 from worker.direct.sockets import ClientSockets
 
 TOKEN_SECONDS: Final = 5.0
-"""For a token to be checked: the issuer's keys may have to be fetched."""
+"""Seconds for a token to be checked, since the issuer's keys may have to be fetched; after them the socket is
+refused."""
 
 THREADS: Final = 4
-"""Tokens that are checked at once. Of their own: an issuer that hangs holds up new sockets only."""
+"""Tokens that are checked at once; others wait. The threads are its own: an issuer that hangs holds up new sockets
+only."""
 
 # It warns of offers that it does not know, and a bearer token is one.
 logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)

@@ -17,7 +17,8 @@ BY_FUNCTION: Final = "lambda:"
 """Beginning of an address of keys that names a function instead (``gateway.keys``)."""
 
 INVOKE_SECONDS: Final = 10.0
-"""The function's own limit: one that starts anew takes a second before it asks the issuer."""
+"""Seconds for the function's answer, its own limit; after them the fetch has failed. One that starts anew takes a
+second before it asks the issuer."""
 
 
 class Functions(Protocol):

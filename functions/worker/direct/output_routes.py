@@ -31,7 +31,7 @@ SESSION_HEADER: Final = "x-segue-session-key"
 PLACE_HEADER: Final = "x-segue-place"
 
 BODY_SECONDS: Final = 2.0
-"""For a message to arrive, whole, from another worker."""
+"""Seconds for a message of another worker to arrive whole; after them it is answered with 408."""
 
 SLOW_READER: Final = 1008
 """WebSocket close code for a client that does not read what it is sent."""

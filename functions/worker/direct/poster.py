@@ -23,17 +23,19 @@ from worker.hosting.worker_http import WorkerHttp
 from worker.telemetry.metrics import Count, metrics
 
 POST_SECONDS: Final = 2.0
-"""Another worker writes into its socket in a millisecond; after this the outcome counts as unknown."""
+"""Seconds for another worker to write into its socket, which takes a millisecond; after them the outcome counts as
+unknown."""
 
 VANISHED_SECONDS: Final = 30.0
-"""A worker that has not answered for so long has no sockets any more: their clients found it silent long before."""
+"""Seconds without an answer after which a worker counts as having no sockets any more: their clients found it silent
+long before."""
 
 FORGOTTEN_SECONDS: Final = 300.0
-"""Two silences of a worker that are so far apart are not one: it may have answered others in between. Above the time
+"""Seconds after which a silence of a worker is another one: it may have answered others in between. Above the time
 between two looks for a client that is quiet (``worker.conversation.audience``)."""
 
 REMEMBERED: Final = 512
-"""Workers of which it is known since when they do not answer."""
+"""Workers of which it is known since when they do not answer; of one that is forgotten the time begins anew."""
 
 _OUTCOMES: Final = {
     200: PostOutcome.DELIVERED,

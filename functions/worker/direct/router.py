@@ -40,8 +40,10 @@ SELDOM: Final = frozenset({"expired", "too_fast"})
 """Errors that the answer to one frame is as good as to fifty."""
 
 SELDOM_SECONDS: Final = 1.0
+"""Seconds for which a socket is told such an error once; repeats of it are left out."""
+
 REMEMBERED: Final = 2048
-"""Sockets for which it is known when they were last told such an error."""
+"""Sockets and errors whose last telling is remembered; one that is forgotten is told again, too early."""
 
 
 @asynccontextmanager

@@ -22,13 +22,15 @@ from shared.log import logger
 from worker.direct.sockets import ClientSocket, ClientSockets
 
 RENEW_SECONDS: Final = 4 * 60.0
-"""Of the quarter of an hour that rows of a socket live (``shared.connections``): two renewals in a row may fail."""
+"""Seconds after which a socket's rows are renewed; they live a quarter of an hour (``shared.connections``), so that two
+renewals in a row may fail."""
 
 LOOK_SECONDS: Final = 5.0
-"""Between two looks for rows that are due: the renewals of one moment's sockets spread."""
+"""Seconds between two looks for rows that are due: the renewals of one moment's sockets spread."""
 
 THREADS: Final = 8
-"""Requests to the table at once: of its own, so that a slow table holds up nothing but ``hello``."""
+"""Requests to the table at once; others wait. The threads are its own, so that a slow table holds up nothing but
+``hello``."""
 
 
 class SocketRows:

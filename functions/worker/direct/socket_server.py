@@ -27,17 +27,20 @@ from worker.direct.sockets import ClientSocket, ClientSockets
 from worker.telemetry.metrics import Count, metrics
 
 HANDSHAKE_SECONDS: Final = 1.0
-"""For the bytes of a request to arrive: the balancer has ended TLS, and a client sends them at once."""
+"""Seconds for the bytes of a request to arrive; after them its connection is aborted. The balancer has ended TLS, and a
+client sends them at once."""
 
 HELLO_SECONDS: Final = 10.0
-"""For the first ``hello`` of a socket; then it is closed. Until then it belongs to no session that would be counted."""
+"""Seconds for the first ``hello`` of a socket; then it is closed. Until then it belongs to no session that would be
+counted."""
 
 PING_SECONDS: Final = 30.0
-"""Below every idle time-out on the way: 350 s at a Network Load Balancer, about a minute in some networks."""
+"""Seconds between two pings; a socket that does not answer one is closed. Below every idle time-out on the way: 350 s
+at a Network Load Balancer, about a minute in some networks."""
 
 MAX_MESSAGE_BYTES: Final = 4 * MAX_FRAME_BYTES
-"""A longer message ends the socket (1009), as API Gateway does; of those between this and a frame's the client is told
-(``oversize``)."""
+"""Bytes of a message at most; a longer one ends the socket (1009), as API Gateway does. Of those between this and a
+frame's size the client is told (``oversize``)."""
 
 NO_HELLO: Final = 1008
 """WebSocket close code for a socket that says no ``hello``."""
@@ -48,8 +51,10 @@ be able to fill the log."""
 _SILENT.setLevel(logging.CRITICAL + 1)
 
 SHUTDOWN_SECONDS: Final = 1.0
+"""Seconds for requests under way when the server closes; after them they are ended."""
+
 REQUEST_HEAD_BYTES: Final = 16 * 1024
-"""One line of the head: a token has 8 KB at most."""
+"""Bytes of one line of a request's head; a longer one is answered with 400. A token has 8 KB at most."""
 
 
 class SocketServer:

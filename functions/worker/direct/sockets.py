@@ -33,13 +33,14 @@ NEVER_PAUSED_BYTES: Final = 4 * BUFFER_BYTES
 """The transport's own limit, above all that is ever written: a send never waits."""
 
 CLOSE_SECONDS: Final = 2.0
-"""For a client to answer a close; then the connection is dropped."""
+"""Seconds for a client to answer a close; then the connection is dropped."""
 
 RECONNECTS_A_SECOND: Final = 20.0
-"""Sockets that are asked to open the next connection. Each costs a handshake at the balancer and a ``hello``."""
+"""Sockets a second that are asked to open the next connection, unless that would take longer than
+``RECONNECT_SECONDS``. Each costs a handshake at the balancer and a ``hello``."""
 
 RECONNECT_SECONDS: Final = 10.0
-"""In which all are asked, however many there are."""
+"""Seconds in which all are asked, however many there are: of very many, more are asked a second."""
 
 
 class MessagePlace(NamedTuple):

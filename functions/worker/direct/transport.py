@@ -43,14 +43,15 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 GONE_OVER_SECONDS: Final = 3.0
-"""For the clients of a session to say ``hello`` elsewhere, after their ``reconnect`` was due. Without it the session
-goes to the best worker there is, and follows its socket later."""
+"""Seconds for the clients of a session to say ``hello`` elsewhere, after their ``reconnect`` was due. After them the
+session goes to the best worker there is, and follows its socket later."""
 
 LAST_SECONDS: Final = 10.0
-"""For sockets whose session is gone: their clients know ``reconnect`` and are late, or do not know it."""
+"""Seconds for sockets whose session is gone; then they are closed. Their clients know ``reconnect`` and are late, or do
+not know it."""
 
 LEFT_SECONDS: Final = 105.0
-"""For all of it, from the signal on. The platform ends the process after 120."""
+"""Seconds from the signal on after which every socket is closed. The platform ends the process after 120."""
 
 
 def sockets_of(environment: Environment) -> ClientSockets:

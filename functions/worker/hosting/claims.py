@@ -28,7 +28,7 @@ from worker.aws.claims_queue import QueuedClaim
 from worker.hosting.host import Host, NoRoom
 
 PAUSE_SECONDS: Final = 1.0
-"""After the queue could not be asked."""
+"""Seconds until the queue is asked again after it could not be asked."""
 
 
 class ClaimSource(Protocol):

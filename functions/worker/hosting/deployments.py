@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 ATTEMPTS: Final = 100
-"""Each that is refused means that another worker's was not: more than start at the same moment."""
+"""Attempts to count a deployment; after them the worker does not start. Each that is refused means that another
+worker's was not: more than start at the same moment."""
 
 KEY: Final[dict[str, Any]] = {"pk": {"S": "deployments"}, "sk": {"S": "latest"}}
 FIRST: Final = "attribute_not_exists(pk)"

@@ -21,20 +21,24 @@ from worker.hosting.host import Host
 from worker.telemetry.metrics import Count, metrics
 
 HANDOFFS_A_SECOND: Final = 10.0
-"""Each opens a second stream at the provider, and makes its clients send again what was not acknowledged (some tens of
-frames): ten a second are far below a gateway's 10,000 frames and what providers take."""
+"""Handoffs that are begun a second, unless that would take longer than ``PACED_SECONDS``. Each opens a second stream at
+the provider, and makes its clients send again what was not acknowledged (some tens of frames): ten a second are far
+below a gateway's 10,000 frames and what providers take."""
 
 PACED_SECONDS: Final = 30.0
-"""In which all are begun, however many there are: the rest of the time is for the last of them."""
+"""Seconds in which all handoffs are begun, however many there are: of very many, more are begun a second. The rest of
+the time is for the last of them."""
 
 OPENING_SECONDS: Final = 30.0
-"""For sessions that are just being opened: up to 15 s of waiting for another holder, the restore, the model's start."""
+"""Seconds that a handoff waits for a session that is being opened: up to 15 s of waiting for another holder, the
+restore, the model's start. After them it begins anyway."""
 
 DRAIN_SECONDS: Final = 80.0
-"""For everything. Sessions must be gone within 90 s of the signal."""
+"""Seconds for the whole drain; after them it hurries. Sessions must be gone within 90 s of the signal."""
 
 HURRIED_SECONDS: Final = 8.0
-"""For everything that is left after a second signal, or when the time is up."""
+"""Seconds for what is left after a second signal, or when the time is up; after them sessions are left to their
+leases."""
 
 
 class Drain:

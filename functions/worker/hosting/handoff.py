@@ -44,7 +44,7 @@ TURN_SECONDS: Final = 5.0
 than a caller who waits for an old worker."""
 
 FOLLOW_SECONDS: Final = 30.0
-"""The same for a handoff that nothing presses for. A session that speaks longer stays."""
+"""Seconds to wait for a turn boundary in a handoff that nothing presses for; after them the session stays."""
 
 SPOKEN_SECONDS: Final = 5.0
 """Seconds to wait for the commit in flight and the posts behind it: normally a tenth of a second. A provider speaks

@@ -36,14 +36,14 @@ from worker.aws.kept_connections import HTTP_ERRORS
 from worker.hosting.worker_health import Ask, Health, NotAnswered, NotReached, ask_health, was_held_up
 
 ATTEMPTS: Final = 2
-"""Requests before no answer is evidence: one may meet a hiccup of the network."""
+"""Requests without an answer before that is evidence: one may meet a hiccup of the network."""
 
 TAKEOVERS_A_MINUTE: Final = 60
 """Takeovers from one holder that is hung, by this worker. More than a holder has sessions by default; beyond it the
 lease decides. A holder whose evidence was wrong loses its sessions once, and not again and again."""
 
 HOLDERS: Final = 256
-"""Holders whose takeovers are counted."""
+"""Holders whose takeovers are counted; the count of one that is forgotten begins anew."""
 
 
 class HolderState(enum.Enum):

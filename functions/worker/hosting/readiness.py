@@ -16,8 +16,11 @@ from shared.background import first_of
 from shared.log import logger
 
 FIRST_PAUSE_SECONDS: Final = 0.5
+"""Seconds before the second look at what a worker needs; doubled each time."""
+
 LONGEST_PAUSE_SECONDS: Final = 8.0
-"""Below the interval of the container's health check: what answers again is not found out late."""
+"""Seconds between two looks at most. Below the interval of the container's health check: what answers again is not
+found out late."""
 
 
 async def reach_storage(

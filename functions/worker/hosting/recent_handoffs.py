@@ -19,7 +19,8 @@ ACQUIRED_SECONDS: Final = 2.0
 """Seconds within which a successor acquires the session. After them it is claimed as any other."""
 
 REMEMBERED: Final = 4096
-"""Keys and tokens of sessions: more than a worker hands over in so many seconds."""
+"""Keys and tokens of sessions that are remembered; one that is forgotten is claimed as any other. More than a worker
+hands over in ``ACQUIRED_SECONDS``."""
 
 
 class RecentHandoffs:

@@ -28,13 +28,14 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 BEAT_SECONDS: Final = 3.0
-"""As often as a lease's heartbeat: how old the room of an item may be."""
+"""Seconds between two writes of a worker's item, as often as a lease's heartbeat: the room that it tells is so old at
+most."""
 
 FORGET_SECONDS: Final = 120
-"""A dead worker's item goes after this, by DynamoDB's TTL."""
+"""Seconds after its last write after which a dead worker's item is deleted by DynamoDB's TTL."""
 
 HELD_SECONDS: Final = 24 * 60 * 60
-"""The same for what a worker holds: far longer than any call, since it is written once."""
+"""The same in seconds for the item of what a worker holds: far longer than any call, since it is written once."""
 
 
 class Registry:

@@ -34,10 +34,11 @@ from shared.background import BackgroundTasks
 from shared.log import logger
 
 QUIET_SECONDS: Final = 2.0
-"""Of a session's frames ten a second are unanswered; one search in this time is enough. The same as the gateway's."""
+"""Seconds between two searches for a session's holder; further ones are left out. Of its frames ten a second are
+unanswered. The same as the gateway's."""
 
 SESSIONS: Final = 2048
-"""Sessions whose last search is remembered."""
+"""Sessions whose last search is remembered; one that is forgotten is searched for once too often."""
 
 
 class SearchesBeside:

@@ -29,7 +29,7 @@ READY_SECONDS: Final = 30.0
 boundary, and an idle model connection costs money."""
 
 STOP_SECONDS: Final = 10.0
-"""For a model that is not needed to end its connection."""
+"""Seconds for a model that is not needed to end its connection; after them it is abandoned."""
 
 
 class Unprepared(Exception):  # noqa: N818 - an answer, not a fault

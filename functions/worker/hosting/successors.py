@@ -32,22 +32,23 @@ from worker.hosting.worker_health import until_hung
 from worker.hosting.worker_http import WorkerHttp, was_sent
 
 CANDIDATES: Final = 3
-"""Workers that may refuse one session. The queue finds one as well, a little later."""
+"""Workers that may refuse one session; after them it goes to the queue, which finds one as well, a little later."""
 
 SEARCH_SECONDS: Final = 1.0
-"""After this, one that is not there is the last. Those that have died refuse the connection at once, or cost the
-wait for it: of a lost zone there may be many."""
+"""Seconds after which no further worker is asked. Those that have died refuse the connection at once, or cost the wait
+for it: of a lost zone there may be many."""
 
 LOOK_AGAIN_SECONDS: Final = 2.0
 """Seconds for which one answer of the registry is used: less than a worker's beat, and one query for hundreds of
 sessions."""
 
 PREPARE_SECONDS: Final = 10.0
-"""For the restore and the start of a model's connection: normally a second or two. The caller goes on talking. A worker
-that hangs meanwhile is given up within five seconds."""
+"""Seconds for the restore and the start of a model's connection, normally one or two; after them another worker is
+asked. The caller goes on talking. A worker that hangs meanwhile is given up within five seconds."""
 
 TAKE_SECONDS: Final = 1.0
-"""For an answer without any work before it. The caller waits."""
+"""Seconds for an answer without any work before it; after them the worker has not taken the session. The caller
+waits."""
 
 NO_ANSWER: Final = 0
 """In the place of a status: the worker was reached, and has not answered in time, or hung up."""

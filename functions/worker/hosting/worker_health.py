@@ -16,20 +16,22 @@ from typing import Final
 from worker.aws.kept_connections import HTTP_ERRORS, KeptConnections, NotConnected
 
 CONNECT_TIMEOUT_SECONDS: Final = 0.25
-"""Inside one region a connection takes a few milliseconds; a lost SYN alone is sent again after a second."""
+"""Seconds for a connection; after them the worker is not reached. Inside one region a connection takes a few
+milliseconds; a lost SYN alone is sent again after a second."""
 
 ANSWER_TIMEOUT_SECONDS: Final = 0.5
-"""For an answer, whole. A worker answers in some milliseconds, also while its loop is blocked. A stopped process takes
-connections and never answers."""
+"""Seconds for the whole answer; after them the worker has not answered. It takes some milliseconds, also while the
+worker's loop is blocked. A stopped process takes connections and never answers."""
 
 STOOD_STILL_SECONDS: Final = 2.0
-"""Seconds for which a holder's loop may stand still. Calls of longer blocks are better off elsewhere."""
+"""Seconds for which a holder's loop may stand still; after them it counts as hung. Calls of longer blocks are better
+off elsewhere."""
 
 LATE_SECONDS: Final = 0.25
-"""A probe that ended so much later than its time-outs allow was held up here, and proves nothing."""
+"""Seconds beyond its time-outs after which a probe was held up here, and proves nothing."""
 
 LOOK_SECONDS: Final = 1.0
-"""Between two looks at a worker that is asked for something that may take its time."""
+"""Seconds between two looks at a worker that is asked for something that may take its time."""
 
 SILENT_LOOKS: Final = 3
 """Looks in a row that bring no answer before such a worker counts as hung: one more than for a holder, because no

@@ -18,15 +18,15 @@ from aiohttp.http import HttpProcessingError
 from worker.aws.kept_connections import Answer, KeptConnections, NotConnected
 
 CONNECT_SECONDS: Final = 0.25
-"""A task that has vanished does not refuse, it just never answers; inside one region a connection takes a few
-milliseconds."""
+"""Seconds for a connection to a worker; after them it is not connected. A task that has vanished does not refuse, it
+just never answers; inside one region a connection takes a few milliseconds."""
 
 IDLE_SECONDS: Final = 60.0
-"""An unused connection is dropped after this time, since its flow may be gone (see ``shared.keep_alive``)."""
+"""Seconds after which an unused connection is dropped, since its flow may be gone (see ``shared.keep_alive``)."""
 
 FRESH_SECONDS: Final = 1.0
-"""The same for a request that may not be repeated: far below the 75 s after which a worker closes what is unused, and
-above the time between two frames of a stream."""
+"""The same in seconds for a request that may not be repeated: far below the 75 s after which a worker closes what is
+unused, and above the time between two frames of a stream."""
 
 CONNECTIONS: Final = 1024
 """Connections to one worker at most: each of its sockets' clients has a message under way. Further requests wait."""

@@ -22,10 +22,11 @@ from worker.providers.errors import classify
 from worker.settings import EnvironmentProblem
 
 LIMIT_SECONDS: Final = 10.0
-"""For the connection. A provider that takes longer is not waited for."""
+"""Seconds for the connection or a text model's answer; after them the check ends without a verdict."""
 
 LISTEN_SECONDS: Final = 2.0
-"""After it: some refuse with their first event only."""
+"""Seconds that a refusal is waited for on an open connection: some providers refuse with their first event only. After
+them access is granted."""
 
 GREETING: Final[Message] = {"role": "user", "content": [{"text": "Answer with the word OK."}]}
 """All that a text model is asked: a few tokens."""

@@ -41,7 +41,7 @@ RATE: Final = 24000
 """Samples a second, of 16 bits each: the service speaks at no other rate."""
 
 SOUNDS: Final = 16
-"""Pieces of speech remembered at most: far more than wait to be played."""
+"""Pieces of speech remembered at most; older ones are forgotten. Far more than wait to be played."""
 
 
 @dataclass(slots=True)

@@ -32,14 +32,18 @@ from shared.log import logger
 from worker.telemetry.metrics import Count, metrics
 
 BLOCKED_SECONDS: Final = 0.5
-"""A loop that stood still for longer is told of: callers hear it, since 20 ms of sound are due every 20 ms."""
+"""Seconds for which the loop may stand still; a longer block is logged and counted. Callers hear it, since 20 ms of
+sound are due every 20 ms."""
 
 STANDSTILL_SECONDS: Final = 0.75
-"""A process that stood still for longer may have been taken for dead: less than two probes of half a second take."""
+"""Seconds for which the process may stand still; after a longer time it may have been taken for dead: less than two
+probes of half a second take."""
 
 LOOK_SECONDS: Final = 0.1
+"""Seconds between two looks at the loop: a block is measured to within so much."""
+
 STACK_FRAMES: Final = 12
-"""Innermost frames that the log has."""
+"""Innermost frames of a blocked loop's stack that the log has; the outer ones are left out."""
 
 _LIBRARIES: Final = tuple(
     path for name in ("stdlib", "purelib", "platlib") if (path := sysconfig.get_paths().get(name)) is not None

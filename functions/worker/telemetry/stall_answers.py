@@ -24,7 +24,7 @@ from http import HTTPStatus
 from typing import Final
 
 LOOK_SECONDS: Final = 0.1
-"""Between two looks at the loop."""
+"""Seconds between two looks at the loop."""
 
 ANSWERS_AFTER_SECONDS: Final = 0.2
 """Seconds without a turn after which this thread answers. A prober gives half a second; a loop that is only busy turns
@@ -34,10 +34,11 @@ UNWELL_SECONDS: Final = 2.0
 """Seconds without a turn after which the answer's status is 503: container health checks see a worker that hangs."""
 
 PEEK_SECONDS: Final = 0.1
-"""For the first bytes of a request. A connection that says nothing by then is kept for the loop."""
+"""Seconds for the first bytes of a request. A connection that says nothing by then is kept for the loop."""
 
 REQUEST_BYTES: Final = 8 * 1024
-"""Of a request, at most; none of a prober's has as many."""
+"""Bytes of a request that are read at most; none of a prober's has as many, and a longer one is answered by its
+beginning."""
 
 _ASKED: Final = b"GET /health "
 

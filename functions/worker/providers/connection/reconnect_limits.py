@@ -12,9 +12,11 @@ RECONNECTIONS: Final = 3
 """Lost connections within ``RECONNECTION_SECONDS`` that are taken up again; more are an outage."""
 
 RECONNECTION_SECONDS: Final = 60.0
+"""Seconds after which a lost connection is not counted any more."""
 
 PAUSE_SECONDS: Final = 1.0
-"""Before the second attempt to connect again, doubled for the third; and at once after throttling."""
+"""Seconds of a pause. The first attempt to connect again comes at once, the second after one pause, the third after
+three; after throttling, after one, two and four."""
 
 _LOST: Final = {Kind.DISCONNECTED, Kind.UNAVAILABLE, Kind.THROTTLED, Kind.CONTENT}
 """With the last some providers end the connection: another one goes on without what they refused."""

@@ -17,7 +17,7 @@ from worker.providers.counters import count
 from worker.providers.table import Provider
 
 MARGIN_SECONDS: Final = 60
-"""A handle is not used so shortly before its end: clocks differ, and connecting takes its time."""
+"""Seconds before its end within which a handle is not used: clocks differ, and connecting takes its time."""
 
 _ATTRIBUTES: Final = {"GoogleGeminiLiveModel": "_live_session_handle"}
 """The attributes in which Strands' models keep their handle; see the contract test."""

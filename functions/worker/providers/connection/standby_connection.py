@@ -27,8 +27,8 @@ from worker.providers.connection.event_pump import Pump
 from worker.providers.counters import count
 
 ADD_SECONDS: Final = 1.0
-"""For additions to be written to the connection: they are written and not answered. The caller may be waiting, and
-another connection takes about as long."""
+"""Seconds for additions to be written to the connection; they are written and not answered. After them another
+connection is opened, which takes about as long. The caller may be waiting."""
 
 type Given = tuple[str | None, list[ToolSpec] | None, Messages]
 """The system prompt, the tools and the history that a model is started with."""

@@ -17,6 +17,7 @@ QUALITY: Final = "HQ"
 """soxr's own recommendation for 16-bit audio; delays speech by some 10 ms."""
 
 SAMPLE_BYTES: Final = 2
+"""Bytes of one sample of PCM16."""
 
 
 class Resampler:

@@ -21,8 +21,9 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 MAX_NAME: Final = 250
-"""Characters of a session's name in storage at most. With ``.json`` or ``.lock`` behind it, it is a file name, which
-has 255 bytes; ``segue.journal.keys`` has what is left of an object key."""
+"""Characters of a session's name in storage at most; a longer one is refused with ``ValueError``. With ``.json`` or
+``.lock`` behind it, it is a file name, which has 255 bytes; ``segue.journal.keys`` has what is left of an object
+key."""
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _ENCODED: Final = re.compile(r"[^A-Za-z0-9._-]")

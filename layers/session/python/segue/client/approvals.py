@@ -8,7 +8,7 @@ from typing import Any, Final
 from segue.wire.frames import AnswerInput, Approval, FrameError, Response, encode_frame
 
 OVERDUE_SECONDS: Final = 0.5
-"""After an approval's time is over, hello is said so much later: the holder's clock may be behind."""
+"""Seconds after the end of an approval's time when hello is said: the holder's clock may be behind."""
 
 
 class OpenApproval:

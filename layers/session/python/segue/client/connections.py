@@ -36,8 +36,8 @@ CREDENTIALS_REFUSED: Final = frozenset({401, 403})
 ADDRESS_REFUSED: Final = frozenset({400, 404, 405, 410})
 
 REFUSALS: Final = 3
-"""Handshakes in a row that may be refused once a first was not: a deployment or a key that is being changed is over
-by then."""
+"""Refused handshakes in a row that end a client whose first was accepted. A deployment or a key that is being changed
+is over by then."""
 
 
 class Connections:

@@ -14,7 +14,7 @@ from segue.client.settings import ClientSettings
 from segue.wire.codes import SERVICE_RESTART, TRY_AGAIN_LATER
 
 AT_ONCE: Final = 2
-"""Attempts in a row without a pause; all workers may be full."""
+"""Attempts in a row without a pause; later ones pause, since all workers may be full."""
 
 
 class Retries:

@@ -12,8 +12,13 @@ from typing import Final
 from segue.wire.codes import FrameError
 
 SHORTEST_SECONDS: Final = 0.02
+"""Seconds of sound in a piece at least; two shorter ones in a row are refused."""
+
 LONGEST_SECONDS: Final = 0.25
+"""Seconds of sound in a piece at most; a longer one is refused."""
+
 SAMPLE_BYTES: Final = 2
+"""Bytes of one sample of PCM16."""
 
 QUIET_PEAK: Final = 400
 """Samples of 16 bits below this are silence: about -38 dB of full scale, below which no provider hears a voice, and

@@ -28,7 +28,7 @@ Reason: TypeAlias = Literal["no-holder", "handoff", "unreachable"]
 CLAIMS_PATH: Final = "/claims"
 CLAIMS_TOKEN_HEADER: Final = "x-segue-claims-token"  # noqa: S105 - the name of the header, not a token
 MAX_CLAIM_BYTES: Final = 64 * 1024
-"""The largest body: a few hundred clients of one session."""
+"""Bytes of the largest body, a few hundred clients of one session; a larger one is refused."""
 
 
 class DirectAddress(Struct, frozen=True, kw_only=True, omit_defaults=True):

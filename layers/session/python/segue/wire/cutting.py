@@ -22,14 +22,15 @@ TEXT_BYTES: Final = 30_000
 """Bytes of a text in one frame, as encoded; a longer text is cut. Leaves room for other fields within 32 KB."""
 
 REMNANT_BYTES: Final = 4_000
-"""Of each text of a frame that is too large all the same."""
+"""Bytes that are left of each text of a frame that is still too large; the rest is cut."""
 
 
 APPROVAL_BYTES: Final = 16_000
-"""Of all reasons and inputs of an approval together; leaves room for the ids and names of the most that it may have."""
+"""Bytes of all reasons and inputs of an approval together; each is cut to its share. Leaves room for the ids and names
+of the most that it may have."""
 
 NAME_BYTES: Final = 128
-"""Of the name of a request: what an agent's code calls it."""
+"""Bytes of the name of a request, as an agent's code calls it; a longer name is cut."""
 
 
 def cut(text: str, limit: int = TEXT_BYTES) -> str:

@@ -26,10 +26,11 @@ ROUTE_TOKEN_HEADER: Final = "x-segue-route-token"  # noqa: S105 - the name of th
 HANDED_OVER: Final = "handed_over"
 """With 410: another worker has the session ready and acquires it next. It is not claimed for a third one."""
 MAX_DELIVERY_BYTES: Final = MAX_FRAME_BYTES * 4 // 3 + 4 * 1024
-"""The largest body: a frame and the names around it. What came as a binary message is base64 here, a third more."""
+"""Bytes of the largest body, a frame and the names around it; a larger one is refused. A binary message is base64 here,
+a third more."""
 SEARCH_AFTER_SECONDS: Final = 0.5
-"""Without an answer for so long, another holder is looked for beside the post. A wrong suspicion costs a claim: its
-worker asks the holder itself before it tries to take over."""
+"""Seconds without an answer after which another holder is looked for beside the post. A wrong suspicion costs a claim:
+its worker asks the holder itself before it tries to take over."""
 
 
 class Delivery(Struct, frozen=True, kw_only=True):

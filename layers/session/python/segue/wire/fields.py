@@ -9,17 +9,20 @@ import msgspec
 from msgspec import Meta
 
 MAX_FRAME_BYTES: Final = 32 * 1024
-"""The largest message either way. API Gateway bills and limits in units of 32 KB."""
+"""Bytes of the largest message either way; a larger one is refused with ``oversize``. API Gateway bills and limits in
+units of 32 KB."""
 
 MAX_NUMBER: Final = 2**53 - 1
-"""The largest sequence or record number: the last integer that a JavaScript client can count to."""
+"""The largest sequence or record number; a greater one is refused with ``bad_frame``. The last integer that a
+JavaScript client can count to."""
 
 IMAGE_PART_BYTES: Final = 22_500
-"""Of an image in one frame: 30,000 characters of base64, which leaves room for the rest. Divisible by 3, so that no
-base64 group is cut."""
+"""Bytes of an image in one frame; a larger image takes several. They are 30,000 characters of base64, which leaves room
+for the rest, and divisible by 3, so that no base64 group is cut."""
 
 MAX_IMAGE_PARTS: Final = 192
-"""Frames of one image, together 4.3 MB: what providers take, and less than a receiver's window of frames."""
+"""Frames of one image, together 4.3 MB; more are refused. What providers take, and less than a receiver's window of
+frames."""
 
 MAX_APPROVALS: Final = 32
 """Requests that are asked, and answered, together. An agent that asks for more at a time is denied them."""

@@ -15,7 +15,7 @@ from segue.wire.codes import FrameError
 from segue.wire.fields import IMAGE_PART_BYTES, MAX_IMAGE_PARTS, MediaType
 
 MAX_IMAGE_BYTES: Final = IMAGE_PART_BYTES * MAX_IMAGE_PARTS
-"""The largest image: 4.3 MB."""
+"""Bytes of the largest image, 4.3 MB: all parts that one may have."""
 
 
 @dataclass(frozen=True, slots=True)

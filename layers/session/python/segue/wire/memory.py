@@ -14,10 +14,10 @@ from segue.wire.client_frames import AudioInput, ClientFrame
 from segue.wire.server_frames import AudioOutput, ServerFrame
 
 FRAME_BYTES: Final = 200
-"""Of a frame beside its content, roughly."""
+"""Bytes of a frame beside its content, roughly."""
 
 AUDIO_FRAME_BYTES: Final = FRAME_BYTES + 200
-"""Of a frame of audio beside its samples: with the heads of two texts, and a trace."""
+"""Bytes of a frame of audio beside its samples, roughly: with the heads of two texts, and a trace."""
 
 
 _AUDIO: Final = (AudioInput, AudioOutput)

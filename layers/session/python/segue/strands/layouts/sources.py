@@ -30,7 +30,7 @@ _TORN: Final = (AttributeError, LookupError, TypeError, ValueError)
 """Raised by Strands for a file that has not the shape that it ought to have. Broken JSON it names by itself."""
 
 _MISSING_MESSAGES: Final = 1000
-"""Numbers in a row without a message, after which the one that cannot be read is not looked for any more."""
+"""Numbers in a row without a message; after so many the one that cannot be read is not looked for any more."""
 
 
 class SourceDamaged(SegueError, SessionException):  # noqa: N818 - reads as the others do
