@@ -138,7 +138,7 @@ def tables() -> str:
         "The mean second, and the busiest of two minutes.",
         "",
         _rates(loads),
-        *(_quotas(size, load) for size, load in loads.items()),
+        _quotas(loads),
     ]
     return "\n".join(parts)
 
@@ -185,13 +185,18 @@ def _rates(loads: Mapping[int, Load]) -> str:
     return "\n".join([head, "|---|" + "--:|" * len(loads), *rows, ""])
 
 
-def _quotas(size: int, load: Load) -> str:
-    rows = [
-        f"| {quota.what} | {quota.limit:,.0f} | {load.peak(quota.key):,.0f} | {_share(used)} | {quota.change} |"
-        for quota, used in binding(load)
-    ]
-    head = ["| quota | without asking | needed | | what helps |", "|---|--:|--:|--:|---|"]
-    return "\n".join([f"### {size:,} conversations: what binds first", "", *head, *rows, ""])
+def _quotas(loads: Mapping[int, Load]) -> str:
+    def row(quota: Quota) -> str:
+        needed = [
+            f"{load.peak(quota.key):,.0f} ({_share(load.peak(quota.key) / quota.limit)})" for load in loads.values()
+        ]
+        return f"| {quota.what} | {quota.limit:,.0f} | {' | '.join(needed)} | {quota.change} |"
+
+    sizes = " | ".join(f"{size:,}" for size in loads)
+    rows = [row(quota) for quota, _ in binding(loads[10_000])]
+    head = [f"| quota | without asking | {sizes} | what helps |", "|---|--:|" + "--:|" * len(loads) + "---|"]
+    says = "What the busiest second needs, and the part of the quota that this is; the fullest at 10,000 first."
+    return "\n".join(["### What binds first", "", says, "", *head, *rows, ""])
 
 
 def _share(used: float) -> str:
