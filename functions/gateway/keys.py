@@ -79,8 +79,8 @@ def fetch(url: str) -> dict[str, Any]:
     with opener.open(url, timeout=FETCH_SECONDS) as response:
         text = response.read(LARGEST + 1)
     if len(text) > LARGEST:
-        raise ValueError("too long")
+        raise ValueError("the set of keys is too long")
     found = json.loads(text)
     if not isinstance(found, dict) or not isinstance(found.get("keys"), list):
-        raise ValueError("no set of keys")  # noqa: TRY004 - an answer that cannot be used, whatever it is
+        raise ValueError("the answer is no set of keys")  # noqa: TRY004 - an answer that cannot be used, whatever it is
     return found

@@ -127,7 +127,7 @@ class Stopped:
         entries: Any = [{"Id": str(number), "MessageBody": encode_claim(claim)} for number, claim in enumerate(claims)]
         answer = self._sqs.send_message_batch(QueueUrl=self._environment.claims_queue_url, Entries=entries)
         if failed := answer.get("Failed"):
-            raise OSError(f"{len(failed)} claims not sent, the first: {failed[0].get('Code')}")
+            raise OSError(f"{len(failed)} claims were not sent, the first because of {failed[0].get('Code')}")
 
 
 @cache

@@ -127,7 +127,7 @@ class Sweeper:
                 Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
             )
             if errors := answer.get("Errors"):
-                raise OSError(f"{len(errors)} objects not deleted, the first: {errors[0].get('Code')}")
+                raise OSError(f"{len(errors)} objects were not deleted, the first because of {errors[0].get('Code')}")
         return len(keys)
 
     def all_incarnations(self, after: str = "") -> Iterator[Incarnation]:

@@ -145,7 +145,7 @@ async def advertised_host(environment: Environment, variables: Mapping[str, str]
             return str(address)
         for address in network.get("IPv6Addresses", ()):
             return f"[{address}]"
-    raise EnvironmentProblem("the ECS metadata name no address of this task")
+    raise EnvironmentProblem("the ECS metadata name no address of this task: set SEGUE_WORKER_HOST")
 
 
 async def task_arn(variables: Mapping[str, str] | None = None) -> str | None:

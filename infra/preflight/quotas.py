@@ -232,7 +232,7 @@ def _limits_of_balancers(account: Account) -> dict[str, int]:
     found = {each["Name"]: int(each["Max"]) for each in limits}
     for name in (BALANCERS, IN_A_ZONE, IN_ALL):
         if name not in found:
-            raise NotAnsweredError(f"DescribeAccountLimits does not tell {name}")
+            raise NotAnsweredError(f"DescribeAccountLimits does not name {name}")
     return found
 
 

@@ -78,7 +78,7 @@ class Issuer:
             scratch.unlink()
         key = serialization.load_pem_private_key(self._file.read_bytes(), password=None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise TypeError(f"{self._file} is no key of this program's: remove it, and a new one is made")
+            raise TypeError(f"{self._file} is no key of this program's: remove the file, and a new key is made")
         return key
 
     @cached_property

@@ -56,7 +56,9 @@ def number_of(dynamodb: DynamoDBClient, table: str, deployment: str) -> int:
         begun = {**KEY, "deployment": {"S": deployment}, "number": {"N": str(seen + 1)}}
         if conditionally(dynamodb.put_item, TableName=table, Item=begun, **condition):
             return seen + 1
-    raise RuntimeError(f"{ATTEMPTS} deployments began at once: {deployment} has no place among them")
+    raise RuntimeError(
+        f"{ATTEMPTS} deployments began at once, and {deployment} was not counted: start this worker again"
+    )
 
 
 def announced(number: int) -> str:

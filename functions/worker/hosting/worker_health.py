@@ -91,7 +91,7 @@ async def ask_health(endpoint: str) -> Health:
         raise NotAnswered from None
     said = json.loads(answer.body)
     if not isinstance(said, dict):
-        raise ValueError("no worker's answer")  # noqa: TRY004 - the bytes are what is wrong
+        raise ValueError("the answer to /health is not a worker's")  # noqa: TRY004 - the bytes are what is wrong
     identity, stood_still_ms = said.get("worker_id"), said.get("stood_still_ms")
     return Health(
         worker_id=identity if isinstance(identity, str) else None,

@@ -101,7 +101,7 @@ class WorkerHttp:
                 seconds=seconds,
             )
         except ValueError as error:
-            raise NotConnected("no address of a worker") from error
+            raise NotConnected("the endpoint is no worker's address") from error
 
     async def _to(self, endpoint: str) -> KeptConnections:
         if (known := self._workers.get(endpoint)) is not None:

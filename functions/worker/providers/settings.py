@@ -85,13 +85,16 @@ def _provider(name: str) -> Provider:
     try:
         return PROVIDERS[_FORMER_NAMES.get(name, name)]
     except KeyError:
-        raise EnvironmentProblem(f"SEGUE_PROVIDER is {name!r}; it can be {', '.join(PROVIDERS)}") from None
+        raise EnvironmentProblem(
+            f"SEGUE_PROVIDER is {name!r}, which is no provider; set one of {', '.join(PROVIDERS)}"
+        ) from None
 
 
 def _model_id(model_id: str, provider: Provider) -> str:
     if not re.search(provider.model_pattern, model_id):
         raise EnvironmentProblem(
-            f"SEGUE_MODEL_ID is {model_id!r}, which is no model of {provider.name}; one is {provider.default_model!r}"
+            f"SEGUE_MODEL_ID is {model_id!r}, which is no model of {provider.name}; "
+            f"its default is {provider.default_model!r}"
         )
     return model_id
 
@@ -107,7 +110,9 @@ def _rate(given: Mapping[str, str], name: str, rates: tuple[int, ...], provider:
 def _client_rate(given: Mapping[str, str], name: str, default: int) -> int:
     rate = _number(given, name, default)
     if rate not in CLIENT_RATES:
-        raise EnvironmentProblem(f"{name} is {rate}; clients use {CLIENT_RATES[0]} to {CLIENT_RATES[-1]}")
+        raise EnvironmentProblem(
+            f"{name} is {rate}; clients use {CLIENT_RATES[0]} to {CLIENT_RATES[-1]} samples a second"
+        )
     return rate
 
 

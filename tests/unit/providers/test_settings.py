@@ -62,7 +62,7 @@ def test_nova_sonic_is_the_default():
 @pytest.mark.parametrize(
     ("variables", "line"),
     [
-        ({"SEGUE_PROVIDER": "pigeon"}, r"SEGUE_PROVIDER is 'pigeon'; it can be nova-sonic, openai-realtime"),
+        ({"SEGUE_PROVIDER": "pigeon"}, r"SEGUE_PROVIDER is 'pigeon', which is no provider; set one of nova-sonic"),
         ({"SEGUE_PROVIDER": "openai-realtime"}, r"openai-realtime needs a key: set OPENAI_API_KEY$"),
         ({"SEGUE_PROVIDER": "gemini-live"}, r"gemini-live needs a key: set GEMINI_API_KEY or GOOGLE_API_KEY$"),
         ({"SEGUE_MODEL_ID": "gpt-realtime"}, r"SEGUE_MODEL_ID is 'gpt-realtime', which is no model of nova-sonic"),

@@ -69,7 +69,7 @@ export class Sender {
     let lasting = 0;
     for (const frame of frames) if (frame.type !== "audio") lasting += cost(frame);
     if (lasting && this.lastingBytes + lasting > this.settings.lastingBytes) {
-      throw new SenderFull(`${this.unacknowledged} inputs are unacknowledged: wait until they are, and send it again`);
+      throw new SenderFull(`${this.unacknowledged} inputs are unacknowledged: send this one when some are acknowledged`);
     }
     for (const frame of frames) {
       this.unsent.push(frame);

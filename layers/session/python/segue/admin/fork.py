@@ -273,7 +273,7 @@ async def _begin(stores: Stores, plan: _Plan, seen: ItemReading, clock: Clock) -
             if found is not None and found.born == plan.item.born:
                 return found  # an answer was lost, the write was not
         seen = await _vacant(stores, plan.item.session_key, clock)
-    raise StorageUnavailable(f"{shown(plan.item.session_key)}: its guard item keeps changing")
+    raise StorageUnavailable(f"{shown(plan.item.session_key)}: the source's guard item changes faster than it is read")
 
 
 async def answered(clock: Clock, request: Callable[[], Awaitable[_T]]) -> _T:

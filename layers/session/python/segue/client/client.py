@@ -243,7 +243,7 @@ class Client:
         try:
             await self._lifetime.until(lambda: before in pages.come or not self._conversation.offers(HISTORY), timeout)
             if before not in pages.come:
-                raise NotOffered("the holder of this session tells no history: go on without it")
+                raise NotOffered("the session's holder offers no pages of the history: do without them")
             return pages.come[before]
         finally:
             pages.drop_page(before)

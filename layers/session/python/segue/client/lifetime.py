@@ -75,7 +75,7 @@ class Lifetime:
         if self._failure:
             raise self._failure
         if self._closing or self._task is None:
-            raise ClientClosed("the client is not running")
+            raise ClientClosed("the client is not running: use it in its `async with` block")
 
     async def until(self, condition: Callable[[], bool], timeout: float | None) -> None:
         """Wait for a condition, which is asked again after every change.

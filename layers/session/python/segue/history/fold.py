@@ -186,11 +186,11 @@ def apply(agent: AgentHistory, number: int, record: Record, *, gaps: bool = Fals
 
 def _run_of_tool(agent: AgentHistory, data: dict[str, Any], at: int) -> None:
     if not is_tool_use_id(data["tool_use_id"]):
-        raise TypeError(f"a use of {data['tool_use_id']!r}")
+        raise TypeError(f"the tool use id {data['tool_use_id']!r}, which is none")
     tool_use_id, use, began = str(data["tool_use_id"]), data.get("use", 1), data["phase"] == "started"
     places = agent.uses.get(tool_use_id, [])
     if type(use) is not int or not 1 <= use <= len(places) + _MOST_MISSING:
-        raise TypeError(f"use {use!r} of {tool_use_id!r}")
+        raise TypeError(f"the number {use!r} of a use of {tool_use_id!r}, which is none")
     key = key_of(tool_use_id, use)
     before = {} if began else agent.tools.get(key, {})
     agent.tools[key] = {**before, **data, "started_at" if began else "ended_at": at}  # tried again: under way again

@@ -178,7 +178,7 @@ def find(points: Sequence[Point], text: str) -> Point:
     if len(named) == 1:
         return named[0]
     if named:
-        raise ValueError(f"{text!r} begins the ids of {len(named)} commits: give more of it")
+        raise ValueError(f"{text!r} begins the ids of {len(named)} commits: give more characters of the id")
     try:
         when = datetime.fromisoformat(text)
     except ValueError:

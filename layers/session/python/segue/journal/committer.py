@@ -271,7 +271,10 @@ class Committer:
         except ConditionFailed as lost:
             item = GuardItem.parse(lost.item or {})
             if item.commit_id != commit_id:
-                raise JournalCorrupt(item.session_key, f"head moved to {item.head} under its holder") from lost
+                raise JournalCorrupt(
+                    item.session_key,
+                    f"the head moved to {item.head} by a commit that the holder did not make",
+                ) from lost
             self._lease.adopt(item, sent_at)  # an answer was lost, the write was not
         except SessionFenced as fenced:
             lost_to = fenced.__cause__

@@ -299,4 +299,4 @@ async def read_unheld(
         except ObjectMissing as missing:
             if same:
                 raise JournalCorrupt(str(missing), "named by the guard, but not there") from missing
-    raise JournalCorrupt(key, f"still being folded after {_ATTEMPTS} reads")
+    raise JournalCorrupt(key, f"its pages were still being folded at read {_ATTEMPTS}")

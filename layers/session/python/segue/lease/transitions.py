@@ -270,5 +270,5 @@ def tail_value(tail: list[TailEntry]) -> Value:
 
 def _own(mine: GuardItem) -> str:
     if mine.acquire_id is None:
-        raise ValueError(f"{mine.session_key}: not held")
+        raise ValueError(f"session {mine.session_key!r} is not held by this process: acquire it first")
     return mine.acquire_id

@@ -129,7 +129,9 @@ class SessionHandle(HandleProperties, ContextManaged):
             StorageRefused: Storage refuses: permissions, bucket or table.
         """
         if self._session is not None or self._slot.standby is not None:
-            raise RuntimeError(f"session {self.session_id!r} is open or prepared already")
+            raise RuntimeError(
+                f"session {self.session_id!r} is open or prepared already: close it, or use another session manager"
+            )
         standby = await self._run(self._read_ahead())
         self._slot.prepare(standby)
         return standby.head

@@ -110,7 +110,9 @@ class Runtime:
         """Block this thread until a coroutine on the storage loop is done."""
         if threading.current_thread().name == "segue-loop":
             work.close()
-            raise RuntimeError("a synchronous call from Segue's own storage loop would wait for itself")
+            raise RuntimeError(
+                "a synchronous call from Segue's own storage loop would wait for itself: await the async one"
+            )
         return self.submit(work).result()
 
     def _run(self) -> None:

@@ -111,7 +111,7 @@ class Session:
         """
         self.check_process()
         if self.writer is None:
-            raise RuntimeError("the session is not open")
+            raise RuntimeError("the session is not open: open it first")
         return self.writer
 
     async def open(
@@ -278,7 +278,7 @@ class Session:
 
     async def _release(self, writer: JournalWriter, timeout: float) -> None:
         if writer.in_flight:
-            raise StorageUnavailable("whether the last commit was accepted is not known")
+            raise StorageUnavailable("the lease is not released, since the outcome of the last commit is unknown")
         await writer.settle_chores(min(CHORES_TIMEOUT_SECONDS, timeout))
         self._left = self.lease.item
         if writer.left:
@@ -301,7 +301,7 @@ class Session:
             async with asyncio.timeout(timeout):
                 await writer.between_commits.acquire()
         except TimeoutError:
-            raise StorageUnavailable(f"a commit is under way, not answered within {timeout:g} s") from None
+            raise StorageUnavailable(f"storage has not answered the commit under way within {timeout:g} s") from None
         try:
             yield
         finally:

@@ -54,7 +54,7 @@ class WeakAgent:
             RuntimeError: It is gone.
         """
         if (agent := self._reference()) is None:
-            raise RuntimeError(f"agent {self.agent_id!r} is gone")
+            raise RuntimeError(f"agent {self.agent_id!r} was freed: keep a reference to it while its session is open")
         return agent
 
     def bind_agent(self, agent: LocalAgent) -> None:

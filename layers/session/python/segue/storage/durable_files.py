@@ -110,7 +110,9 @@ def lock_file(descriptor: int, path: Path) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                raise StorageUnavailable(f"{path}: locked for {LOCK_SECONDS} s by a slow or stopped process") from None
+                raise StorageUnavailable(
+                    f"{path}: locked for {LOCK_SECONDS} s by a slow or stopped process: end that process"
+                ) from None
             time.sleep(_LOCK_POLL_SECONDS)
         else:
             return

@@ -63,7 +63,9 @@ class SessionAgents:
         try:
             recorder = self._recorders[agent.agent_id]
         except KeyError:
-            raise RuntimeError(f"agent {agent.agent_id!r} does not belong to session {self._session_id!r}") from None
+            raise RuntimeError(
+                f"agent {agent.agent_id!r} does not belong to session {self._session_id!r}: use its own session manager"
+            ) from None
         recorder.bind_agent(agent)
         return recorder
 

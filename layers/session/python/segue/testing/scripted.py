@@ -63,7 +63,9 @@ class _Script:
             BaseException: The reply is that error.
         """
         if not self._replies:
-            raise AssertionError("the script is over: the agent asked its model once more than the test expects")
+            raise AssertionError(
+                "the script is over: the agent asked its model once more than the test expects; add a reply"
+            )
         reply = self._replies.pop(0)
         if isinstance(reply, BaseException):
             raise reply

@@ -151,5 +151,5 @@ def _split(message: bytes) -> tuple[bytes, bytes]:
         raise FrameError("oversize")
     end = LENGTH_BYTES + int.from_bytes(message[:LENGTH_BYTES])
     if not LENGTH_BYTES < end <= len(message):
-        raise FrameError("bad_frame", "the header's length is not that of a header")
+        raise FrameError("bad_frame", "the header's length does not fit the message")
     return message[LENGTH_BYTES:end], message[end:]

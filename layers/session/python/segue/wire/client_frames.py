@@ -131,7 +131,7 @@ class ImageInput(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, ta
         """Reject what is not base64, and a part past the last."""
         from_base64(self.image, "image")
         if self.part > self.parts:
-            raise ValueError("the part is past the last")
+            raise ValueError("the part's number is greater than the number of parts")
 
     @classmethod
     def split(cls, image: bytes, media_type: MediaType) -> Sequence[Self]:
@@ -169,7 +169,7 @@ class Response(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse null, which to Strands is no answer, and what is nested too deep to be recorded."""
         if self.response is None:
-            raise ValueError("a response is not null")
+            raise ValueError("a response must not be null")
         level, depth = [self.response], 0
         while level := [one for value in level for one in _within(value)]:
             depth += 1

@@ -136,7 +136,9 @@ class Sender:
         """
         lasting = sum(_cost(frame) for frame in frames if not isinstance(frame, AudioInput))
         if lasting and self._lasting_bytes + lasting > self._settings.lasting_bytes:
-            raise SenderFull(f"{self.unacknowledged} inputs are unacknowledged: wait until they are, and send it again")
+            raise SenderFull(
+                f"{self.unacknowledged} inputs are unacknowledged: send this one when some are acknowledged"
+            )
         for frame in frames:
             self._unsent.append(frame)
             self._count(frame, 1)

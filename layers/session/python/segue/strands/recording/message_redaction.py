@@ -41,7 +41,7 @@ class MessageRedaction:
             KeyError: The session has no such message.
         """
         if tracking_id not in self._records.numbers:
-            raise KeyError(f"no message {tracking_id!r} in the session")
+            raise KeyError(f"no message {tracking_id!r} in the session: give the tracking id of a recorded one")
         places = self._seen.places(tracking_id)
         message = self._seen.messages[places[0]] if places else self._outside.get(tracking_id)
         if message is None:  # not in the history any more, but in the records

@@ -78,7 +78,7 @@ def check_for_answer(messages: Sequence[Message]) -> None:
             f"the roles are {[message['role'] for message in messages]}: user and assistant alternate"
         )
     if len({name for message in messages for name in _uses(message)}) != sum(len(_uses(one)) for one in messages):
-        raise HistoryRejected("a toolUseId is there twice")
+        raise HistoryRejected("two tool uses have the same toolUseId")
 
 
 def _uses(message: Message) -> list[str]:
@@ -130,5 +130,5 @@ def _check_tools(message: Message, asked: list[str], where: str) -> list[str]:
     if sorted(results) != sorted(asked):
         raise HistoryRejected(f"{where} has results of the tool uses {results}, the message before asked for {asked}")
     if len(set(uses)) != len(uses):
-        raise HistoryRejected(f"{where} has a toolUseId twice")
+        raise HistoryRejected(f"{where} has two results of one toolUseId")
     return uses
