@@ -25,7 +25,9 @@ SIGNALS = ("KILL", "TERM", "STOP", "CONT")
 TRANSPORTS = click.Choice(("api", "direct", "both"))
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print facts as JSON.")
-session_option = click.option("--session", default=DEFAULT_SESSION, show_default=True, help="Which session to talk in.")
+session_option = click.option(
+    "--session", default=DEFAULT_SESSION, show_default=True, help="Id of the session to talk in."
+)
 
 
 def run[Result](work: Coroutine[Any, Any, Result]) -> Result:
@@ -54,13 +56,13 @@ class Commands(click.Group):
     type=click.Path(file_okay=False, path_type=Path),
     default=Settings().home,
     envvar="SEGUE_HOME",
-    help="Folder for state, logs and run.json; one stack can run in each.  [default: .segue]",
+    help="Folder of one stack: state, logs and run.json.  [default: .segue]",
 )
 @click.option("--forked", is_flag=True, envvar="SEGUE_FORKED",
               help="Fork workers from a process that has imported libraries: new ones come up sooner.")  # fmt: skip
 @click.pass_context
 def main(ctx: click.Context, home: Path, *, forked: bool) -> None:
-    """Segue on one machine: an AWS emulator, the real deployment, workers, and a conversation.
+    """Run Segue on one machine: an AWS emulator, the real deployment, workers, and a conversation.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing is running, 4 already running.
     """
@@ -75,23 +77,29 @@ def main(ctx: click.Context, home: Path, *, forked: bool) -> None:
 @click.option("--page-port", type=click.IntRange(0, 65535), default=0, envvar="SEGUE_PAGE_PORT",
               help="Port of the page.  [default: the last one, or any free one]")  # fmt: skip
 @click.option("--origin", "origins", multiple=True, metavar="ORIGIN",
-              help="Let a page of another origin use the page's WebSocket, as http://localhost:5173.")  # fmt: skip
+              help="Another origin that may use the page's WebSocket, as http://localhost:5173.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1, 20), default=2, show_default=True, envvar="SEGUE_WORKERS",
-              help="Worker processes to keep up.")  # fmt: skip
+              help="Number of worker processes.")  # fmt: skip
 @click.option("--stop-timeout", type=click.FloatRange(min=0), default=DEFAULT_STOP_TIMEOUT_SECONDS, show_default=True,
               help="Seconds a worker has between SIGTERM and SIGKILL.")  # fmt: skip
 @click.option("--transport", type=TRANSPORTS, default="api", show_default=True, envvar="SEGUE_TRANSPORT",
-              help="How clients reach the agent: by the API, or directly, at the workers' own sockets.")  # fmt: skip
-@click.option("--debug", is_flag=True, help="One worker, in which breakpoint() and debugpy work and leases wait.")
-@click.option("--watch", is_flag=True, help="Deploy what has changed at each save of a source file.")
+              help="Clients' way to the agent: the API, workers' own sockets (direct), or both.")  # fmt: skip
+@click.option(
+    "--debug",
+    is_flag=True,
+    help="Run one worker, in which breakpoint() and debugpy work; leases wait meanwhile.",
+)
+@click.option("--watch", is_flag=True, help="Deploy changes whenever a source file is saved.")
 @click.option("--verbose", is_flag=True, help="Show what the CDK prints.")
 @click.option(
-    "--provider", envvar="SEGUE_PROVIDER", help="Talk to this model provider, with keys from the environment."
+    "--provider",
+    envvar="SEGUE_PROVIDER",
+    help="Model provider to use, with keys from the environment.  [default: offline model]",
 )
-@click.option("--model-id", envvar="SEGUE_MODEL_ID", help="The model to ask it for.")
-@click.option("--voice", envvar="SEGUE_VOICE", help="The voice it speaks with.")
+@click.option("--model-id", envvar="SEGUE_MODEL_ID", help="Model id of the provider.  [default: the provider's]")
+@click.option("--voice", envvar="SEGUE_VOICE", help="Voice of the model.  [default: the provider's]")
 @click.option("--variable", "variables", multiple=True, metavar="NAME=VALUE",
-              help="Set a variable of the workers, as SEGUE_LINGER_SECONDS=5; once for each.")  # fmt: skip
+              help="Variable of the workers, such as SEGUE_LINGER_SECONDS=5; repeatable.")  # fmt: skip
 @session_option
 @json_option
 @click.pass_obj
@@ -133,7 +141,9 @@ def _variable(given: str) -> tuple[str, str]:
 
 @main.command()
 @session_option
-@click.option("--text", is_flag=True, help="Be answered in text, by the text worker, instead of by a voice worker.")
+@click.option(
+    "--text", is_flag=True, help="Get answers in text, from the text function, instead of from a voice worker."
+)
 @click.option("--url", help="Talk to the deployment at this address, with the token in SEGUE_TOKEN; nothing runs here.")
 @json_option
 @click.pass_obj
@@ -214,8 +224,8 @@ def redeploy(settings: Settings, /, *, everything: bool, as_json: bool) -> None:
 
 @main.command()
 @click.argument("worker", required=False)
-@click.option("--session", help="Kill the worker that holds this session.")
-@click.option("--signal", "name", type=click.Choice(SIGNALS), default="KILL", show_default=True, help="What to send.")
+@click.option("--session", help="Id of a session: the signal goes to its holder.")
+@click.option("--signal", "name", type=click.Choice(SIGNALS), default="KILL", show_default=True, help="Signal to send.")
 @json_option
 @click.pass_obj
 def kill(settings: Settings, /, worker: str | None, session: str | None, name: str, *, as_json: bool) -> None:
@@ -242,7 +252,7 @@ def kill(settings: Settings, /, worker: str | None, session: str | None, name: s
 @json_option
 @click.pass_obj
 def status(settings: Settings, /, *, as_json: bool) -> None:
-    """Say what runs and where things are. Exit code 3 if nothing runs."""
+    """Print what runs, with addresses and files. Exit code 3 if nothing runs."""
     try:
         facts = run(Client(run_file.require(settings)).status())
     except NotRunningError:
@@ -270,7 +280,7 @@ def down(settings: Settings, /) -> None:
 @click.option("--provider", type=click.Choice(("nova-sonic", "openai-realtime", "gemini-live")),
               help="Talk to a fake of this provider, over its real protocol.  [default: offline model]")  # fmt: skip
 @click.option("--transport", type=TRANSPORTS, default="api", show_default=True, envvar="SEGUE_TRANSPORT",
-              help="How the client reaches the agent: by the API, or directly.")  # fmt: skip
+              help="Way to the agent: the API, workers' own sockets (direct), or both.")  # fmt: skip
 @click.pass_obj
 def demo(settings: Settings, /, *, provider: str | None, transport: str) -> None:
     """Play the whole story without a person and check it: talk, redeploy, ask, kill a worker, ask again.
@@ -286,9 +296,9 @@ def demo(settings: Settings, /, *, provider: str | None, transport: str) -> None
 
 
 @main.command()
-@click.option("--subject", default="local", show_default=True, help="Whom the token is for; each has its own sessions.")
+@click.option("--subject", default="local", show_default=True, help="User of the token; each has its own sessions.")
 @click.option("--expires", type=click.IntRange(min=1), default=12 * 60 * 60, show_default=True, metavar="SECONDS",
-              help="How long it is good.")  # fmt: skip
+              help="Seconds until the token expires.")  # fmt: skip
 @click.pass_obj
 def token(settings: Settings, /, subject: str, expires: int) -> None:
     """Print a token that lets a client in, as the subprotocol ``bearer.TOKEN`` or in the query, ``?token=TOKEN``."""
@@ -298,9 +308,9 @@ def token(settings: Settings, /, subject: str, expires: int) -> None:
 
 
 @main.command()
-@click.option("--subject", default="local", show_default=True, help="Who signs in; each has its own sessions.")
+@click.option("--subject", default="local", show_default=True, help="User who signs in; each has its own sessions.")
 @click.option("--expires", type=click.IntRange(min=1), default=12 * 60 * 60, show_default=True, metavar="SECONDS",
-              help="How long each token of this sign-in is good; the page gets the next by itself.")  # fmt: skip
+              help="Seconds until a token of this sign-in expires; the page gets the next by itself.")  # fmt: skip
 @click.pass_obj
 def link(settings: Settings, /, *, subject: str, expires: int) -> None:
     """Print a link to the page of a running stack. It signs in once: for the next browser, print another."""

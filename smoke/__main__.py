@@ -31,14 +31,16 @@ ADDRESS: Final = re.compile(r"wss?://[^/\s]+\S*")
 @click.option(
     "--stack",
     "name",
-    help="The stacks' name without its end (Segue-dev), with AWS credentials: what was made is deleted.",
+    help="Common name of the stacks, such as Segue-dev; with AWS credentials, the sessions are deleted at the end.",
 )
-@click.option("--long", "is_long", is_flag=True, help="Be silent for ten minutes, too, then say one thing.")
-@click.option("--idle-seconds", type=click.FloatRange(min=0), help="The same, for so many seconds.")
+@click.option("--long", "is_long", is_flag=True, help="Stay silent for ten minutes, too, then say one thing.")
+@click.option(
+    "--idle-seconds", type=click.FloatRange(min=0), help="Stay silent for so many seconds, then say one thing."
+)
 @click.option(
     "--redeploy", "is_redeployed", is_flag=True, help="Replace all worker tasks during the call. Needs --stack."
 )
-@click.option("--redeploy-with", "command", help="The same, by this command of the shell; it ends when it is done.")
+@click.option("--redeploy-with", "command", help="Shell command that replaces the workers, and ends when they are.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def main(
     url: str,

@@ -213,7 +213,7 @@ def written(page: str) -> str:
 def main() -> None:
     """Print the tables, or write them into a page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--docs", type=Path, help="the page to write the tables into")
+    parser.add_argument("--docs", type=Path, help="page to write the tables into; default: print them")
     page: Path | None = parser.parse_args().docs
     if page is None:
         print(tables())

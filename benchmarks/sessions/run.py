@@ -164,17 +164,24 @@ def _machine() -> str:
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="A small run, in less than a minute.")
+@click.option("--quick", is_flag=True, help="Make a small run, in less than a minute.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Write a plot (PNG).")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="File for a plot (PNG).  [default: none]")
 @click.option(
-    "--docs", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Write the tables into a page."
+    "--docs",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Page to write the tables into.  [default: none]",
 )
-@click.option("--figures", "given", type=click.Path(exists=True, path_type=Path), help="Show an earlier run's JSON.")
-@click.option("--sizes", help="Lengths of history, in messages: 10,100,1000.")
-@click.option("--parts", default=",".join(PARTS), show_default=True, help="What to measure.")
-@click.option("--delay-ms", default=30.0, show_default=True, help="Added to each request.")
-@click.option("--endpoint", "url", help="A running emulator; default: one is started.")
+@click.option(
+    "--figures",
+    "given",
+    type=click.Path(exists=True, path_type=Path),
+    help="JSON of an earlier run to show, instead of a new run.",
+)
+@click.option("--sizes", help="Lengths of history in messages, such as 10,100,1000.")
+@click.option("--parts", default=",".join(PARTS), show_default=True, help="Parts to measure, with commas between.")
+@click.option("--delay-ms", default=30.0, show_default=True, help="Milliseconds added to each request.")
+@click.option("--endpoint", "url", help="URL of a running emulator.  [default: one is started]")
 def main(
     *,
     quick: bool,

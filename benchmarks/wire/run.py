@@ -107,17 +107,23 @@ HANDOFFS = "handoffs"
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="A small run, to see that it works.")
+@click.option("--quick", is_flag=True, help="Make a small run, to see that it works.")
 @click.option(
-    "--part", "parts", type=click.Choice([*PARTS, HANDOFFS]), multiple=True, help="Only this; may be repeated."
+    "--part",
+    "parts",
+    type=click.Choice([*PARTS, HANDOFFS]),
+    multiple=True,
+    help="Part to measure; repeatable.  [default: all but handoffs]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Write a plot (PNG).")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="File for a plot (PNG).  [default: none]")
 @click.option(
-    "--docs", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Page to put the tables into."
+    "--docs",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Page to write the tables into.  [default: none]",
 )
 def main(*, quick: bool, parts: tuple[str, ...], as_json: bool, docs: Path | None, plot: Path | None) -> None:
-    """Measure the wire, on the local deployment."""
+    """Measure the WebSocket protocol on the local deployment."""
     with tempfile.TemporaryDirectory(prefix="segue-wire-") as home:
         run = asyncio.run(measure(Path(home), QUICK if quick else WHOLE, parts or PARTS))
     if docs is not None:

@@ -17,13 +17,15 @@ from infra.setting_fields import ConfigurationError
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option("-c", "--context", "given", multiple=True, metavar="NAME=VALUE", help="A setting, as for `cdk deploy`.")
+@click.option(
+    "-c", "--context", "given", multiple=True, metavar="NAME=VALUE", help="Setting, as for `cdk deploy`; repeatable."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print facts as JSON.")
-@click.option("--strict", is_flag=True, help="Fail at what is short or unknown, too.")
+@click.option("--strict", is_flag=True, help="Exit with 1 also for what is short or unknown.")
 def main(given: tuple[str, ...], *, as_json: bool, strict: bool) -> None:
-    """Ask the account, before a deployment, for everything that its settings need. Nothing is changed.
+    """Check that the AWS account has what a deployment's settings need. Changes nothing.
 
-    Exit codes: 0 nothing fails, 1 something will fail, 2 wrong usage or an impossible setting.
+    Exit codes: 0 nothing fails, 1 the deployment would fail, 2 wrong usage or an impossible setting.
     """
     try:
         config = read(given)

@@ -47,11 +47,11 @@ def add(settings: Settings, /, package: str) -> None:
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option("--subject", default=SUBJECT, help="Whose sessions.  [default: local]")
+@click.option("--subject", default=SUBJECT, help="User whose sessions are meant.  [default: local]")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def sessions(settings: Settings, /, subject: str, arguments: tuple[str, ...]) -> None:
-    """Look at the running stack's sessions: ``segue sessions`` (docs/cli.md), told where they are.
+    """Run ``segue sessions`` (docs/cli.md) on the running stack's sessions.
 
     list | show conversation | tail conversation | …; without arguments all are listed. A session is an id, or
     <subject>/<id>.

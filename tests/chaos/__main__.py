@@ -19,32 +19,44 @@ from tests.chaos.stage import deployed
 
 
 @click.command()
-@click.option("--seed", type=int, default=None, help="Decides the order of events; a new one if left out.")
-@click.option("--calls", type=click.IntRange(min=1), default=2, show_default=True, help="Sessions at once.")
-@click.option("--redeploys", type=click.IntRange(min=0), default=5, show_default=True)
-@click.option("--kills", type=click.IntRange(min=0), default=2, show_default=True, help="SIGKILL of a holder.")
+@click.option("--seed", type=int, default=None, help="Seed of the order of events.  [default: a new one]")
 @click.option(
-    "--stops", type=click.IntRange(min=0), default=2, show_default=True, help="SIGSTOP of a holder, later SIGCONT."
+    "--calls", type=click.IntRange(min=1), default=2, show_default=True, help="Number of calls at the same time."
+)
+@click.option(
+    "--redeploys", type=click.IntRange(min=0), default=5, show_default=True, help="Times that all workers are replaced."
+)
+@click.option(
+    "--kills", type=click.IntRange(min=0), default=2, show_default=True, help="Times that a holder gets SIGKILL."
+)
+@click.option(
+    "--stops",
+    type=click.IntRange(min=0),
+    default=2,
+    show_default=True,
+    help="Times that a holder gets SIGSTOP, and SIGCONT later.",
 )
 @click.option(
     "--partitions",
     type=click.IntRange(min=0),
     default=1,
     show_default=True,
-    help="A holder that reaches neither DynamoDB, S3 nor SQS for longer than its lease.",
+    help="Times that a holder reaches neither DynamoDB, S3 nor SQS for longer than its lease.",
 )
-@click.option("--lines", type=click.IntRange(min=1), default=3, show_default=True, help="Least lines a call says.")
-@click.option("--storm/--calm", default=False, help="Lose, delay, reorder, refuse and break on every hop.")
+@click.option(
+    "--lines", type=click.IntRange(min=1), default=3, show_default=True, help="Lines that each call says at least."
+)
+@click.option(
+    "--storm/--calm", default=False, help="Whether messages are lost, delayed, reordered and refused on every hop."
+)
 @click.option(
     "--transport",
     type=click.Choice(("api", "direct", "both")),
     default="api",
     show_default=True,
-    help="How calls reach their workers; `both`: every second one directly.",
+    help="Calls' way to their workers; with `both` every second call is direct.",
 )
-@click.option(
-    "--home", type=click.Path(path_type=Path), help="Where state and logs go; a temporary folder if left out."
-)
+@click.option("--home", type=click.Path(path_type=Path), help="Folder of state and logs.  [default: temporary]")
 def main(
     *,
     seed: int | None,

@@ -201,7 +201,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.model", description=__doc__.splitlines()[0])
     parser.add_argument("part", nargs="?", default="", help="only rows whose name contains this")
     parser.add_argument("--deep", action="store_true", help="larger bounds, instead: hours, not minutes")
-    parser.add_argument("--memory", type=int, default=MEMORY_MB, metavar="MB", help="of each search, %(default)s")
+    parser.add_argument(
+        "--memory", type=int, default=MEMORY_MB, metavar="MB", help="MB that each search may take; default: %(default)s"
+    )
     arguments = parser.parse_args()
     rows = [row for row in (DEEP if arguments.deep else PROTOCOL + MUTANTS) if arguments.part in row.name]
     bad = 0

@@ -18,10 +18,10 @@ from tests.simulation.world import simulate
 def main() -> int:
     """Run; the exit code is 1 if a seed broke something."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=10_000, help="how many")
-    parser.add_argument("--start", type=int, default=0, help="the first")
-    parser.add_argument("--seed", type=int, help="only this one, with its timeline")
-    parser.add_argument("--keep-going", action="store_true", help="do not end at the first that breaks something")
+    parser.add_argument("--seeds", type=int, default=10_000, help="number of seeds; default: %(default)s")
+    parser.add_argument("--start", type=int, default=0, help="first seed; default: %(default)s")
+    parser.add_argument("--seed", type=int, help="run only this seed, and print its timeline")
+    parser.add_argument("--keep-going", action="store_true", help="go on after a seed that breaks an invariant")
     arguments = parser.parse_args()
     seeds = range(arguments.start, arguments.start + arguments.seeds)
     if arguments.seed is not None:

@@ -75,17 +75,17 @@ def _installed(package: str) -> str:
     help="Print the versions of Segue, Strands and Python.",
 )
 def segue() -> None:
-    """Segue: conversations of real-time agents, each with exactly one holder at a time."""
+    """Manage the conversations of real-time agents; each has one holder at a time."""
 
 
 @segue.group()
 def sessions() -> None:
-    """Look at sessions, copy and move them, and clear up.
+    """Show, copy, move, check and delete sessions.
 
-    Where they are is said by --bucket and --lock-table, or by --directory, or by the environment (SEGUE_BUCKET,
+    Name their place with --bucket and --lock-table, with --directory, or in the environment (SEGUE_BUCKET,
     SEGUE_LOCK_TABLE, SEGUE_DIRECTORY, …). A SESSION is an id, or <principal>/<id>.
 
-    Exit codes: 0 done, 1 failed or something was found, 2 wrong usage.
+    Exit codes: 0 done, 1 failed or a problem found, 2 wrong usage.
     """
 
 

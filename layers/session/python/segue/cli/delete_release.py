@@ -18,12 +18,12 @@ from segue.ids import shown
 
 @click.command()
 @click.argument("session")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@click.option("--force", is_flag=True, help="If it is held, wait until the holder's lease has expired.")
+@click.option("--yes", "-y", is_flag=True, help="Delete without asking.")
+@click.option("--force", is_flag=True, help="Wait for a silent holder's lease to expire, then delete.")
 @json_option
 @located
 def delete(place: Place, *, session: str, yes: bool, force: bool, as_json: bool) -> None:
-    """Delete a SESSION: every record of it, for good. Its id may begin anew.
+    """Delete all records of a SESSION for good. A new session may have its id.
 
     A session that is held is not deleted. --force waits for as long as a lease lasts and takes the session if its
     holder stayed silent, as any other program would; a holder that lives keeps it, and has to be stopped first.
@@ -56,7 +56,7 @@ def refusal(key: str, held: SessionHeld, *, waited: bool) -> str:
 @json_option
 @located
 def release(place: Place, *, session: str, as_json: bool) -> None:
-    """Free the lease of a SESSION whose holder is dead, and finish what it left unfinished.
+    """Release a SESSION whose holder is dead, and finish its redactions.
 
     Forces nothing: watches the holder for as long as its lease lasts, takes the session if it stayed silent, sweeps
     an unfinished redaction, and releases. A holder that lives keeps the session.

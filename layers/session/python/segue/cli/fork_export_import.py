@@ -35,19 +35,21 @@ retention_option = click.option(
     "--retention-days",
     type=click.IntRange(min=1),
     default=SessionSettings().retention_days,
-    help="Days after its last use at which the new session expires.",
+    help="Days that the new session is kept after its last use.",
 )
 layout_option = click.option(
     "--layout",
     type=click.Choice(LAYOUTS),
     default=LAYOUTS[0],
-    help="messages: of FileSessionManager and S3SessionManager. snapshot: of SnapshotSessionManager.",
+    help="Strands' layout: messages (FileSessionManager, S3SessionManager) or snapshot (SnapshotSessionManager).",
 )
 multi_agent_option = click.option(
-    "--multi-agent", multiple=True, metavar="ID", help="Only this Graph or Swarm; may be given again."
+    "--multi-agent", multiple=True, metavar="ID", help="Id of a Graph or Swarm; repeatable."
 )
 kind_option = click.option(
-    "--kind", type=click.Choice(["Agent", "BidiAgent"]), help="Move as this kind of agent.  [default: what it was]"
+    "--kind",
+    type=click.Choice(["Agent", "BidiAgent"]),
+    help="Kind of the agents that are written.  [default: as recorded]",
 )
 
 
@@ -55,7 +57,7 @@ kind_option = click.option(
 @click.argument("source")
 @click.argument("target")
 @at_option
-@click.option("--to-principal", metavar="PRINCIPAL", help="Whose the copy is.  [default: whose the source is]")
+@click.option("--to-principal", metavar="PRINCIPAL", help="Principal of the copy.  [default: the source's]")
 @retention_option
 @json_option
 @located
@@ -69,7 +71,10 @@ def fork_command(
     retention_days: int,
     as_json: bool,
 ) -> None:
-    """Copy the SOURCE session, as it is or was, to a new one, TARGET. The source may be in use."""
+    """Copy the session SOURCE to a new session TARGET, as it is now or was at a point in time.
+
+    The source may be in use, and stays as it is.
+    """
     source_key = place.key(source)
     target_key = place.key(target, to_principal or source_key.partition("/")[0])
     damaged: list[JournalCorrupt] = []
@@ -96,8 +101,8 @@ def fork_command(
 @click.argument("session")
 @click.argument("target")
 @layout_option
-@click.option("--as", "target_id", metavar="ID", help="Session id there.  [default: the same]")
-@click.option("--agent", multiple=True, help="Only this agent; may be given again.  [default: all]")
+@click.option("--as", "target_id", metavar="ID", help="Session id at TARGET.  [default: the same]")
+@click.option("--agent", multiple=True, metavar="ID", help="Id of an agent; repeatable.  [default: all]")
 @multi_agent_option
 @kind_option
 @at_option
@@ -145,8 +150,10 @@ def export_command(  # noqa: PLR0913 - one for each option
 @click.argument("source")
 @click.argument("session")
 @layout_option
-@click.option("--from", "source_id", metavar="ID", help="Session id there.  [default: the same]")
-@click.option("--agent", multiple=True, help="Which agent; may be given again.  [default: those with Strands' own ids]")
+@click.option("--from", "source_id", metavar="ID", help="Session id at SOURCE.  [default: the same]")
+@click.option(
+    "--agent", multiple=True, metavar="ID", help="Id of an agent; repeatable.  [default: those with Strands' own ids]"
+)
 @multi_agent_option
 @kind_option
 @retention_option

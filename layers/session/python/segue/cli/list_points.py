@@ -18,8 +18,8 @@ from segue.ids import shown
 
 
 @click.command("list")
-@click.option("--no-watch", is_flag=True, help="Do not watch holders: quick, but tells none to be stale.")
-@click.option("--stream", is_flag=True, help="Print sessions as they are found, unsorted; with --json a line each.")
+@click.option("--no-watch", is_flag=True, help="Do not watch holders: quicker, but no holder is shown as stale.")
+@click.option("--stream", is_flag=True, help="Print sessions as they are found, unsorted; with --json one line each.")
 @selecting
 @json_option
 @located
@@ -100,7 +100,7 @@ def _facts(one: SessionFacts) -> dict[str, Any]:
 @json_option
 @located
 def points(place: Place, *, session: str, as_json: bool) -> None:
-    """List the points in time of a SESSION: each commit is one."""
+    """List the points in time of a SESSION, one for each commit."""
     key = place.key(session)
     journal = journal_of(place, key)
     tell_damage(journal.damaged)

@@ -95,9 +95,13 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--bucket", envvar="SEGUE_BUCKET", show_envvar=True, help="S3 bucket of the records."),
     click.option("--lock-table", envvar="SEGUE_LOCK_TABLE", show_envvar=True, help="DynamoDB table of the guard."),
     click.option("--prefix", envvar="SEGUE_PREFIX", show_envvar=True, default="", help="Prefix of all S3 keys."),
-    click.option("--region", envvar="SEGUE_REGION", show_envvar=True, help="AWS region."),
-    click.option("--endpoint-url", envvar="SEGUE_ENDPOINT_URL", show_envvar=True, help="Endpoint of an emulator."),
-    click.option("--profile", envvar="SEGUE_PROFILE", show_envvar=True, help="AWS profile."),
+    click.option("--region", envvar="SEGUE_REGION", show_envvar=True, help="AWS region.  [default: as boto3 finds it]"),
+    click.option(
+        "--endpoint-url", envvar="SEGUE_ENDPOINT_URL", show_envvar=True, help="URL of an AWS emulator.  [default: AWS]"
+    ),
+    click.option(
+        "--profile", envvar="SEGUE_PROFILE", show_envvar=True, help="AWS profile.  [default: as boto3 finds it]"
+    ),
     click.option(
         "--directory",
         envvar="SEGUE_DIRECTORY",
@@ -109,7 +113,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--principal",
         envvar="SEGUE_PRINCIPAL",
         show_envvar=True,
-        help=f"Whose sessions.  [default: {DEFAULT_PRINCIPAL}; for whole lists: all]",
+        help=f"Principal whose sessions are meant.  [default: {DEFAULT_PRINCIPAL}; all for lists]",
     ),
 )
 

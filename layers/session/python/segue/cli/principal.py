@@ -8,12 +8,12 @@ from segue.ids import principal_of
 
 
 @click.command(short_help="The same as `principals name`: print a user's principal.")
-@click.option("--issuer", required=True, help="As the `iss` of the user's tokens names it.")
+@click.option("--issuer", required=True, help="The `iss` of the user's tokens.")
 @click.option("--subject", required=True, help="The `sub` of the user's tokens.")
 def principal(*, issuer: str, subject: str) -> None:
     """Print a user's principal: a hash of the issuer and the subject of its tokens.
 
-    It is what --principal and "segue principals delete" take. "segue principal" and "segue principals name" are one
+    --principal and "segue principals delete" take this principal. "segue principal" and "segue principals name" are one
     command.
     """
     click.echo(principal_of(issuer, subject))

@@ -13,18 +13,18 @@ from segue.cli.output import print_json, progress
 
 @click.group()
 def principals() -> None:
-    """Print the principal of a user, and delete everything that it has.
+    """Print the principal of a user, or delete all of its sessions.
 
     A principal owns sessions: one user of a deployment, by a name that is made from the user's tokens.
 
-    Exit codes: 0 done, 1 failed or something is left, 2 wrong usage.
+    Exit codes: 0 done, 1 failed or a session is left, 2 wrong usage.
     """
 
 
 @principals.command("delete")
 @click.argument("principal_id", metavar="PRINCIPAL")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@click.option("--force", is_flag=True, help="Wait for holders that are silent, each for its lease.")
+@click.option("--yes", "-y", is_flag=True, help="Delete without asking.")
+@click.option("--force", is_flag=True, help="Wait for the leases of silent holders to expire, then delete.")
 @json_option
 @located
 @click.pass_context

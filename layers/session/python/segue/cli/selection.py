@@ -89,15 +89,23 @@ def _within(when: float | None, after: float | None, before: float | None) -> bo
 
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.option("--all", "ended", is_flag=True, help="Also sessions that were deleted or have expired."),
-    click.option("--state", "states", multiple=True, type=click.Choice(get_args(State)), help="Only these."),
-    click.option("--began-after", callback=_time, metavar="TIME", help="Only those that began then or later."),
-    click.option("--began-before", callback=_time, metavar="TIME", help="Only those that began earlier."),
-    click.option("--expires-after", callback=_time, metavar="TIME", help="Only those that expire then or later."),
-    click.option("--expires-before", callback=_time, metavar="TIME", help="Only those that expire earlier."),
+    click.option("--all", "ended", is_flag=True, help="Include sessions that were deleted or have expired."),
+    click.option(
+        "--state",
+        "states",
+        multiple=True,
+        type=click.Choice(get_args(State)),
+        help="Only sessions in this state; repeatable.",
+    ),
+    click.option(
+        "--began-after", callback=_time, metavar="TIME", help="Only sessions that began then or later (ISO 8601, UTC)."
+    ),
+    click.option("--began-before", callback=_time, metavar="TIME", help="Only sessions that began earlier."),
+    click.option("--expires-after", callback=_time, metavar="TIME", help="Only sessions that expire then or later."),
+    click.option("--expires-before", callback=_time, metavar="TIME", help="Only sessions that expire earlier."),
     click.option("--sort", type=click.Choice(list(ORDERS)), help="Order.  [default: by session]"),
-    click.option("--reverse", is_flag=True, help="The other way round."),
-    click.option("--limit", type=click.IntRange(min=1), help="So many at most."),
+    click.option("--reverse", is_flag=True, help="Reverse the order."),
+    click.option("--limit", type=click.IntRange(min=1), help="Number of sessions at most.  [default: all]"),
 )
 
 

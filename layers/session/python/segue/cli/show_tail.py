@@ -59,15 +59,19 @@ def point_named(journal: StoredJournal, text: str | None) -> Point | None:
 
 
 at_option = click.option(
-    "--at", metavar="POINT", help="As it was then: a number of records, a commit id, or an ISO 8601 time (UTC)."
+    "--at",
+    metavar="POINT",
+    help="Point in time: a number of records, a commit id, or an ISO 8601 time (UTC).  [default: now]",
 )
 
 
 @click.command()
 @click.argument("session")
 @at_option
-@click.option("--agent", help="Only this agent.")
-@click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the latest N messages of each agent.")
+@click.option("--agent", metavar="ID", help="Id of an agent.  [default: all]")
+@click.option(
+    "--last", type=click.IntRange(min=1), metavar="N", help="Latest messages of each agent to show.  [default: all]"
+)
 @json_option
 @located
 def show(place: Place, *, session: str, at: str | None, agent: str | None, last: int | None, as_json: bool) -> None:
@@ -147,7 +151,7 @@ def _point_facts(journal: StoredJournal, point: Point | None) -> dict[str, Any] 
 
 @click.command()
 @click.argument("session")
-@click.option("--lines", "-n", type=click.IntRange(min=0), default=10, help="Begin so many records before the head.")
+@click.option("--lines", "-n", type=click.IntRange(min=0), default=10, help="Records before the head to begin with.")
 @click.option("--interval", type=click.FloatRange(*POLL_SECONDS), default=1.0, help="Seconds between two looks.")
 @json_option
 @located

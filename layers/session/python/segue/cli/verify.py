@@ -23,23 +23,22 @@ from segue.storage.stores import Stores
 
 @click.command()
 @click.argument("session", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="All sessions, or all of --principal.")
-@click.option("--repair", is_flag=True, help="Make readers skip single records that are damaged.")
+@click.option("--all", "everything", is_flag=True, help="Check all sessions, or all of --principal.")
+@click.option("--repair", is_flag=True, help="Append records that make readers skip damaged ones.")
 @json_option
 @located
 @click.pass_context
 def verify(
     ctx: click.Context, place: Place, *, session: tuple[str, ...], everything: bool, repair: bool, as_json: bool
 ) -> None:
-    """Check SESSIONs object by object and say what is wrong. Changes nothing, and needs no lease.
+    """Check SESSIONs object by object and print what is wrong. Changes nothing, and needs no lease.
 
     With --repair, a session with damaged records is taken as any other program would take it, their bytes are saved
     beside it, and records are appended that make readers skip them. No object is rewritten, and no record changes its
     number. A holder that lives keeps its session, and has to be stopped first. An object that is missing or damaged
     as a whole is not helped by this.
 
-    Exits with 1 if there is damage or a warning. Orphans and other notes are
-    harmless.
+    Exits with 1 if there is damage or a warning. Orphans and other notes are harmless.
     """
     if everything == bool(session):
         raise click.UsageError("name sessions, or say --all")

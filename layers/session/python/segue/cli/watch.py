@@ -66,7 +66,7 @@ class Watch:
 
 @click.command()
 @click.option("--interval", type=click.FloatRange(0.2, 60.0), default=2.0, help="Seconds between two looks.")
-@click.option("--count", type=click.IntRange(min=1), help="Looks.  [default: until Ctrl-C]")
+@click.option("--count", type=click.IntRange(min=1), help="Number of looks.  [default: until Ctrl-C]")
 @selecting
 @json_option
 @located
