@@ -41,7 +41,7 @@ def test_a_holder_that_speaks_without_its_lease_is_found() -> None:
         ]
 
 
-def test_it_is_found_whichever_client_heard_the_later_epoch_first() -> None:
+def test_an_old_epoch_on_a_connection_is_found_whichever_client_heard_the_later_one_first() -> None:
     wire = wire_of((2, 0.0, frames(8, 1)), (1, 0.1, frames(7, 1)), (1, 0.2, frames(7, 2)))
     assert wire.problems(fault_free=False) == ["epoch 7 spoke 2 times on connection 1 when a later one had begun"]
 

@@ -62,7 +62,7 @@ def lock(tmp_path) -> Path:
     return path
 
 
-def test_it_is_built_once_for_a_lock(uv, lock, tmp_path):
+def test_the_layer_is_built_once_for_a_lock(uv, lock, tmp_path):
     first = build(LOCAL, lock, tmp_path / "layers")
     second = build(LOCAL, lock, tmp_path / "layers")
 
@@ -113,7 +113,7 @@ def test_a_changed_lock_builds_it_again(uv, lock, tmp_path):
         ({"stage": "local"}, "host"),
     ],
 )
-def test_it_is_built_for_the_system_of_the_functions(uv, lock, tmp_path, settings, name):
+def test_the_layer_is_built_for_the_functions_system(uv, lock, tmp_path, settings, name):
     built = build(from_context(settings), lock, tmp_path / "layers")
 
     (call,) = uv.calls

@@ -73,7 +73,7 @@ def test_without_a_compiler_one_line_says_what_to_install(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("left_out", ["", "1"])
-def test_nothing_passes_without_the_model_unless_it_is_left_out_on_purpose(tmp_path: Path, left_out: str) -> None:
+def test_ci_fails_without_the_model_unless_it_is_left_out_on_purpose(tmp_path: Path, left_out: str) -> None:
     # A stand-in `make` does nothing, records its targets, and fails for the model. The user may not install packages.
     targets = f'for word; do case "$word" in -*) ;; *) echo "$word" >>{tmp_path}/made ;; esac; done'
     programs = {"make": f'{targets}; [ "$word" != model ]', "id": "echo 1000"}

@@ -70,7 +70,7 @@ def test_every_module_imports(bare, packages):
     assert {"segue.client.connections", "segue.wire.schema", "segue.wire.sender"} <= set(imported)
 
 
-def test_it_talks_to_a_server(bare, packages):
+def test_a_client_alone_with_its_dependencies_talks_to_a_server(bare, packages):
     assert bare(CONVERSATION, SESSION_LAYER / "python", packages) == "HELLO\n"
 
 

@@ -155,7 +155,7 @@ def test_which_agents_move(keep, run, facts, conversation, outside):
     assert [one["agent"] for one in found["agents"]] == ["two", "one"]
 
 
-def test_nothing_is_overwritten(keep, run, conversation, outside):
+def test_export_and_import_overwrite_no_session(keep, run, conversation, outside):
     keep(KEY, *conversation)
     run("export", "talk", str(outside))
 

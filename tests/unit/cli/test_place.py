@@ -198,7 +198,7 @@ def test_the_script_is_what_the_package_names():
 
 
 @pytest.mark.slow
-def test_it_runs_as_a_module(keep, said, directory):
+def test_the_command_runs_as_a_module(keep, said, directory):
     keep("default/talk", [said("hello")])
     command = [sys.executable, "-m", "segue.cli", "sessions", "show", "talk", "--directory", str(directory)]
 

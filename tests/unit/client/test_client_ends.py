@@ -34,7 +34,7 @@ async def test_a_server_that_never_comes_back(server):
             await client.send_text("hello?")
 
 
-async def test_the_end(server):
+async def test_a_client_takes_input_only_between_start_and_close(server):
     client = client_of(server)
     with pytest.raises(ClientClosed):
         await client.send_text("too early")

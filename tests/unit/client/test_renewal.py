@@ -124,7 +124,7 @@ def test_a_direct_connection_over_which_nothing_is_confirmed_is_renewed():
     [Received(epoch=1, seq=2, upto=1), InputAck(epoch=1, seq=2, upto=1)],
     ids=["received", "ack"],
 )
-def test_what_is_confirmed_in_time_needs_none(answer):
+def test_input_that_is_confirmed_in_time_needs_no_renewal(answer):
     client = greeted()
     typed(client, 1.0)
     hear(client, answer, now=2.0)

@@ -50,7 +50,7 @@ async def test_a_fork_is_the_session_under_another_id(stores, clock, write, mess
     assert (await verify(stores, TARGET, clock)).findings == ()
 
 
-async def test_both_go_on_by_themselves(stores, clock, write, message, texts):
+async def test_source_and_fork_go_on_independently(stores, clock, write, message, texts):
     await write(SOURCE, [message("a")])
     await fork(stores, SOURCE, TARGET, clock)
 

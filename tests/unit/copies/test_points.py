@@ -176,7 +176,7 @@ def test_a_point_is_named_by_number_id_or_time(text, records):
         ("1969-12-31", "as early"),
     ],
 )
-def test_what_names_no_point_or_several(text, why):
+def test_a_text_that_names_no_point_or_several_is_refused(text, why):
     with pytest.raises(ValueError, match=why):
         find(FOUND, text)
 

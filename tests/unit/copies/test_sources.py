@@ -314,7 +314,7 @@ def test_a_graph_or_swarm_goes_back_out(folder: Path, tmp_path: Path, build: Any
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_what_is_not_there_makes_nothing(folder: Path, layout: str) -> None:
+def test_importing_a_missing_graph_or_swarm_makes_no_file(folder: Path, layout: str) -> None:
     talk(LAYOUTS[layout](folder))
     before = sorted(folder.rglob("*"))
 

@@ -198,7 +198,7 @@ async def test_a_tail_out_of_order(check, paged, stores):
     assert any("out of order" in one.problem for one in report.damage)
 
 
-async def test_it_never_stops_at_the_first_finding(check, paged, objects, stores):
+async def test_a_check_reports_all_findings(check, paged, objects, stores):
     pages, segments = named(objects, "/pages/"), named(objects, "/segments/")
     objects[pages[0]] = b""
     del objects[segments[1]]

@@ -105,6 +105,6 @@ async def test_objects_that_no_item_names(check, paged, stores, clock):
     assert codes(await check(), "warning") == ["ended"]
 
 
-async def test_nothing_at_all(check):
+async def test_checking_a_session_without_item_and_objects_is_not_found(check):
     with pytest.raises(SessionNotFound):
         await check()

@@ -153,7 +153,7 @@ def test_connections_that_come_at_the_same_time_are_all_counted(aws, clock):
     assert sorted(codes, key=str) == [None] * SESSIONS + ["too_many_sessions"] * (8 - SESSIONS)
 
 
-def test_who_never_gets_through_is_told_to_come_again(admission, monkeypatch):
+def test_a_connection_that_loses_every_attempt_is_told_busy(admission, monkeypatch):
     tried = []
     monkeypatch.setattr(Admission, "_write", lambda *_: tried.append(1) and False)
     assert admission.add_connection("alice", "c", bound("s")) == "busy"

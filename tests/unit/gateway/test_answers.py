@@ -36,7 +36,7 @@ def test_a_failure_is_logged_and_nothing_is_sent_twice(answers, management, stat
     assert ("answer lost" in log.getvalue()) == (status != 410), "a client that has gone is told nothing"
 
 
-def test_one_that_takes_no_connection_costs_no_frame(management, clock, log):
+def test_an_endpoint_that_takes_no_connection_loses_only_the_answer(management, clock, log):
     management.stop()
     Answers(management.endpoint, lambda _url, _body: {}, clock).post_frame(CONNECTION, Pong())
     assert "answer lost" in log.getvalue()

@@ -73,7 +73,7 @@ def test_the_best_worker_takes_it_and_the_queue_hears_nothing(gateway, workers, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("status", [409, 403, 500, 307])
-def test_one_that_refuses_is_followed_by_the_next(gateway, workers, claim, status):
+def test_the_next_worker_is_asked_after_a_refusal(gateway, workers, claim, status):
     gateway.register(workers[0], "w0", room={"N": "2"})
     gateway.register(workers[1], "w1")
     workers[0].answers = [(status, b"")]
@@ -137,7 +137,7 @@ def test_those_that_missed_their_last_beats_are_asked_last(gateway, workers, cla
 
 
 @pytest.mark.slow
-def test_one_that_hangs_costs_its_time_out(gateway, worker, claim, monkeypatch):
+def test_a_hung_worker_costs_its_time_out(gateway, worker, claim, monkeypatch):
     monkeypatch.setattr(claims, "ANSWER_SECONDS", 0.1)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))

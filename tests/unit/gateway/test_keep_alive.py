@@ -80,7 +80,7 @@ def test_a_connection_is_used_again(server, pool, clocks):
 
 
 @pytest.mark.parametrize("clock", [0, 1], ids=["monotonic", "wall"])
-def test_one_that_was_unused_for_a_minute_is_not(server, pool, clocks, clock):
+def test_a_connection_unused_for_a_minute_is_not_used_again(server, pool, clocks, clock):
     pool.request("GET", server.url)
     clocks[clock] += IDLE_SECONDS
     pool.request("GET", server.url)

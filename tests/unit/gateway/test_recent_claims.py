@@ -35,7 +35,7 @@ def test_a_holder_that_came_since_and_has_died_is_news(recent: RecentClaims, oth
     assert not recent.suffice("p/s", "unreachable", other)
 
 
-def test_what_is_remembered_is_bounded(clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_remembered_claims_is_bounded(clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recent_claims, "REMEMBERED", 2)
     recent = RecentClaims(clock)
     for number in range(3):

@@ -162,7 +162,7 @@ def test_once_that_worker_is_gone_another_is_asked_and_text_is_in_the_queue_shou
 
 
 @pytest.mark.parametrize("frame", [HELLO, TextInput(text="a")], ids=lambda frame: type(frame).__name__)
-def test_what_has_no_number_waits_for_that_other_worker(texting, queue, worker, other_worker, clock, frame):
+def test_a_frame_without_a_number_waits_for_the_other_worker(texting, queue, worker, other_worker, clock, frame):
     texting.hold("alice/talk", worker)
     worker.stop()
     clock.on_sleep = lambda: texting.hold("alice/talk", other_worker, epoch=2)

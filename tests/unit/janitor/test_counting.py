@@ -71,13 +71,13 @@ def test_every_week(aws, told, milliseconds):  # noqa: F811
     assert told(lambda: sweep_weekly(milliseconds)) == SWEPT
 
 
-def test_failures(aws, told, broken, monkeypatch):  # noqa: F811
+def test_each_function_counts_its_failed_sweep(aws, told, broken, monkeypatch):  # noqa: F811
     put_objects(aws, OLD)
     assert told(collect_ended) == FAILED
     assert told(lambda: sweep_again(aws, monkeypatch)) == FAILED
     assert told(sweep_weekly) == {**FAILED, FunctionCount.SWEEPS: [1], FunctionCount.OBJECTS_DELETED: [0]}
 
 
-def test_what_ends_no_life_is_not_told(aws, told):  # noqa: F811
+def test_a_stream_record_that_ends_no_incarnation_counts_nothing(aws, told):  # noqa: F811
     aws.dynamodb.put_item(TableName="locks", Item=item(OLD))
     assert told(lambda: ended.handler(stream(NewImage=item(OLD)), None)) == {}

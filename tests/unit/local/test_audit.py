@@ -37,7 +37,7 @@ def test_no_answer_is_not_a_clean_one(output):
     assert audit.node_findings(output) is None
 
 
-def test_what_is_known_fails_and_silence_is_said(monkeypatch, tmp_path, capsys):
+def test_a_known_advisory_fails_the_audit_and_a_silent_service_is_named(monkeypatch, tmp_path, capsys):
     (tmp_path / "requirements").mkdir()
     (tmp_path / "requirements" / "layer.txt").touch()
     answers = {"uv": json.dumps({"dependencies": [package("a", vulns=[{"id": "PYSEC-1"}])]}), "npm": ""}

@@ -151,7 +151,7 @@ async def test_what_is_no_request_to_kill_is_a_bad_request(server, stack, body):
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"subject": "alice"}', b'{"subject": "a", "seconds": "x"}'])
-async def test_what_names_no_person_gets_no_link(server, body):
+async def test_a_link_request_that_names_no_person_is_refused(server, body):
     headers = {"authorization": f"Bearer {server.token}"}
     async with aiohttp.ClientSession() as http, http.post(server.url + "/link", headers=headers, data=body) as answer:
         assert answer.status == 400

@@ -32,7 +32,7 @@ class Client:
         return 0
 
 
-async def test_it_is_held_while_too_much_is_unacknowledged_and_goes_on_afterwards() -> None:
+async def test_the_microphone_is_held_while_too_much_is_unacknowledged() -> None:
     client = Client(MOST_FRAMES - 2)
     running = asyncio.create_task(Microphone(Line(cast("Any", client))).run())
     await eventually(lambda: client.sent == 2)

@@ -31,7 +31,7 @@ LINES = {
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_what_a_line_tells(name):
+def test_a_log_line_becomes_one_line_of_the_terminal(name):
     fields, text = LINES[name]
     assert told(json.dumps(fields)) == text
 

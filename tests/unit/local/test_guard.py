@@ -38,7 +38,7 @@ OBEDIENT = "import time; time.sleep(60)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
 
 
-def test_what_was_removed_is_forgotten():
+def test_a_removed_process_group_is_forgotten():
     left = guard.read(["add 10 0 5\n", "add 11 1 2.5\n", "remove 10\n", "nonsense\n", "\n"])
     assert list(left.values()) == [Guarded(11, 1, 2.5)]
 

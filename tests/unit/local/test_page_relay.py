@@ -89,7 +89,7 @@ async def test_the_subprotocol_is_sent_back_and_the_token_is_not(page, emulator)
     assert request.headers["Sec-WebSocket-Protocol"].replace(" ", "") == "segue.v1,bearer.secret"
 
 
-async def test_one_who_offers_nothing_is_answered_nothing(page, emulator):
+async def test_a_client_that_offers_no_subprotocol_gets_none(page, emulator):
     async with await client.connect(f"{page.socket_url}?token=secret") as connection:
         assert connection.subprotocol is None
     assert emulator.requests[0].path.endswith("/local?token=secret")

@@ -71,7 +71,7 @@ def test_a_player_plays_in_order_and_then_silence():
     ("unheard", "seq", "ms"),
     [(0.0, 2, 50), (0.02, 2, 30), (0.05, 1, 100), (0.06, 1, 90), (0.15, None, 0), (9, None, 0)],
 )
-def test_it_knows_how_far_it_came_when_it_is_stopped(unheard, seq, ms):
+def test_a_stopped_player_knows_how_far_it_came(unheard, seq, ms):
     player = Player()
     player.add(sound(1))
     player.add(sound(2))
@@ -141,7 +141,7 @@ async def test_what_is_heard_is_sent_and_a_barge_in_stops_the_loudspeaker(typed)
 @pytest.mark.parametrize(
     ("module", "said"), [(None, "pip install sounddevice"), (OSError("PortAudio library not found"), "libportaudio2")]
 )
-def test_it_says_what_is_missing(monkeypatch, module, said):
+def test_a_missing_sound_package_is_named(monkeypatch, module, said):
     class Finder:
         def find_spec(self, name: str, *_: Any) -> None:
             if name == "sounddevice":
@@ -153,7 +153,7 @@ def test_it_says_what_is_missing(monkeypatch, module, said):
         sound_card()
 
 
-async def test_it_says_so_if_there_is_no_device(typed):
+async def test_a_missing_sound_device_is_named(typed):
     server = await Voice().start()
     try:
         with pytest.raises(LocalError, match="connect one, or type"):

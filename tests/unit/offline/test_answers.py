@@ -61,7 +61,7 @@ def test_long_words_are_echoed_in_part() -> None:
     assert reply("count to 100000").text.endswith("99, 100.")
 
 
-def test_it_asks_for_the_tool_that_the_words_call_for() -> None:
+def test_the_answer_table_asks_for_the_tool_that_the_words_call_for() -> None:
     question = "What time is it in New York?"
     assert reply(question, tools=(tool("city_time", city="string"),)) == UseTool("city_time", {"city": "New York"})
     zone = tool("current_time", timezone="string", precision="integer")
@@ -89,7 +89,7 @@ def test_any_tool_can_be_asked_for_by_name() -> None:
     )
 
 
-def test_it_answers_with_what_a_tool_returned() -> None:
+def test_the_answer_table_answers_with_the_result_of_a_tool() -> None:
     assert answer_tool("clock", succeeded=True, text="It is noon.") == Say("It is noon.")
     assert answer_tool("clock", succeeded=True, text=" ") == Say("Done.")
     assert answer_tool("clock", succeeded=False, text="no battery") == Say("The tool clock failed: no battery")

@@ -195,7 +195,7 @@ async def test_an_answer_cut_before_its_first_word_leaves_no_message(converse: A
     assert said(talk.agent) == [("user", "Repeat after me: Mississippi"), ("user", "Hello"), ("assistant", "Hello.")]
 
 
-async def test_it_speaks_in_real_time(converse: Any, held_sleep: Any) -> None:
+async def test_the_offline_model_speaks_in_real_time(converse: Any, held_sleep: Any) -> None:
     sleep = held_sleep(1000)
     talk = await converse(OfflineVoiceModel(pace=1, sleep=sleep))
     await talk.ask("Count to 9")
@@ -257,7 +257,7 @@ async def test_a_restart_in_the_middle_of_the_users_speech(converse: Any) -> Non
         await OfflineVoiceModel().start(messages=pending)
 
 
-async def test_it_goes_on_where_another_agent_stopped(converse: Any) -> None:
+async def test_the_offline_model_goes_on_where_another_agent_stopped(converse: Any) -> None:
     first = await converse(tools=[city_time])
     await first.ask_aloud("My name is Alice")
     await first.ask("What time is it in Rome?")
@@ -267,7 +267,7 @@ async def test_it_goes_on_where_another_agent_stopped(converse: Any) -> None:
     assert await second.ask("How many messages do you remember?") == "I remember 6 messages."
 
 
-async def test_it_sees_no_more_of_the_messages_than_it_is_given(converse: Any) -> None:
+async def test_the_offline_model_sees_only_the_messages_that_it_is_given(converse: Any) -> None:
     talk = await converse(messages=[])
     talk.agent.messages.append({"role": "user", "content": [{"text": "My name is Alice"}]})
     assert await talk.ask("What's my name?") == "I don't know your name."

@@ -115,7 +115,7 @@ def test_the_ear_notices_early_that_someone_speaks() -> None:
     assert not ear.hearing
 
 
-def test_it_tells_where_an_utterance_was() -> None:
+def test_the_ear_reports_where_an_utterance_was() -> None:
     pcm = silence(0.5) + speak("Here") + silence(0.5)
     (heard,) = listen(pcm)
     assert abs(heard.begin - 8000) < 40

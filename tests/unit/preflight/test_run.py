@@ -43,7 +43,7 @@ def test_an_account_in_which_all_is_well():
         assert all((each.subject, each.needed, each.found) for each in findings)
 
 
-def test_nothing_is_changed():
+def test_preflight_only_reads_the_account():
     there = account()
     gemini = {"provider": "gemini-live", "provider_secret_arn": SECRET}
     for settings in (EVERYTHING, {**gemini, "network": "private"}):

@@ -66,7 +66,7 @@ async def test_an_unknown_or_closed_model_ends_the_start(when, refusal):
 
 @pytest.mark.parametrize("when", ["at_start", "at_event"])
 @pytest.mark.parametrize("trouble", PASSING, ids=lambda each: type(each).__name__)
-async def test_what_may_pass_does_not(when, trouble):
+async def test_trouble_that_may_pass_does_not_end_the_start(when, trouble):
     model = Model(**{when: trouble})
     await check_access(model)
     assert model.stopped == 1
@@ -78,7 +78,7 @@ async def test_a_model_that_answers_is_let_go_after_a_moment():
     assert model.stopped == 1
 
 
-async def test_one_that_hangs_is_not_waited_for():
+async def test_a_model_that_hangs_is_not_waited_for():
     model = Model(hangs=True)
     begun = steady().now()
     await check_access(model, limit=0.01)

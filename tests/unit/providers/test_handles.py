@@ -32,7 +32,7 @@ def test_why_a_handle_is_not_used(provider, model_id, newest, age, reason):
     assert why_not(HANDLE, PROVIDERS[provider], model_id, newest, HANDLE.at + age) == reason
 
 
-def test_what_is_recorded_is_read_again():
+def test_a_recorded_handle_is_read_again():
     handle = dataclasses.replace(HANDLE, expires_at=HANDLE.at + GOOD)
     assert recorded({"handle": handle.record()}) == handle
     assert recorded({"handle": HANDLE.record()}) == HANDLE
@@ -40,5 +40,5 @@ def test_what_is_recorded_is_read_again():
 
 
 @pytest.mark.parametrize("record", [{}, {"handle": None}, {"handle": {"value": "h"}}, {"handle": {"what": 1}}])
-def test_what_is_not_understood_is_none(record):
+def test_a_record_that_is_not_understood_is_no_handle(record):
     assert recorded(record) is None

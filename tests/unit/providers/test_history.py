@@ -48,7 +48,7 @@ def texts(messages: list[Any]) -> list[str]:
     return [block["text"] for message in messages for block in message["content"] if "text" in block]
 
 
-def test_what_fits_is_left_alone():
+def test_a_history_within_the_limits_is_left_alone():
     assert fit(TOOL_TURN[3:], limits(text_only=False)) == (TOOL_TURN[3:], Cut())
 
 
@@ -130,7 +130,7 @@ turn = st.one_of(
 @given(
     st.lists(turn, max_size=8), st.booleans(), st.integers(1, 80), st.integers(0, 400), st.sampled_from([1.0, 0.5, 0.0])
 )
-def test_whatever_the_history_it_fits_and_no_pair_is_split(turns, text_only, message, total, share):
+def test_any_history_fits_and_no_pair_of_tool_use_and_result_is_split(turns, text_only, message, total, share):
     messages = [message for turn in turns for message in turn]
     taken = limits(text_only=text_only, message=message, total=total, first="user")
     told, cut = fit(messages, taken, share)

@@ -18,5 +18,5 @@ def test_a_connection_is_restarted_before_its_provider_ends_it(name: str):
     assert 0 < model.get_connection_config()["restart_after_s"] < limit
 
 
-def test_these_are_all_that_publish_a_limit():
+def test_all_providers_that_publish_a_limit_are_tested():
     assert {name for name, each in PROVIDERS.items() if each.connection_seconds.value is not None} == LIMITED

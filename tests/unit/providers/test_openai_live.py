@@ -60,7 +60,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("stand_in")
-def test_what_was_chosen_reaches_the_model():
+def test_the_chosen_settings_reach_the_model():
     options = '{"connection": {"auto_restart": true}, "delegation_model_id": "gpt-x"}'
     model = build(Settings.from_environment({**VARIABLES, "SEGUE_PROVIDER_OPTIONS": options}))
     inner: Any = model.inner

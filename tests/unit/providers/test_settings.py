@@ -73,7 +73,7 @@ def test_nova_sonic_is_the_default():
         ({"SEGUE_PROVIDER_OPTIONS": '{"speed": 2}'}, r"SEGUE_PROVIDER_OPTIONS has 'speed'; nova-sonic takes params"),
     ],
 )
-def test_what_does_not_fit_is_one_line(variables: dict[str, str], line: str):
+def test_a_wrong_setting_is_one_line(variables: dict[str, str], line: str):
     with pytest.raises(EnvironmentProblem, match=line) as raised:
         Settings.from_environment(variables)
     assert "\n" not in str(raised.value)

@@ -82,7 +82,7 @@ CHANGED = {
 
 
 @pytest.mark.parametrize("given", CHANGED.values(), ids=CHANGED)
-async def test_what_does_not_go_on_with_it_is_told_to_another_connection(opened, given):
+async def test_a_history_that_does_not_continue_a_standbys_goes_to_another_connection(opened, given):
     system_prompt, tools, messages = given
     later = await next_of(opened)
     await later.start(system_prompt, tools, messages)
@@ -175,7 +175,7 @@ async def test_one_whose_provider_took_no_history_is_not_gone_on_with_when_there
     await eventually(lambda: inner(first).stops)
 
 
-async def test_one_that_is_not_used_is_closed(opened):
+async def test_a_standby_connection_that_is_not_used_is_closed(opened):
     await opened.stop()
     assert inner(opened).stops == 1
 
@@ -187,7 +187,7 @@ async def test_one_that_was_given_to_a_model_that_never_started_is_closed_by_it(
     assert inner(opened).stops == 1
 
 
-async def test_it_is_as_old_as_it_is():
+async def test_the_age_of_a_standby_connection_counts_from_its_opening():
     """It is renewed before the provider ends it, however long it waited for its agent."""
     clock = [0.0]
     settings = Settings.from_environment({"SEGUE_PROVIDER": "offline"})

@@ -60,7 +60,7 @@ def test_a_merged_sentence_is_taken_apart():
     ]
 
 
-def test_it_is_taken_apart_again_and_again():
+def test_a_transcript_over_two_barge_ins_becomes_three():
     events = [start("u"), delta("a", "u"), AUDIO]
     for words in ("b", "c"):
         events += [BidiBargeInEvent(), delta(words, "u"), AUDIO]

@@ -55,7 +55,7 @@ def test_an_agent_that_a_request_has_made_is_released_when_the_request_returns(s
     eventually_sync(lambda: not item(storage).held)
 
 
-async def test_the_same_on_an_event_loop(storage: MemoryStorage) -> None:
+async def test_a_second_manager_on_an_event_loop_takes_over_from_a_dropped_one(storage: MemoryStorage) -> None:
     async def request(text: str) -> int:
         one = manager(storage)
         await one.open()

@@ -68,7 +68,7 @@ async def test_preparing_refuses_it_too(memory_sessions: Sessions, talk: MemoryS
 
 
 @pytest.mark.parametrize("damage", ALL.values(), ids=ALL)
-async def test_who_only_looks_reads_the_rest_and_names_the_gap(
+async def test_a_reader_without_the_lease_reads_the_rest_and_names_the_gap(
     talk: MemoryStorage, tmp_path: Any, caplog: pytest.LogCaptureFixture, damage: Any
 ) -> None:
     before = await read(talk)

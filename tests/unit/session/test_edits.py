@@ -216,7 +216,7 @@ async def test_an_old_message_of_a_long_history_is_compared_too(
     assert heir.messages[place]["content"] == [{"text": "changed"}]
 
 
-async def test_what_was_not_edited_writes_nothing(memory_sessions: Sessions, build: Build) -> None:
+async def test_unedited_messages_write_no_record(memory_sessions: Sessions, build: Build) -> None:
     manager = memory_sessions()
     await manager.open()
     agent = build(

@@ -80,7 +80,7 @@ async def talked(manager: GuardedSessionManager) -> Agent:
 
 
 @pytest.mark.slow
-async def test_of_a_whole_session(
+async def test_a_whole_session_logs_no_payload(
     s3_sessions: Sessions, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(segue.journal.blocks, "PAGE_RECORDS", 4)
@@ -99,7 +99,7 @@ async def test_of_a_whole_session(
 
 
 @pytest.mark.parametrize("kind", ["commit", "put"])
-async def test_of_storage_that_fails(
+async def test_storage_that_fails_logs_no_payload(
     memory_sessions: Sessions, storage: MemoryStorage, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     agent = await talked(memory_sessions(durability="gate"))
@@ -136,7 +136,9 @@ async def test_of_a_fault_in_segue_itself(
     assert not leaks(caplog)
 
 
-async def test_of_a_session_that_was_lost(memory_sessions: Sessions, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_session_that_was_lost_logs_no_payload(
+    memory_sessions: Sessions, caplog: pytest.LogCaptureFixture
+) -> None:
     agent = await started(memory_sessions(lease=SHORT))
     await agent.send(SECRET)
     heir = await started(memory_sessions(probe=certainly_dead))

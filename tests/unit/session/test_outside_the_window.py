@@ -267,7 +267,7 @@ def test_whatever_is_done_the_session_has_what_the_agent_has_and_what_lies_outsi
         assert [one for one in ids if one in world.unheld] == world.unheld
 
 
-def test_what_lies_outside_follows_what_it_followed() -> None:
+def test_a_message_outside_the_window_keeps_its_predecessor() -> None:
     order = SessionOrder("abcdef")
     assert order.window(["a", "d", "f"], {"b", "c", "e"}) is None
     assert order.window(["d", "f"], {"b", "c", "e"}) == {"keep": list("bcdef")}

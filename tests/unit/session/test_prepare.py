@@ -125,7 +125,7 @@ async def test_there_is_nothing_to_prepare_in_a_session_that_never_was():
         await manager(MemoryStorage()).prepare()
 
 
-async def test_who_has_left_writes_nothing_any_more():
+async def test_writes_after_leave_are_fenced_and_reach_no_storage():
     storage = MemoryStorage()
     holder, agent = await holding(storage, "one")
     await holder.leave()

@@ -69,7 +69,7 @@ def test_what_was_shortened_is_there_whole_after_a_restore(memory_sessions: Sess
         assert stash(restored) == before
 
 
-def test_so_does_strands_own_snapshot_manager() -> None:
+def test_strands_snapshot_manager_restores_the_stash_too() -> None:
     kept = InMemoryStorage()
     agent = agent_of(SnapshotSessionManager("talk", storage=kept), tool_call("read_page", "t1"), "Done")
     agent("Read it")
@@ -79,7 +79,7 @@ def test_so_does_strands_own_snapshot_manager() -> None:
     assert stash(agent_of(SnapshotSessionManager("talk", storage=kept))) == stash(agent)
 
 
-def test_what_left_the_history_is_there_too(memory_sessions: Sessions) -> None:
+def test_messages_that_left_the_history_are_in_the_restored_stash(memory_sessions: Sessions) -> None:
     drop = ContextManager(strategies=[Offload.drop("*").when(utilization=0.0, preserve_recent=1)])
     with memory_sessions() as manager:
         agent = agent_of(manager, "One", "Two", "Three", context_manager=drop)
@@ -130,7 +130,7 @@ def test_an_agent_without_one_records_nothing_of_it(
     assert "stash" not in kinds(storage, memory_sessions)
 
 
-def test_one_that_is_kept_elsewhere_is_left_there(
+def test_a_stash_with_storage_of_its_own_is_not_recorded(
     memory_sessions: Sessions, storage: MemoryStorage, tmp_path: Any
 ) -> None:
     elsewhere = ContextManager(stash={"storage": LocalFileStorage(str(tmp_path))})

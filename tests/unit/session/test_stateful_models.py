@@ -68,7 +68,7 @@ async def test_the_session_has_all_of_it_for_one_that_does_not(memory_sessions: 
     assert asked(model) == [[*said, "Four"]]
 
 
-async def test_one_that_takes_over_from_another_kind_gets_none(memory_sessions: Sessions) -> None:
+async def test_a_stateful_model_after_a_stateless_one_gets_no_old_messages(memory_sessions: Sessions) -> None:
     await talked(memory_sessions, FakeModel(), "One")
 
     await talked(memory_sessions, model := StatefulModel(), "Two")

@@ -58,7 +58,9 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("code", "status"), TRANSIENT)
-async def test_what_passes_is_unavailable(table: tuple[DynamoGuard, Stubber], code: str, status: int) -> None:
+async def test_an_answer_that_may_pass_raises_storage_unavailable(
+    table: tuple[DynamoGuard, Stubber], code: str, status: int
+) -> None:
     guard, stubber = table
     stubber.add_client_error("update_item", code, "why", status)
     stubber.add_client_error("get_item", code, "why", status)

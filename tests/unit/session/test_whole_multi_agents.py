@@ -134,7 +134,7 @@ async def test_two_that_live_under_one_id_are_told_of(
 
 
 @pytest.mark.parametrize("build", [a_graph, a_swarm])
-async def test_one_that_waits_for_an_answer_gets_it_in_another_process(build: Any, processes: Processes) -> None:
+async def test_an_interrupted_graph_gets_its_answer_in_another_process(build: Any, processes: Processes) -> None:
     call = tool_call("delete", "x", key="X")
     first = build(processes.manager(), FakeModel(["First"]), FakeModel([call]), approve)
     result = await first.invoke_async("Delete X")

@@ -27,7 +27,7 @@ print(steady().now() - before, time.monotonic() - real)
 
 
 @pytest.mark.slow
-def test_it_stands_still_while_the_process_is_stopped() -> None:
+def test_the_steady_clock_stands_still_while_the_process_is_stopped() -> None:
     command = [sys.executable, "-c", PROGRAM]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -42,14 +42,14 @@ def test_it_stands_still_while_the_process_is_stopped() -> None:
     assert counted <= real - STOPPED_SECONDS + 0.1
 
 
-def test_it_goes_on_by_itself() -> None:
+def test_the_steady_clock_goes_on_with_the_real_one() -> None:
     before, real = steady().now(), time.monotonic()
     while steady().now() < before + 0.1:
         time.sleep(0.01)
     assert time.monotonic() >= real + 0.09
 
 
-async def test_what_takes_too_long_is_cut_off() -> None:
+async def test_waits_beyond_their_limit_are_cut_off() -> None:
     with pytest.raises(TimeoutError):
         await promptly(asyncio.Event().wait(), 0.1)
     with pytest.raises(TimeoutError):

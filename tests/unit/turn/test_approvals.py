@@ -225,7 +225,7 @@ async def test_a_client_that_comes_while_it_is_open_is_shown_it_and_may_answer(w
     )
 
 
-async def test_who_missed_it_is_shown_it_in_its_place_among_the_rest(world, processes):
+async def test_a_client_that_missed_an_approval_is_shown_it_in_its_place(world, processes):
     process, person = processes(), able(world)
     await person.settle(process)
     world.refuse = lambda _: MessageOutcome.GONE

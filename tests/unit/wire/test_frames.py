@@ -137,7 +137,7 @@ def test_audio_carries_samples():
     ],
     ids=repr,
 )
-def test_refused(message, code):
+def test_a_frame_against_the_protocol_is_refused_with_its_code(message, code):
     assert refused(message) == code
 
 

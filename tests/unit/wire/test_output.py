@@ -123,7 +123,7 @@ def test_what_waits_is_bounded_in_bytes():
     assert order._bytes == 2 * kept_bytes(large[0])
 
 
-def test_what_waits_is_bounded():
+def test_the_frames_that_wait_for_a_missing_one_are_bounded():
     order = OutputOrder(capacity=2)
     assert order.offer(ack(1, 3), 0.0) == []
     assert order.offer(ack(1, 5), 0.0) == []

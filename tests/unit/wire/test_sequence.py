@@ -57,7 +57,7 @@ def test_what_waits_is_counted_in_bytes_and_can_be_forgotten(data, upto, beyond)
     assert delivered == [seq for seq in range(expected, 31) if seq not in known], "it is taken again"
 
 
-def test_what_waits_is_known():
+def test_the_numbers_that_wait_for_a_missing_one_are_known():
     receiver = Receiver(Known(2, (4,)))
     assert receiver.offer(7, "g") == []
     assert receiver.beyond == (7,)

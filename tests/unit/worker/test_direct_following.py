@@ -77,7 +77,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def test_one_that_was_acquired_here_goes_at_once(following: Following, went: list[str]) -> None:
+async def test_a_session_acquired_here_follows_its_socket_at_once(following: Following, went: list[str]) -> None:
     session = Session("http://there", None)
     following.hello(session, session.clients[0])
     await promptly(following.wait_until_settled(session))
@@ -101,7 +101,7 @@ async def test_one_that_has_just_come_waits_and_goes_to_where_its_socket_is_then
 
 
 @pytest.mark.parametrize("end", ["drains", "ended", "came here"])
-async def test_what_happens_meanwhile_keeps_it(
+async def test_a_change_meanwhile_keeps_the_session(
     following: Following, went: list[str], end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = Session("http://there", now())
@@ -139,7 +139,7 @@ async def test_one_that_was_opened_for_a_client_here_stays(following: Following,
     assert went == []
 
 
-async def test_one_goes_when_the_worker_of_its_socket_has_room(
+async def test_a_session_follows_when_the_worker_of_its_socket_has_room(
     following: Following, room: Room, went: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LOOK_AGAIN_SECONDS", 0.01)

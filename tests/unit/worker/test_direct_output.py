@@ -73,7 +73,7 @@ async def test_a_socket_before_its_hello_takes_no_output(door: Door) -> None:
         assert answer.status == 403
 
 
-async def test_this_workers_own_sessions_need_the_same(door: Door) -> None:
+async def test_posts_of_this_workers_own_sessions_need_key_and_secret(door: Door) -> None:
     ws, socket = await door.bound()
     own = door.world.clients.of_session(KEY)
     another = door.world.clients.of_session(KEY + "2")

@@ -80,7 +80,7 @@ async def test_who_was_turned_away_is_named_once_there_is_room():
     assert not intake.relieved()
 
 
-async def test_who_was_turned_away_is_left_to_the_successor():
+async def test_a_client_that_was_turned_away_is_left_to_the_successor():
     intake = Intake(lambda _: Known(), limit=1)
     intake.offer_frame("a", text("x", 1))
     with pytest.raises(FrameError):

@@ -65,7 +65,7 @@ def test_a_tool_call_is_where_it_was_made_and_its_result_where_it_came():
     assert recorded.marks.of_message(result) is None
 
 
-def test_what_is_remembered_is_bounded():
+def test_the_remembered_messages_are_bounded():
     recorded = Recorded()
     for number in range(1000):
         recorded.updated(str(number), str(number))

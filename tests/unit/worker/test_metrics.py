@@ -32,7 +32,7 @@ def test_one_line_has_all_that_happened(capsys):
     assert "Handoffs" not in line, "told once"
 
 
-def test_nothing_is_said_of_nothing(capsys):
+def test_no_line_is_written_without_a_figure(capsys):
     assert told(capsys, Metrics()) == []
 
 

@@ -306,7 +306,7 @@ async def code_that_blocks_the_loop(**_):
 
 
 @pytest.mark.parametrize("scenario", DRIVEN, ids=lambda scenario: scenario.__name__)
-async def test_what_happens_is_told(scenario, told, surroundings):
+async def test_each_scenario_emits_its_metrics(scenario, told, surroundings):
     await scenario(**surroundings)
     assert told() >= DRIVEN[scenario]
 

@@ -59,7 +59,7 @@ def test_no_account_is_taken_while_the_barge_in_waits_or_after_it_is_over(sound)
     assert sound.unplayed(ack(9, 4, 0)) is None
 
 
-def test_what_is_remembered_is_bounded():
+def test_the_remembered_sound_is_bounded():
     sound = SentSound()
     for number in range(1, KEPT_SOUNDS + 3):
         sound.sent(number, 1.0)
@@ -125,7 +125,7 @@ async def test_a_report_of_an_older_epoch_is_ignored_and_one_that_played_all_cha
     assert hosting.shortened == []
 
 
-async def test_it_is_announced_only_where_a_model_can_be_told(host, clients, monkeypatch):
+async def test_played_is_announced_only_where_a_model_can_be_told(host, clients, monkeypatch):
     hosting = await host()
     hosting.model.shorten = lambda _: None
     hosting.session.deliver(delivery(frames.Hello(session="talk", client_id="c1", connection=1)))

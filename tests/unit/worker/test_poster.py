@@ -80,7 +80,7 @@ def signer(**changes: Any) -> Signer:
         (503, PostOutcome.UNKNOWN),
     ],
 )
-async def test_what_an_answer_means(management, status, outcome):
+async def test_each_status_of_the_management_api_has_its_outcome(management, status, outcome):
     management.statuses.append(status)
     async with Poster(management.endpoint, signer()) as poster:
         assert await poster.post(CONNECTION, b'{"type":"pong"}') is outcome

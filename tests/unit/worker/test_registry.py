@@ -56,7 +56,7 @@ async def test_the_others_are_those_that_have_room(dynamodb):
     assert one.claims_token != two.claims_token
 
 
-async def test_one_that_missed_its_last_beats_is_known_by_it(dynamodb, monkeypatch):
+async def test_a_worker_that_missed_its_last_beats_is_not_fresh(dynamodb, monkeypatch):
     one, two = (Registry(dynamodb, "connections", name, "1") for name in ("w1", "w2"))
     await two.beat("http://b", room=5, sessions=0)
     monkeypatch.setattr("shared.registered_worker.FRESH_SECONDS", 0.0)
@@ -64,7 +64,7 @@ async def test_one_that_missed_its_last_beats_is_known_by_it(dynamodb, monkeypat
 
 
 @pytest.mark.slow
-async def test_one_that_was_killed_long_ago_is_not_among_them(dynamodb, monkeypatch):
+async def test_a_worker_killed_long_ago_is_not_among_the_others(dynamodb, monkeypatch):
     """DynamoDB deletes days after the TTL; newer versions that died would keep all who live from being asked."""
     one, two = (Registry(dynamodb, "connections", name, "1") for name in ("w1", "w2"))
     with monkeypatch.context() as patch:

@@ -58,14 +58,14 @@ def test_audio_ends_it_and_what_is_late_is_not_given(room):
     assert room.given(1.0) == 0.7
 
 
-def test_it_ends_when_markers_stop(room):
+def test_silence_ends_when_markers_stop(room):
     room.silence.marked("a")
     assert room.given(20.0) == MARKED_SECONDS - 0.3
     room.silence.marked("a")
     assert room.given(1.0) == 0.7
 
 
-def test_it_ends_with_its_client(room):
+def test_silence_ends_with_its_client(room):
     room.silence.marked("a")
     room.silence.drop_client("a")
     assert room.silence.due() is None

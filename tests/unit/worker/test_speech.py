@@ -76,7 +76,7 @@ def test_partials_carry_all_the_words_so_far():
     assert speaking._partials == {"t2": "Well"}
 
 
-def test_what_ends_is_gated():
+def test_frames_that_end_something_are_gated():
     speaking = speech()
     said = [
         *speaking.frames_of(BidiTranscriptBlockEvent("Hi.", "assistant", "t")),

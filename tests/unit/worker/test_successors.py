@@ -61,18 +61,18 @@ def search(monkeypatch):
     return among
 
 
-async def test_one_that_is_there_and_too_slow_has_refused_and_the_next_one_is_asked(search, slow):
+async def test_a_worker_that_is_too_slow_has_refused_and_the_next_one_is_asked(search, slow):
     assert len(await search(slow)) == CANDIDATES
 
 
-async def test_one_that_hangs_is_given_up_long_before_a_start_would_be(search, slow, monkeypatch):
+async def test_a_hung_worker_is_given_up_long_before_a_model_start(search, slow, monkeypatch):
     monkeypatch.setattr("worker.hosting.successors.PREPARE_SECONDS", 600.0)
     monkeypatch.setattr("worker.hosting.worker_health.LOOK_SECONDS", 0.01)
     monkeypatch.setattr("worker.hosting.worker_health.ANSWER_TIMEOUT_SECONDS", 0.05)
     assert len(await promptly(search(slow))) == CANDIDATES
 
 
-async def test_one_that_is_not_there_is_the_last_when_the_time_is_over(search, unused_port):
+async def test_a_worker_that_is_not_there_is_the_last_once_the_search_time_is_over(search, unused_port):
     assert len(await search(f"http://127.0.0.1:{unused_port}")) == 1
 
 
