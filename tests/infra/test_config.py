@@ -20,7 +20,7 @@ def test_the_default_stage_is_for_aws():
     assert config.worker_image is None
 
 
-def test_what_follows_from_other_settings():
+def test_defaults_follow_from_other_settings():
     config = from_context({"worker_count": 4, "worker_capacity": 30, "region": "eu-north-1"})
 
     assert (config.voice, config.text) == (True, True)

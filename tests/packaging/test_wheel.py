@@ -95,7 +95,9 @@ def test_the_oldest_interpreter_takes_sessions_through_the_oldest_strands(python
 
 @pytest.mark.slow
 @pytest.mark.emulator
-def test_it_talks_to_s3_and_the_command_shows_it(python: Path, emulated: Stage, tmp_path: Path) -> None:
+def test_the_installed_wheel_talks_to_s3_and_its_command_shows_the_session(
+    python: Path, emulated: Stage, tmp_path: Path
+) -> None:
     environment = {**ENVIRONMENT, **AWS_ENVIRONMENT}
 
     def run(*command: str | Path) -> str:

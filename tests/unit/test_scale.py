@@ -99,7 +99,7 @@ def test_more_than_is_simulated_is_multiplied():
     assert large.mean("puts") == pytest.approx(10 * small.mean("puts"))
 
 
-def test_what_binds_first_at_each_size():
+def test_the_quotas_that_bind_first_at_each_size():
     first = {size: [quota.key for quota, used in run.binding(run.simulate(size)) if used >= 1] for size in run.SIZES}
 
     assert first[100] == ["streams"]

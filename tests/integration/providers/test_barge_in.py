@@ -43,7 +43,7 @@ async def begin(call: Call, fake: Any, words: int) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-async def test_of_an_answer_that_is_cut_off_it_records_what_was_heard(name, new_fake, new_call, storage):
+async def test_the_heard_part_of_an_answer_that_is_cut_off_is_recorded(name, new_fake, new_call, storage):
     fake = await new_fake(name, pace=0.3)
     call = await new_call(fake, storage)
     await begin(call, fake, 3)
@@ -70,7 +70,7 @@ async def test_an_interrupted_conversation_is_handed_over_as_it_was_heard(name, 
 
 
 @pytest.mark.parametrize("name", HEARD_AFTER)
-async def test_of_an_answer_that_is_complete_but_still_playing_too(name, new_fake, new_call, storage):
+async def test_the_heard_part_of_a_complete_answer_that_still_plays_is_recorded(name, new_fake, new_call, storage):
     fake = await new_fake(name)
     fake.plays = True
     call = await new_call(fake, storage)

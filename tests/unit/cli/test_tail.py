@@ -74,7 +74,7 @@ async def commit(session, *numbers):
         await asyncio.sleep(0)
 
 
-async def test_it_begins_a_little_before_the_head_and_goes_on(session, memory, clock):
+async def test_tail_begins_a_little_before_the_head_and_goes_on(session, memory, clock):
     await commit(session, 0, 1, 2)
     await commit(session, 3)
     follower = Follower(memory, KEY, clock, 0.5)

@@ -160,7 +160,7 @@ async def test_a_client_that_was_let_in_once_is_refused_for_good_only_the_third_
             await events_until(client, lambda _: False)
 
 
-async def test_who_issues_tokens_may_be_away_for_a_moment(server):
+async def test_a_token_issuer_may_be_away_for_a_moment(server):
     answers = iter(["one", OSError("no route"), "two"])
 
     def token():

@@ -81,7 +81,7 @@ def test_a_first_page_that_does_not_come_is_asked_for():
     assert hear(client, page(2, line(0)), now=10.0) == [page(2, line(0))]
 
 
-def test_of_an_old_holder_and_by_a_client_that_does_not_want_it_none_is_asked_for():
+def test_no_history_is_asked_of_an_old_holder_or_by_a_client_that_wants_none():
     for client in (talking(history=True), talking(*ALL, history=False)):
         assert requests(client, 100.0) == []
 
@@ -184,7 +184,7 @@ def test_what_was_played_is_told_at_once_after_a_barge_in():
 
 
 @pytest.mark.parametrize("sound", [None, AudioOutput(epoch=0, seq=9, audio="AAAA", rate=8000)])
-def test_of_this_epoch_nothing_was_played(sound):
+def test_a_barge_in_before_any_sound_of_its_epoch_reports_nothing_played(sound):
     client = talking(*ALL, history=False)
     hear(client, BargeIn(epoch=1, seq=2))
     client.played(sound, 50.0, 1.0)

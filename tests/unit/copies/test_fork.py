@@ -277,7 +277,7 @@ async def test_a_lost_answer_is_no_failure(stores, clock, write, message, meddle
     assert (await verify(stores, TARGET, clock)).ok
 
 
-async def test_of_an_unknown_outcome_nothing_is_deleted(stores, clock, write, message, meddle):
+async def test_a_fork_of_unknown_outcome_deletes_no_object(stores, clock, write, message, meddle):
     """The last request may still be on its way: were its objects gone, it would make a broken session."""
     await write(SOURCE, [message("a")])
 

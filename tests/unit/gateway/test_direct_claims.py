@@ -100,7 +100,7 @@ def test_two_are_asked_and_then_the_queue_is_told(gateway, workers, claim):
     assert queued.session_key == "alice/s"
 
 
-def test_one_that_has_died_costs_a_refused_connection(gateway, workers, claim):
+def test_a_dead_worker_costs_a_refused_connection(gateway, workers, claim):
     gateway.register(workers[0], "w0", room={"N": "2"})
     gateway.register(workers[1], "w1")
     workers[0].stop()

@@ -166,7 +166,7 @@ def test_two_clients_of_one_session_are_two_addresses(gateway, worker, say):
 
 
 @pytest.mark.slow
-def test_who_asked_for_history_is_told_to_the_holder_and_named_in_claims(gateway, worker, say):
+def test_a_client_that_asked_for_history_is_named_to_the_holder_and_in_claims(gateway, worker, say):
     gateway.hold("alice/s", worker)
     say(hello(client_id="a", history=True), "c1")
     say(HistoryRequest(before=3), "c1")

@@ -72,7 +72,7 @@ def test_the_answer_table_asks_for_the_tool_that_the_words_call_for() -> None:
     assert reply("What time is it?", tools=(needed,)) == UseTool("clock", {"zone": "UTC"})
 
 
-def test_it_notes_and_recalls_by_tools_if_there_are_any() -> None:
+def test_the_answer_table_notes_and_recalls_by_tools_if_there_are_any() -> None:
     tools = (tool("remember", note="string"), tool("recall"))
     assert reply("Remember that tea is green.", tools=tools) == UseTool("remember", {"note": "tea is green"})
     assert reply("What did I ask you to remember?", tools=tools) == UseTool("recall", {})
@@ -95,6 +95,6 @@ def test_the_answer_table_answers_with_the_result_of_a_tool() -> None:
     assert answer_tool("clock", succeeded=False, text="no battery") == Say("The tool clock failed: no battery")
 
 
-def test_it_drops_the_line_on_request_and_knows_its_instructions() -> None:
+def test_the_answer_table_drops_the_connection_on_request_and_knows_its_instructions() -> None:
     assert reply("Drop the line!") == DropConnection()
     assert reply("What are your instructions?", instructions="Be brief.") == Say("My instructions are: Be brief.")

@@ -127,7 +127,7 @@ async def test_a_mistake_while_speaking_reaches_the_reader() -> None:
     await model.stop()
 
 
-def test_it_is_a_model_of_strands_and_can_be_configured() -> None:
+def test_the_offline_model_is_a_model_of_strands_and_can_be_configured() -> None:
     model = OfflineVoiceModel(model_id="stage", connection={"restart_after_s": 5})
     assert isinstance(model, BidiModel)
     assert isinstance(model, AudioCapable)
@@ -143,7 +143,7 @@ def test_it_is_a_model_of_strands_and_can_be_configured() -> None:
             OfflineVoiceModel(**wrong_options)  # type: ignore[arg-type]
 
 
-async def test_it_writes_down_what_it_hears_and_says(
+async def test_the_offline_model_writes_down_what_it_hears_and_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, converse: Any
 ) -> None:
     path = tmp_path / "rehearsal.jsonl"

@@ -135,7 +135,7 @@ def test_words_are_timed_by_their_audio() -> None:
     assert words_in_time("") == []
 
 
-def test_it_begins_and_ends_softly_and_has_no_clicks() -> None:
+def test_speech_begins_and_ends_softly_and_has_no_clicks() -> None:
     samples = array("h", speak("What's my name?", 48000))
     steps = [abs(after - before) for before, after in pairwise(samples)]
     assert samples[0] == samples[-1] == 0

@@ -63,7 +63,7 @@ def test_a_call_that_is_under_way_stays():
     assert told == TOOL_TURN[:3]
 
 
-def test_who_takes_text_only_is_told_no_tools():
+def test_a_provider_that_takes_text_only_is_told_no_tools():
     told, cut = fit(TOOL_TURN, limits())
     assert told == [user("weather?"), agent("sunny")]
     assert cut.tools == 2

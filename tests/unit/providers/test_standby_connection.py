@@ -147,7 +147,7 @@ async def test_an_addition_that_is_refused_later_leads_to_a_restart_with_everyth
     assert len(inner(later).started_with) == 2
 
 
-async def test_one_that_was_opened_before_anything_was_said_is_told_all_that_was():
+async def test_a_connection_opened_before_the_first_message_is_told_all_messages():
     first = model()
     await first.open_ahead("prompt", TOOLS, [])
     later = await next_of(first)
@@ -157,7 +157,7 @@ async def test_one_that_was_opened_before_anything_was_said_is_told_all_that_was
     assert len(inner(later).started_with) == 1
 
 
-async def test_one_whose_provider_took_no_history_is_not_gone_on_with_when_there_is_more(monkeypatch):
+async def test_a_connection_whose_provider_took_no_history_is_not_used_when_there_is_more(monkeypatch):
     first = model()
     start = inner(first).start
 
@@ -180,7 +180,7 @@ async def test_a_standby_connection_that_is_not_used_is_closed(opened):
     assert inner(opened).stops == 1
 
 
-async def test_one_that_was_given_to_a_model_that_never_started_is_closed_by_it(opened):
+async def test_a_model_that_never_started_closes_the_connection_it_was_given(opened):
     later = await next_of(opened)
     assert inner(opened).stops == 0
     await later.stop()

@@ -292,7 +292,7 @@ def test_a_manager_that_has_no_agent_yet_is_in_use(storage: MemoryStorage) -> No
     built(first)("One")
 
 
-async def test_one_that_still_writes_is_in_use_though_its_agent_is_gone(storage: MemoryStorage) -> None:
+async def test_a_manager_that_still_writes_is_in_use_though_its_agent_was_freed(storage: MemoryStorage) -> None:
     first = manager(storage, durability="gate")
     await first.open()
     agent = built(first)

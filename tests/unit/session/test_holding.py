@@ -143,7 +143,7 @@ async def test_a_writer_past_its_lease_is_fenced_and_nothing_of_the_others_is_lo
     assert await texts(s3_sessions) == ["One", "Two"]
 
 
-async def test_who_is_fenced_by_someone_who_has_left_again_is_not_told_that_the_session_ended(
+async def test_a_writer_fenced_by_a_holder_that_has_left_is_not_told_that_the_session_ended(
     memory_sessions: Sessions,
 ) -> None:
     zombie = await started(memory_sessions())
@@ -158,7 +158,7 @@ async def test_who_is_fenced_by_someone_who_has_left_again_is_not_told_that_the_
     assert fenced.value.winner == RELEASED
 
 
-async def test_who_is_fenced_by_a_deletion_is_told_that_the_session_ended(memory_sessions: Sessions) -> None:
+async def test_a_writer_fenced_by_a_deletion_is_told_that_the_session_ended(memory_sessions: Sessions) -> None:
     zombie = await started(memory_sessions())
     await zombie.send("One")
     await memory_sessions(probe=certainly_dead).delete()

@@ -116,7 +116,7 @@ async def test_storage_that_fails_logs_no_payload(
     assert not leaks(caplog)
 
 
-async def test_of_a_fault_in_segue_itself(
+async def test_a_fault_in_segue_itself_logs_no_payload(
     memory_sessions: Sessions, storage: MemoryStorage, caplog: pytest.LogCaptureFixture
 ) -> None:
     agent = await talked(memory_sessions(durability="gate"))

@@ -131,7 +131,7 @@ async def test_each_prefix_has_sessions_of_its_own(storage: MemoryStorage, other
     assert (copied.prefix, storage.guard.items["default/c"]["prefix"]) == ("team-b/", "team-b/")
 
 
-async def test_who_is_told_no_prefix_asks_for_none(storage: MemoryStorage, other: Under) -> None:
+async def test_a_lease_without_a_prefix_acquires_under_any(storage: MemoryStorage, other: Under) -> None:
     await talked(manager := MemorySessionManager("talk", storage=other))
     await manager.close()
     lease = Lease(storage.guard, KEY, clock=CLOCK)

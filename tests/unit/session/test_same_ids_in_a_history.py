@@ -26,7 +26,7 @@ def test_a_message_with_two_uses_of_one_id_keeps_both_results() -> None:
     assert not report
 
 
-def test_of_two_uses_of_one_id_the_one_without_a_result_gets_one() -> None:
+def test_a_use_without_a_result_gets_one_beside_another_use_of_its_id() -> None:
     messages = [said("assistant", use("a", "1"), use("a", "2")), said("user", result("a", "one"))]
 
     fixed, report = repair(messages)

@@ -100,7 +100,7 @@ def test_a_report_can_be_read_while_agents_are_restored(memory_sessions: Session
     assert set(manager.report) == {"a", "b"}
 
 
-def test_of_two_threads_the_later_state_is_recorded_last(memory_sessions: Sessions) -> None:
+def test_two_threads_record_the_later_state_last(memory_sessions: Sessions) -> None:
     manager = memory_sessions(durability="gate")
     agent = agent_of(manager)
     manager.flush_sync()

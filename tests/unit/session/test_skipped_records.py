@@ -119,7 +119,7 @@ async def test_a_page_whose_volume_is_whole_needs_no_skip(
     assert [one.code for one in (await check(talk)).damage] == ["record", "volume"]
 
 
-async def test_what_follows_from_a_skipped_record_is_no_contradiction(
+async def test_consequences_of_a_skipped_record_are_no_contradiction(
     memory_sessions: Sessions, talk: MemoryStorage
 ) -> None:
     """A later window keeps the message that is lost, and an update changes it."""

@@ -87,7 +87,7 @@ def processes(request: pytest.FixtureRequest, memory_sessions: Sessions, tmp_pat
 
 
 @pytest.mark.parametrize("build", [a_graph, a_swarm])
-async def test_one_built_anew_on_the_same_manager_runs_its_new_task(build: Any, processes: Processes) -> None:
+async def test_a_graph_built_anew_on_the_same_manager_runs_its_new_task(build: Any, processes: Processes) -> None:
     with pytest.raises((SessionFenced, RuntimeError)):
         result = await build(processes.manager(), FakeModel(["First"]), PowerCut(processes.end)).invoke_async(
             "The old task"

@@ -173,7 +173,7 @@ async def test_evidence_of_a_death_takes_a_session_over_and_ends_no_life() -> No
     assert (heir.mine.born, heir.took_over) == (holder.mine.born, True)
 
 
-async def test_who_goes_on_with_what_was_left_begins_no_new_life_over_a_dead_holder() -> None:
+async def test_a_former_holder_begins_no_new_incarnation_over_a_dead_holder() -> None:
     store = Telling()
     first = leased(store, Wrong(0))
     await first.acquire(0.0)

@@ -93,7 +93,7 @@ async def test_an_error_while_it_is_cancelled_is_logged(caplog: pytest.LogCaptur
     await eventually(lambda: "ValueError: on the way out" in caplog.text)
 
 
-async def test_one_that_is_cancelled_elsewhere_has_no_result() -> None:
+async def test_a_task_that_is_cancelled_elsewhere_has_no_result() -> None:
     inner = asyncio.ensure_future(asyncio.Event().wait())
     waiting = asyncio.create_task(first_of(inner))
     await asyncio.sleep(0)

@@ -85,7 +85,7 @@ async def test_a_session_acquired_here_follows_its_socket_at_once(following: Fol
     assert went == ["http://there"]
 
 
-async def test_one_that_has_just_come_waits_and_goes_to_where_its_socket_is_then(
+async def test_a_session_that_was_handed_over_waits_and_follows_its_socket_then(
     following: Following, went: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SETTLED_SECONDS", 0.2)
@@ -120,7 +120,7 @@ async def test_a_change_meanwhile_keeps_the_session(
     assert went == []
 
 
-async def test_one_that_was_opened_for_a_client_elsewhere_goes_without_a_hello(
+async def test_a_session_opened_for_a_client_elsewhere_follows_without_a_hello(
     following: Following, went: list[str]
 ) -> None:
     session = Session("http://there", None)
@@ -131,7 +131,7 @@ async def test_one_that_was_opened_for_a_client_elsewhere_goes_without_a_hello(
     assert went == ["http://there"], "once for each connection"
 
 
-async def test_one_that_was_opened_for_a_client_here_stays(following: Following, went: list[str]) -> None:
+async def test_a_session_opened_for_a_client_here_stays(following: Following, went: list[str]) -> None:
     session = Session(HERE, None)
     following.opened(session)
     await promptly(following.wait_until_settled(session))
@@ -154,7 +154,7 @@ async def test_a_session_follows_when_the_worker_of_its_socket_has_room(
     assert went == ["http://there"]
 
 
-async def test_one_that_waits_for_room_goes_at_once_to_where_its_next_socket_is(
+async def test_a_session_that_waits_for_room_follows_its_next_socket_at_once(
     following: Following, room: Room, went: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LOOK_AGAIN_SECONDS", 3600.0)
@@ -170,7 +170,7 @@ async def test_one_that_waits_for_room_goes_at_once_to_where_its_next_socket_is(
 
 
 @pytest.mark.parametrize("end", ["drains", "ended"])
-async def test_one_that_waits_for_room_does_so_no_longer_than_it_can_go(
+async def test_a_session_waits_for_room_no_longer_than_it_can_follow(
     following: Following, room: Room, went: list[str], end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LOOK_AGAIN_SECONDS", 3600.0)
@@ -232,7 +232,7 @@ async def test_a_hello_elsewhere_during_the_last_try_is_followed_after_it(
     assert went == ["http://there"] * tries + ["http://elsewhere"]
 
 
-async def test_one_that_was_not_ready_in_time_is_not_asked_again_for_the_same_connection(
+async def test_a_session_not_ready_in_time_is_not_asked_again_for_the_same_connection(
     following: Following, went: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def follow(_: Any) -> bool:
@@ -248,7 +248,7 @@ async def test_one_that_was_not_ready_in_time_is_not_asked_again_for_the_same_co
 
 
 @pytest.mark.parametrize("first", ["full", "refuses"])
-async def test_of_two_workers_the_one_that_has_room_is_gone_to(
+async def test_a_session_follows_to_the_worker_that_has_room(
     following: Following, room: Room, went: list[str], first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LOOK_AGAIN_SECONDS", 0.01)

@@ -238,7 +238,7 @@ async def test_a_vanished_workers_sockets_are_gone_after_a_while(
 
 
 @pytest.mark.slow
-async def test_of_a_holder_that_was_fenced_no_journal_content_reaches_the_socket(door: Door) -> None:
+async def test_no_journal_content_of_a_fenced_holder_reaches_the_socket(door: Door) -> None:
     async def dead(_: Any) -> bool:
         return True
 

@@ -36,7 +36,7 @@ def test_no_line_is_written_without_a_figure(capsys):
     assert told(capsys, Metrics()) == []
 
 
-def test_of_very_many_values_a_sample_is_told_in_one_line(capsys):
+def test_a_sample_of_very_many_values_is_one_line(capsys):
     collected = Metrics()
     for value in range(10 * SAMPLES):
         collected.time(Time.GATE_WAIT, value / 1000)

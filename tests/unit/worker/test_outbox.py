@@ -147,7 +147,7 @@ async def test_what_has_come_is_told_before_all_that_waits(box, clients):
     assert clients.of("k1", Received)[0].upto == 2
 
 
-async def test_who_is_asked_again_hears_what_has_come_after_that(box, clients):
+async def test_a_client_asked_to_send_again_hears_afterwards_what_has_come(box, clients):
     made = box()
     made.put(Received(upto=1))
     made.put(said("answer"))

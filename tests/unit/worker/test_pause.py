@@ -81,7 +81,7 @@ async def test_a_hang_of_s3_pauses_the_conversation_and_costs_nothing(host, clie
     assert not hosting.session.lost
 
 
-async def test_who_comes_during_a_pause_is_told_before_ready(host, clients, storage, s3):
+async def test_a_client_that_comes_during_a_pause_is_told_before_ready(host, clients, storage, s3):
     hosting = await host(lease=LEASE)
     storage.before = s3
     hosting.session.deliver(delivery(text("hello", 1)))

@@ -102,7 +102,7 @@ async def test_the_only_clients_report_counts_at_once(talking):
     assert len(hosting.shortened) == 1, "one report of a client"
 
 
-async def test_of_several_clients_the_furthest_counts(talking):
+async def test_the_furthest_of_several_clients_counts(talking):
     hosting = await talking("c1", "c2")
     hosting.report("c1", pieces=1, ms=0)
     assert hosting.shortened == []

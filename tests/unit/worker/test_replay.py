@@ -98,7 +98,7 @@ def test_nothing_is_kept_for_longer_than_could_be_sent_again():
     assert kept.settled(UNANSWERED_SECONDS + 0.5) == {"a": [1, 2]}
 
 
-def test_what_ended_long_ago_without_a_transcript_has_none_to_come():
+def test_audio_that_ended_long_ago_without_a_transcript_is_settled():
     kept = Unanswered()
     kept.add("a", loud(1), 0.0, TENTH)
     for second in range(1, 12):

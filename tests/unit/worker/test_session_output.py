@@ -172,7 +172,7 @@ async def test_what_was_heard_of_an_answer_corrects_its_transcript(host, clients
     await eventually(lambda: finals(clients, "k2") == ["One.", "Four."])
 
 
-async def test_of_answers_that_say_the_same_the_one_that_was_heard_is_corrected(host, clients):
+async def test_the_heard_one_of_two_equal_answers_is_corrected(host, clients):
     talk = AnswerPlayback(lambda: 0.0)
     first, second = (
         [*begun, BidiAudioDeltaEvent(base64.b64encode(bytes(32000)).decode(), "pcm", 16000, 1, "a"), ended]
