@@ -33,7 +33,7 @@ from tests.support.patient import PATIENT
 SECONDS = 90.0
 
 BY_THE_API, AT_THE_WORKERS = "websocket_url", "direct_url"
-"""ClientAddresses, by the fact that has the address."""
+"""Ways in, by the fact that has the address."""
 
 pytestmark = [pytest.mark.e2e, pytest.mark.emulator, pytest.mark.timeout(420)]
 

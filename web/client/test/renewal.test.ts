@@ -67,7 +67,7 @@ describe("reconnect", () => {
 
 describe("a handshake that nothing answers", () => {
   test.each([
-    ["after a direct connection", DIRECT, 3_000],
+    ["after a direct connection", DIRECT, 1_500],
     ["after another", {}, 10_000],
   ])("is given up %s", async (_name, answer, limit) => {
     let opens = true;
