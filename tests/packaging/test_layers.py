@@ -106,7 +106,7 @@ def test_the_text_worker_fits_into_lambda_with_its_layers(session_layer, turn_de
 TURN = """
 import json
 from turn import handler
-handler.turns()
+handler.turn_runner()
 from worker.agent import build_text_agent
 print(json.dumps([handler.__file__, type(build_text_agent(None).model).__name__]))
 """
