@@ -58,10 +58,12 @@ class Run:
         self._running: dict[str, float] = {}
         self._news = time.monotonic()
         self._over = threading.Event()
+        self._stopping = False
+        self._watching = threading.Thread(target=self._watch, name="standstill", daemon=True)
 
     def pytest_sessionstart(self) -> None:
         self._sweeper.start()
-        threading.Thread(target=self._watch, name="standstill", daemon=True).start()
+        self._watching.start()
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self._news = self._running[nodeid] = time.monotonic()
@@ -76,6 +78,8 @@ class Run:
             terminalreporter.write_line(f"ended what a test had left behind: {left}", yellow=True)
 
     def pytest_unconfigure(self) -> None:
+        if self._stopping:
+            self._watching.join()  # a run whose processes it has ended comes to its end; the verdict is another
         self._over.set()
         self._sweeper.sweep()
 
@@ -85,6 +89,7 @@ class Run:
                 self._stop()
 
     def _stop(self) -> None:
+        self._stopping = True
         running = "".join(f"\n  {test} ({time.monotonic() - since:.0f} s)" for test, since in self._running.items())
         self._say(
             f"\nRUN STOPPED: no test began or ended for {STANDSTILL_SECONDS:.0f} s. Running: {running or 'none'}\n"
