@@ -36,7 +36,7 @@ def version(content: str, variables: Mapping[str, str]) -> str:
 
 
 def parts(config: Config, content: str, variables: Mapping[str, str]) -> str:
-    """The same in parts, so that a comparison says what has changed.
+    """The version in parts, so that a comparison says what has changed.
 
     Args:
         config: The deployment.

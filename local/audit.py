@@ -32,7 +32,7 @@ def python_findings(output: str) -> list[str] | None:
 
 
 def node_findings(output: str) -> list[str] | None:
-    """The same of npm's JSON."""
+    """Return the findings in npm's JSON."""
     try:
         packages = json.loads(output)["vulnerabilities"]
     except (ValueError, KeyError):

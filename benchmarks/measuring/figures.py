@@ -96,7 +96,7 @@ class Cell(msgspec.Struct, kw_only=True):
 
 
 class Handover(msgspec.Struct, kw_only=True):
-    """From hand to hand, in ms.
+    """Times of handoffs from hand to hand, in ms.
 
     Attributes:
         acquire_new: ``open`` of a session that does not exist.

@@ -25,7 +25,7 @@ _SEVERAL_PAGES = 150
 
 
 class Verdict(msgspec.Struct, kw_only=True):
-    """One target."""
+    """Verdict on one target."""
 
     figure: str
     target: str

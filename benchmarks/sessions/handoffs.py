@@ -37,7 +37,7 @@ class Holder:
         )
 
     def __enter__(self) -> Self:
-        """Nothing more."""
+        """Return the process itself."""
         return self
 
     def __exit__(
@@ -63,7 +63,7 @@ class Holder:
         return msgspec.json.decode(line, type=Answer)
 
     def done(self, do: str, session_id: str = "") -> Answer:
-        """The same, and it must succeed."""
+        """Have something done that must succeed, and wait for it."""
         answer = self.tell(do, session_id)
         if answer.error:
             raise BenchmarkError(f"{do!r} ended with {answer.error}")

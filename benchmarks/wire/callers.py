@@ -56,7 +56,7 @@ def seconds_of(pcm_bytes: float) -> float:
 
 
 class PlainCaller:
-    """Of a plain server, or of anything that sends its messages back."""
+    """Caller of a plain server, or of anything that sends its messages back."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
@@ -79,7 +79,7 @@ class PlainCaller:
 
 
 class DirectCaller:
-    """Of a worker's socket."""
+    """Caller at a worker's socket."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket

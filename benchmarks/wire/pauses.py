@@ -163,7 +163,7 @@ async def _faults(
 
 
 def gaps(logs: Path) -> Iterator[float]:
-    """From the first frame that the predecessor refused to the successor's ``ready``, as the workers' logs have it."""
+    """Gaps from the first frame that the predecessor refused to the successor's ``ready``, from the workers' logs."""
     return (float(line["gap_ms"]) for line in _opened(logs))
 
 

@@ -1,4 +1,4 @@
-"""From a client's frame to the holder of its session.
+"""Dispatch of a client's frame to the holder of its session.
 
     route remembered or on the lease? ──no──▶ claim ──▶ wait for a holder (hello, and frames without seq) ──▶ post
               │ yes

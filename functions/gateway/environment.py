@@ -10,13 +10,13 @@ from shared.ingress.limits import FRAME_BURST, FRAMES_PER_SECOND, SESSIONS_PER_P
 
 
 class DisconnectEnvironment(Struct, frozen=True):
-    """For ``disconnect``."""
+    """Variables of ``disconnect``."""
 
     connections_table: str
 
 
 class AuthorizerEnvironment(Struct, frozen=True):
-    """For ``authorizer``.
+    """Variables of ``authorizer``.
 
     Attributes:
         token_issuer: whose tokens are good.
@@ -30,13 +30,13 @@ class AuthorizerEnvironment(Struct, frozen=True):
 
 
 class ConnectEnvironment(Struct, frozen=True):
-    """For ``connect``."""
+    """Variables of ``connect``."""
 
     connections_table: str
 
 
 class MessageEnvironment(Struct, frozen=True):
-    """For ``message``.
+    """Variables of ``message``.
 
     Attributes:
         connections_table: name of the connections table.
@@ -66,5 +66,5 @@ class MessageEnvironment(Struct, frozen=True):
 
     @property
     def principal_frame_burst(self) -> int:
-        """The same, at once after a pause: what one may send, and a second of the others."""
+        """Frames that one principal's connections may send at once: one's burst, and a second of the others."""
         return of_principal(self.frame_burst, self.sessions_per_principal)

@@ -30,7 +30,7 @@ class KeysUnavailable(Exception):  # noqa: N818 - says what is wrong, not that i
 
 
 class KeysEnvironment(Struct, frozen=True):
-    """For ``keys``.
+    """Variables of ``keys``.
 
     Attributes:
         token_keys_url: where the issuer publishes its keys.

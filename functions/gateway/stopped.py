@@ -37,7 +37,7 @@ logger = Logger()
 
 
 class StoppedEnvironment(Struct, frozen=True):
-    """For ``stopped``.
+    """Variables of ``stopped``.
 
     Attributes:
         connections_table: name of the connections table.

@@ -65,7 +65,7 @@ class TurnsQueue:
         )
 
     def _identity(self, binding: Binding, frame: ClientFrame, body: bytes) -> str:
-        """The same for repeats: of input by its number, else by all it says. Input without a number has none."""
+        """Return one id for a frame and its repeats, by number, else by text. Input without a number never repeats."""
         if isinstance(frame, TextInput | ImageInput | AnswerInput):
             if frame.seq is None:
                 return secrets.token_hex(16)

@@ -23,7 +23,7 @@ _CONFIG = Config(connect_timeout=2, read_timeout=20, retries={"mode": "standard"
 
 
 class JanitorEnvironment(Struct, frozen=True, kw_only=True):
-    """For all three functions.
+    """Variables of all three functions.
 
     Attributes:
         bucket: Where the objects are.

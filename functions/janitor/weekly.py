@@ -38,7 +38,7 @@ RESERVE_MS = 60_000
 
 
 class WeeklyEnvironment(JanitorEnvironment, frozen=True, kw_only=True):
-    """For the weekly sweep alone.
+    """Variables of the weekly sweep alone.
 
     Attributes:
         weekly_queue_url: Where a run begins, and where it is said how to go on.
@@ -48,7 +48,7 @@ class WeeklyEnvironment(JanitorEnvironment, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One run.
+    """One run of the weekly sweep.
 
     Attributes:
         after: Where the run before ended, ``<session_key>/<born>``; "" at the beginning.

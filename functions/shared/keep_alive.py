@@ -138,7 +138,7 @@ class _New(HTTPConnection):
 
 
 class _AgingTls(_Aging, HTTPSConnection):
-    """The same over TLS."""
+    """An aging connection over TLS."""
 
 
 class _Pool(HTTPConnectionPool):

@@ -62,12 +62,12 @@ class FunctionTime(StrEnum):
 
 
 def count(what: FunctionCount, times: int = 1) -> None:
-    """Something happened."""
+    """Count an event."""
     _tell(what, MetricUnit.Count, times)
 
 
 def time(what: FunctionTime, seconds: float) -> None:
-    """Something took so long."""
+    """Sample a duration."""
     _tell(what, MetricUnit.Milliseconds, seconds * 1000)
 
 

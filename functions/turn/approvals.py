@@ -39,7 +39,7 @@ class Step(Enum):
 
 
 class TurnApprovals:
-    """Of one turn's agent."""
+    """Approvals of one turn's agent."""
 
     def __init__(self, approvals: Approvals, seconds: float, wall_clock: Callable[[], float]) -> None:
         """Look at an agent.

@@ -11,7 +11,7 @@ from shared.management import management_url
 
 
 class TurnEnvironment(Struct, frozen=True):
-    """For ``turn.handler``.
+    """Variables of ``turn.handler``.
 
     Attributes:
         bucket: S3 bucket of the journals.

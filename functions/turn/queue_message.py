@@ -71,7 +71,7 @@ class QueueMessage:
             await renewing  # so that no renewal comes after a message was given back
 
     async def give_back(self, pause_seconds: int) -> None:
-        """Let others have it after a pause."""
+        """Give the message back, to be taken again after a pause."""
         await asyncio.to_thread(self._hide, pause_seconds)
 
     async def _renew(self, ended: asyncio.Event) -> None:

@@ -76,7 +76,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class TurnSettings:
-    """The same for all turns.
+    """Settings that are the same for all turns.
 
     Attributes:
         approval_seconds: How long people may answer an approval.

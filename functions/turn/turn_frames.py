@@ -23,7 +23,7 @@ RETOLD_FRAMES: Final = 1024
 
 
 class TurnFrames:
-    """Of one turn."""
+    """Frames of one turn."""
 
     def __init__(
         self,

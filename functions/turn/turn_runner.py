@@ -1,4 +1,4 @@
-"""From a message of the queue to a turn: who holds the session, who hears, and that it is released whatever happens."""
+"""Path from a queue's message to a turn: the session's holder, its clients, and its release whatever happens."""
 
 from __future__ import annotations
 

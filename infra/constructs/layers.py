@@ -17,12 +17,12 @@ DEPENDENCIES_EXCLUDES = ["/*", "!/python", "__pycache__/"]
 
 
 def architecture(config: Config) -> lambda_.Architecture:
-    """Of every function and layer."""
+    """Architecture of every function and layer."""
     return lambda_.Architecture.ARM_64 if config.architecture == "arm64" else lambda_.Architecture.X86_64
 
 
 class Layers(Construct):
-    """The layers.
+    """The Lambda layers of the deployment.
 
     Attributes:
         versions: In the order in which functions take them.

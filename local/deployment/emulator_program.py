@@ -54,7 +54,7 @@ def closed_to_websites(app: App) -> App:
 
 
 def main() -> None:
-    """Run it."""
+    """Run the emulator."""
     emulator: Any = importlib.import_module("ministack.app")
     emulator.app = closed_to_websites(emulator.app)  # its ``main`` serves what stands there
     emulator.main()

@@ -63,7 +63,7 @@ class Fake(abc.ABC):
         """The variables with which a worker talks to this fake."""
 
     async def __aenter__(self) -> Self:
-        """Serve."""
+        """Start to serve."""
         await self.start()
         return self
 

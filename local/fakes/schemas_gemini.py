@@ -105,7 +105,7 @@ class ToolResponse(_Strict):
 
 
 class ClientMessage(_Strict):
-    """One of these, as the API's union has it."""
+    """A message with one of these fields, as the API's union has it."""
 
     setup: Setup | None = None
     client_content: ClientContent | None = None

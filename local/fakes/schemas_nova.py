@@ -100,7 +100,7 @@ class SessionEnd(_Strict):
 
 
 class Event(_Strict):
-    """One of these, as the service's union has it."""
+    """An event with one of these fields, as the service's union has it."""
 
     session_start: SessionStart | None = None
     prompt_start: PromptStart | None = None

@@ -45,7 +45,7 @@ class SocketFake(Fake):
 
     @abc.abstractmethod
     def at_the_door(self, request: Request) -> tuple[http.HTTPStatus, str] | None:
-        """With what a request is refused; None: it is not."""
+        """Return the status and text that refuse a request; None if it is not refused."""
 
     @abc.abstractmethod
     def new_conversation(self, socket: ServerConnection) -> Any:

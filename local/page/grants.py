@@ -80,7 +80,7 @@ class Store[Value]:
 
 
 class Grants:
-    """All of them.
+    """All grants of the local stack.
 
     Args:
         clock: Seconds that only grow.

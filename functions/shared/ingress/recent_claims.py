@@ -22,7 +22,7 @@ REMEMBERED: Final = 2048
 
 
 class RecentClaims:
-    """Remembers them, and the holder that each of them was made for."""
+    """Remembers claims, and the holder that each claim was made for."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """Know of none.

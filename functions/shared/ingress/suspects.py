@@ -16,7 +16,7 @@ SUSPECTS: Final = 512
 
 
 class Suspects:
-    """Remembers them."""
+    """Remembers the routes that have not answered."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """Begin with none.

@@ -105,7 +105,7 @@ class Signer:
 
 
 class RequestsSigner:
-    """The same for the library requests, as its ``auth``: for threads in which a request may wait for credentials."""
+    """A signer for the library requests, as its ``auth``, in threads where a request may wait for credentials."""
 
     def __init__(self, source: CredentialSource | None, service: str, region: str) -> None:
         """Keep what signing needs; parameters and errors as of ``Signer``."""

@@ -28,7 +28,7 @@ by then."""
 
 
 class State(Enum):
-    """One session's."""
+    """State of one session."""
 
     OPENING = auto()
     OPEN = auto()

@@ -33,7 +33,7 @@ each frame by itself, so that one may overtake another."""
 
 
 class Receipts:
-    """Of one session's clients."""
+    """Receipts of one session's clients."""
 
     def __init__(
         self,

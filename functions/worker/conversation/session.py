@@ -245,7 +245,7 @@ class HostedSession:
         await self._manager.durable()
 
     def stay(self) -> None:
-        """After ``settle``: there is no handoff after all."""
+        """Take frames again after ``settle``, if there is no handoff after all."""
         self._passing_on = False
 
     async def saved(self) -> None:

@@ -216,7 +216,7 @@ class OnlyWorker:
     """
 
     def __init__(self, successors: Successors, endpoint: str) -> None:
-        """Keep which.
+        """Keep the successors and the address.
 
         Args:
             successors: Talks with it.

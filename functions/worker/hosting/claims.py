@@ -39,15 +39,15 @@ class ClaimSource(Protocol):
         ...
 
     async def delete(self, claim: QueuedClaim) -> None:
-        """Settle one."""
+        """Settle a claim."""
         ...
 
     async def give_back(self, claim: QueuedClaim) -> None:
-        """Make one visible to other workers at once."""
+        """Make a claim visible to other workers at once."""
         ...
 
     async def send(self, claim: Claim) -> None:
-        """Add one."""
+        """Add a claim to the queue."""
         ...
 
 

@@ -24,7 +24,7 @@ hands over in ``ACQUIRED_SECONDS``."""
 
 
 class RecentHandoffs:
-    """Remembers them for as long as their successors may take."""
+    """Remembers handoffs for as long as their successors may take."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """Begin with none.

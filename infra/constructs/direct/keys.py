@@ -24,7 +24,7 @@ TIMEOUT: Final = Duration.seconds(10)
 
 
 class Keys(Construct):
-    """The function.
+    """The function that hands out the issuer's keys.
 
     Attributes:
         url: SEGUE_TOKEN_KEYS_URL of the workers, which ``worker.direct.issuer_keys`` understands.

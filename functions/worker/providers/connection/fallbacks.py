@@ -1,4 +1,4 @@
-"""With what a provider is asked to go on, best first: what it refuses leads to the next best, not to a dead call.
+"""Offers by which a provider may go on, best first: a refused offer leads to the next best, not to a dead call.
 
 handle ─▶ history and tools ─▶ half the history ─▶ no tools ─▶ no history ─▶ neither
 

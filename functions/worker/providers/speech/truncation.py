@@ -48,7 +48,7 @@ class AnswerCut(TypedEvent):
     """Event: less of an answer was heard than its message says."""
 
     def __init__(self, recorded: str, heard: str, alike: int = 0) -> None:
-        """Say which.
+        """Name the answer and its heard part.
 
         Args:
             recorded: The text of the message.
@@ -75,7 +75,7 @@ class AnswerCut(TypedEvent):
 
 @dataclass(slots=True, eq=False)
 class _Answer:
-    """One answer.
+    """One answer of the model.
 
     Attributes:
         ends: Seconds of sound up to its end.

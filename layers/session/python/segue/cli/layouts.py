@@ -126,7 +126,7 @@ def _there(place: Place) -> Any:
 
         @staticmethod
         def client(service: str, **options: Any) -> Any:
-            """Make one."""
+            """Make a client."""
             named: Any = session.client  # boto3's types know each service by itself
             return named(service, endpoint_url=place.endpoint_url, **options)
 

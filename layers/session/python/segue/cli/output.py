@@ -86,7 +86,7 @@ def iso(milliseconds: int | None) -> str | None:
 
 
 def iso_seconds(seconds: int) -> str | None:
-    """The same, without milliseconds, from seconds since 1970."""
+    """A time as ISO 8601 in UTC without milliseconds, from seconds since 1970."""
     stamp = iso(seconds * 1000)
     return None if stamp is None else f"{stamp[:19]}Z"
 

@@ -39,7 +39,7 @@ def tell_damage(damaged: Sequence[JournalCorrupt]) -> None:
 
 
 def damage_facts(damaged: Sequence[JournalCorrupt]) -> dict[str, Any]:
-    """The same for programs; nothing if nothing was left out."""
+    """Return the damage as facts for programs; nothing if nothing was left out."""
     found = [{"record": error.record, "object": error.key, "problem": error.problem} for error in damaged]
     return {"damaged": found} if found else {}
 

@@ -97,7 +97,7 @@ class EventStream:
         self._buffer = buffer
 
     def __aiter__(self) -> Self:
-        """Itself."""
+        """Return the iterator itself."""
         return self
 
     async def __anext__(self) -> ServerFrame:

@@ -130,7 +130,7 @@ class Talk:
             await self._socket.send(self._conversation.message(frame, self._number))
 
     async def _rest(self) -> None:
-        """Until something happens, or it is time for something."""
+        """Wait until something happens, or it is time for something."""
         now = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(self._conversation.wakeup(now, self._number)):

@@ -75,7 +75,7 @@ class RecordedApproval:
 
     @property
     def until(self) -> float:
-        """Until when it may be answered, in seconds since 1970."""
+        """Time until which the approval may be answered, in seconds since 1970."""
         return self.at / 1000 + self.seconds
 
     def redacted(self, tracking_id: str) -> RecordedApproval:

@@ -292,7 +292,7 @@ class SessionHandle(HandleProperties, ContextManaged):
         self._slot.append(_input_record(client_id, seqs))
 
     def settle_input(self, client_id: str, seqs: Sequence[int]) -> None:
-        """The same, mostly by a write of the guard item alone: no record, and no object. The session must be open.
+        """Settle input without effects, mostly by a write of the guard item alone. The session must be open.
 
         ``inputs`` has them, and ``on_settled`` tells, once they are durable, or will be with the records until
         ``position``.

@@ -21,7 +21,7 @@ class ManualClock:
         return self._now
 
     def wall(self) -> float:
-        """The same."""
+        """Return the same time."""
         return self._now
 
     async def sleep(self, seconds: float) -> None:

@@ -51,7 +51,7 @@ class DirectAddress(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"DirectAddress(endpoint={self.endpoint!r}, socket={self.socket!r})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """The same for rich, whose tracebacks show local variables."""
+        """Leave the secret out for rich, too, whose tracebacks show local variables."""
         return [("endpoint", self.endpoint), ("socket", self.socket)]
 
 

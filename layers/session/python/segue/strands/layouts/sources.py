@@ -152,7 +152,7 @@ def _blocks(content: Any) -> list[dict[str, Any]]:
 
 
 def _with_blocks(block: dict[str, Any]) -> dict[str, Any]:
-    """The same for the content of a tool's result."""
+    """Make a list of blocks of the content of a tool's result."""
     result = block.get("toolResult")
     if not isinstance(result, dict) or not isinstance(result.get("content"), str):
         return block

@@ -222,7 +222,7 @@ class AgentRecorder:
             await asyncio.sleep(0)
 
     async def reconcile_turn(self) -> None:
-        """The same after a turn. Of a voice agent's messages only the newest are looked into: audio is waiting."""
+        """Reconcile after a turn. Of a voice agent's messages only the newest are looked into: audio is waiting."""
         if isinstance(self.agent, Agent):
             await self.reconcile_in_steps()
         else:
