@@ -27,6 +27,10 @@ from tests.support.waiting import eventually, eventually_sync, within
 SESSION = "mixed"
 
 KILLS = 2
+LONGEST_ANSWER_SECONDS = 240.0
+"""Seconds until an answer at most: a turn that was killed is tried again by a function that starts anew, and may be
+killed by the emulator while it starts."""
+
 MOST_TEXTS = 20
 """Some turns are over before they can be killed."""
 
@@ -79,7 +83,7 @@ class Talk:
         await self._client.send_text(text)
 
     async def hear(self, answer: str, seen: int = 0) -> None:
-        async with within(90), self._changed:
+        async with within(LONGEST_ANSWER_SECONDS), self._changed:
             await self._changed.wait_for(lambda: answer in [said for _, said in self.said[seen:]])
         await self._client.flush()
 
