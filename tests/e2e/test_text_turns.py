@@ -27,9 +27,10 @@ from tests.support.waiting import eventually, eventually_sync, within
 SESSION = "mixed"
 
 KILLS = 2
+
 LONGEST_ANSWER_SECONDS = 240.0
-"""Seconds until an answer at most: a turn that was killed is tried again by a function that starts anew, and may be
-killed by the emulator while it starts."""
+"""Seconds until an answer at most: a turn that was killed is tried again by a function that starts anew, which
+takes long on a busy machine."""
 
 MOST_TEXTS = 20
 """Some turns are over before they can be killed."""
