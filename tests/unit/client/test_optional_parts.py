@@ -228,7 +228,7 @@ async def test_a_program_asks_for_a_page(server):
 async def test_a_program_is_told_that_there_is_no_history(server):
     server.features = ()
     async with Client(server.url, session="s", settings=quick()) as client:
-        with pytest.raises(NotOffered, match="go on without"):
+        with pytest.raises(NotOffered, match="do without them"):
             await client.history()
         await client.send_text("the client goes on")
         await client.flush(timeout=20)

@@ -76,7 +76,7 @@ def test_what_strands_stores_is_accepted_and_read() -> None:
         ([use("a", "b"), result("a")], "asked for"),
         ([use("a"), result("a"), result("a")], "asked for"),
         ([use("a"), use("a"), result("a")], "asked for"),
-        ([use("a", "a"), result("a", "a")], "toolUseId twice"),
+        ([use("a", "a"), result("a", "a")], "two results of one toolUseId"),
         ([{**use("a"), "role": "user"}], "does not belong"),
         ([use("a"), {**result("a"), "role": "assistant"}], "does not belong"),
     ],
