@@ -84,11 +84,16 @@ def test_sound_has_modules_of_its_own(library: Path) -> None:
 async def test_each_mutant_is_found() -> None:
     assert FOUND_BY.keys() == MUTANTS.keys()
     cases = {case.name: case for case in read_cases()}
-    found = await asyncio.gather(
-        *(judge(f"{PYTHON_CLIENT} --mutant {name}", [cases[FOUND_BY[name]]], patience=6.0) for name in MUTANTS)
-    )
 
-    assert [name for name, verdict in zip(MUTANTS, found, strict=True) if not verdict.failed] == []
+    async def survives(name: str) -> bool:
+        verdict = await judge(f"{PYTHON_CLIENT} --mutant {name}", [cases[FOUND_BY[name]]], patience=6.0)
+        return not verdict.failed
+
+    survivors = [
+        name for name, survived in zip(MUTANTS, await asyncio.gather(*map(survives, MUTANTS)), strict=True) if survived
+    ]
+    # A frame that must not come is waited for a moment only, and comes later on a busy machine: some are tried alone.
+    assert [name for name in survivors if await survives(name) and await survives(name)] == []
 
 
 def test_the_cases_are_told_apart_by_their_names() -> None:
