@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 
 class QuietHandler(BaseHTTPRequestHandler):
@@ -22,6 +23,15 @@ class QuietHandler(BaseHTTPRequestHandler):
         """Log nothing."""
 
 
+class _CountingServer(ThreadingHTTPServer):
+    daemon_threads = True
+    connected = 0
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.connected += 1
+        super().process_request(request, client_address)
+
+
 class LoopbackServer:
     """A server that runs from here until it is stopped.
 
@@ -30,11 +40,15 @@ class LoopbackServer:
     """
 
     def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        self._server = _CountingServer(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
+
+    @property
+    def connected(self) -> int:
+        """Number of connections that have come."""
+        return self._server.connected
 
     @property
     def running(self) -> bool:

@@ -37,15 +37,10 @@ class Service:
     def __init__(self):
         self.answers = []
         self.asked = []
-        self.connected = 0
         outer = self
 
         class Handler(QuietHandler, BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-
-            def setup(self):
-                super().setup()
-                outer.connected += 1
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["content-length"]))
@@ -61,15 +56,15 @@ class Service:
                 self.end_headers()
                 self.wfile.write(content)
 
-        self._server = LoopbackServer(Handler)
-        self.url = self._server.url
+        self.server = LoopbackServer(Handler)
+        self.url = self.server.url
 
     def refuses(self, status, code="", times=1):
         content = json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "no"}).encode()
         self.answers += [(status, content, {})] * times
 
     def stop(self):
-        self._server.stop()
+        self.server.stop()
 
 
 @pytest.fixture
@@ -293,7 +288,7 @@ def test_a_kept_connection_that_was_dropped_costs_no_pause(service, dynamodb, sl
     service.answers = [None]
     assert dynamodb.get_item(TableName="t") == {}
     assert slept == [0.0]
-    assert service.connected == 2
+    assert service.server.connected == 2
 
 
 def test_a_process_whose_requests_keep_failing_tries_less_and_recovers():
