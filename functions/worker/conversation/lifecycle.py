@@ -27,6 +27,10 @@ FAREWELL_SECONDS: Final = 1.0
 by then."""
 
 
+type Work = Callable[[], Coroutine[Any, Any, None]]
+"""The work of one task. A function, since the coroutine of a task that ends before it begins would never be awaited."""
+
+
 class State(Enum):
     """State of one session."""
 
@@ -67,12 +71,12 @@ class Lifecycle:
         self._endings = BackgroundTasks()
         self._ending = asyncio.Lock()
 
-    def open(self, feeding: Coroutine[Any, Any, None], **others: Coroutine[Any, Any, None]) -> None:
+    def open(self, feeding: Work, **others: Work) -> None:
         """Run the tasks of a session whose agent has started.
 
         Args:
             feeding: Gives the agent its input; it ends before the agent does.
-            others: The other tasks, by their names.
+            others: The work of the other tasks, by their names.
         """
         self.state = State.OPEN
         self._feeding = self._run(feeding, "feed")
@@ -145,12 +149,12 @@ class Lifecycle:
         metrics.count(Count.LEASE_LOSSES, int(self.state is State.OPEN))
         self.lose()
 
-    def _run(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    def _run(self, work: Work, name: str) -> asyncio.Task[None]:
         return asyncio.create_task(self._until_failure(work), name=f"{name} {self._key}")
 
-    async def _until_failure(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _until_failure(self, work: Work) -> None:
         try:
-            await work
+            await work()
         except SessionFenced:
             if not self._hold.leaving:  # else refused because it is being released; ``on_lost`` tells of a loss
                 self.lose()

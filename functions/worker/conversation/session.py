@@ -148,12 +148,12 @@ class HostedSession:
         if self.state is not State.OPENING:
             raise SessionFenced(self.epoch, None)
         self.lifecycle.open(
-            self._feed(),
-            listen=self._listen(),
-            gate=self._output.gate.run(),
-            watch=self._audience.watch(),
-            settle=self._settle(),
-            receipts=self._input.receipts.run(),
+            self._feed,
+            listen=self._listen,
+            gate=self._output.gate.run,
+            watch=self._audience.watch,
+            settle=self._settle,
+            receipts=self._input.receipts.run,
         )
         for client in self._audience.addresses:
             self._output.greet(client.client_id, self._asked.get(client.client_id))

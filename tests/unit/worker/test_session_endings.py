@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
@@ -40,6 +41,24 @@ async def test_a_fenced_session_is_silent_at_once(host, clients, storage):
         hosting.session.deliver(delivery(text("hello", 2)))
     assert other.lease_is_fresh()
     await other.close()
+
+
+async def test_a_session_that_ends_as_it_begins_makes_no_coroutine_that_nothing_awaits(host):
+    """A task that is cancelled before its first step runs none of its work."""
+    hosting = await host(start=False)
+    begun: list[str] = []
+
+    async def work() -> None:
+        raise AssertionError("it ended before it began")
+
+    def feed() -> Coroutine[Any, Any, None]:
+        begun.append("feed")
+        return work()
+
+    hosting.session.lifecycle.open(feed)
+    await hosting.session.stop()
+    assert hosting.session.ended.is_set()
+    assert begun == []
 
 
 async def test_an_idle_session_that_was_taken_over_ends_by_itself(host, clients, storage):
