@@ -79,7 +79,7 @@ def test_a_number_that_is_used_again_for_something_else_is_found() -> None:
         assert wire_of((1, 0.0, frames(7, 1, 2)), (1, 0.1, again)).problems(fault_free=False)
 
 
-def test_what_was_under_way_comes_again_over_a_newer_connection() -> None:
+def test_frames_in_flight_may_be_sent_again_over_a_newer_connection() -> None:
     assert wire_of((1, 0.0, frames(7, 1, 2)), (2, 0.1, frames(7, 1, 2))).problems(fault_free=True) == []
 
 
@@ -89,7 +89,7 @@ def test_a_number_that_never_came_is_found_where_nothing_can_be_lost() -> None:
     assert wire.problems(fault_free=False) == []
 
 
-def test_what_was_posted_to_a_connection_that_was_left_is_missing() -> None:
+def test_frames_posted_to_an_abandoned_connection_may_be_missing() -> None:
     assert wire_of((1, 0.0, frames(7, 1)), (2, 0.1, frames(7, 4))).problems(fault_free=True) == []
 
 
@@ -102,7 +102,7 @@ def test_clients_have_numbers_of_their_own_and_frames_of_the_gateway_have_none()
     assert wire.problems(fault_free=True) == ["epoch 7 never said [2] to b"]
 
 
-def test_what_a_holder_says_after_a_moment_is_counted_where_it_said_most() -> None:
+def test_frames_of_an_epoch_after_a_moment_are_counted_on_the_connection_with_most() -> None:
     wire = wire_of((1, 1.0, frames(7, 1)), (1, 5.0, frames(7, 2)), (2, 5.1, frames(7, 3)), (2, 5.2, frames(7, 4)))
     wire.heard(2, frames(8, 1), 6.0)
     assert wire.after(7, 4.0) == 2

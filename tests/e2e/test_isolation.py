@@ -279,7 +279,7 @@ async def test_a_message_that_is_too_long_is_refused_and_the_connection_goes_on(
         assert await answer(socket, {"type": "ping"}) == {"type": "pong"}
 
 
-async def test_what_a_frame_breaks_is_named_and_nothing_else_is_told(facts: dict[str, Any], issuer: Issuer) -> None:
+async def test_a_malformed_frame_gets_an_error_that_shows_no_internals(facts: dict[str, Any], issuer: Issuer) -> None:
     async with connected(facts, issuer.token("alice")) as socket:
         for message in ("{", "[]", "null", '{"type":"hello"}', hello("s", modality="x" * 32_000)):
             told = await answer(socket, message)

@@ -76,7 +76,7 @@ def test_cloudformation_accepts_the_templates(stage):
         assert not problems(template)
 
 
-def test_what_cloudformation_would_refuse_is_a_problem(tmp_path):
+def test_a_template_that_cloudformation_would_refuse_has_problems(tmp_path):
     queue = {"Type": "AWS::SQS::Queue", "Properties": {"DelaySeconds": "soon", "Colour": "red"}}
     template = tmp_path / "wrong.template.json"
     template.write_text(json.dumps({"Resources": {"Queue": queue, "Other": queue}}), encoding="utf-8")
@@ -111,7 +111,7 @@ ALARM = {
     ],
     ids=["itself", "what it refers to", "another", "a reference"],
 )
-def test_what_was_right_is_judged_again_when_something_near_it_changes(tmp_path, changed, rules):
+def test_a_resource_is_judged_again_when_a_neighbour_changes(tmp_path, changed, rules):
     template = tmp_path / "stack.template.json"
     resources = {"Queue": QUEUE, "Alarm": ALARM, "Topic": TOPIC}
     template.write_text(json.dumps({"Resources": resources}), encoding="utf-8")
@@ -121,7 +121,7 @@ def test_what_was_right_is_judged_again_when_something_near_it_changes(tmp_path,
     assert {problem.split()[0] for problem in problems(template)} == rules
 
 
-def test_what_was_right_is_not_looked_into_again(tmp_path, monkeypatch):
+def test_a_resource_known_as_right_is_not_judged_again(tmp_path, monkeypatch):
     resources = {"Wrong": QUEUE | {"Properties": {"DelaySeconds": "soon"}}}
     monkeypatch.setattr(accepted, "_right", set(contents({"Resources": resources}).values()))
     template = tmp_path / "stack.template.json"
@@ -130,7 +130,7 @@ def test_what_was_right_is_not_looked_into_again(tmp_path, monkeypatch):
     assert not problems(template), "it was taken for right"
 
 
-def test_what_is_near_a_resource_decides_whether_it_is_judged_again():
+def test_contents_of_a_resource_change_with_its_references_and_referrers():
     before = contents({"Resources": {"Queue": QUEUE, "Alarm": ALARM, "Topic": TOPIC}})
     after = contents({"Resources": {"Queue": QUEUE | {"DependsOn": "Other"}, "Alarm": ALARM, "Topic": TOPIC}})
     referring = contents({"Resources": {"Queue": QUEUE, "Alarm": ALARM | {"DependsOn": "Queue"}, "Topic": TOPIC}})

@@ -45,7 +45,7 @@ def test_environments_follow_the_frame_rate(settings, rate, environments):
     assert (config.frame_rate, config.environments) == (rate, environments)
 
 
-def test_which_workers_there_are():
+def test_workers_setting_chooses_voice_text_or_both():
     kinds = {
         name: (config.voice, config.text)
         for name in ("voice", "text", "both")
@@ -89,7 +89,7 @@ def test_a_given_setting_wins_over_the_local_default():
     assert from_context({"stage": "local", "provider": "nova-sonic"}).provider == "nova-sonic"
 
 
-def test_what_belongs_to_cdk_is_left_alone():
+def test_context_of_cdk_itself_is_ignored():
     context = {"@aws-cdk/core:something": True, "aws:cdk:bundling-stacks": ["**"], "availability-zones:account=1": []}
 
     assert from_context(context).stage == "dev"
@@ -275,6 +275,6 @@ def test_aws_has_a_user_pool_unless_an_issuer_is_named():
     ],
     ids=str,
 )
-def test_who_may_connect_is_never_left_open(context):
+def test_a_context_without_auth_is_refused(context):
     with pytest.raises(ConfigurationError, match="auth"):
         from_context(context)

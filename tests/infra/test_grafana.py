@@ -84,7 +84,7 @@ def test_the_balancer_and_each_workers_sockets_are_shown_where_there_are_any(sta
     assert any(namespace == "AWS/ApiGateway" for namespace, *_ in shown) == (stage.config.transport != "direct")
 
 
-def test_what_only_a_deployment_knows_is_a_variable(stage):
+def test_dashboard_takes_names_of_the_deployment_from_variables(stage):
     board = json.loads(file_of(stage).read_text(encoding="utf-8"))
     variables = {each["name"] for each in board["templating"]["list"]}
     used = {

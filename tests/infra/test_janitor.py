@@ -172,7 +172,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("images", GOES_ON.values(), ids=GOES_ON)
-def test_what_happens_all_the_time_invokes_nothing(images):
+def test_frequent_changes_of_a_guard_item_do_not_invoke_the_janitor(images):
     assert not invoked(record(*images))
     assert ended_incarnation(record(*images)) is None
 
@@ -190,7 +190,7 @@ def test_the_filters_are_those_of_the_template(stage):
     assert len(found) <= 5  # as many as a mapping may have
 
 
-def test_what_is_invoked_for_nothing_is_rare_and_harmless():
+def test_rare_changes_invoke_the_janitor_without_an_ended_incarnation():
     """A session released before anything happened in it, and a tombstone that goes."""
     released = transitions.release(GuardItem.parse(BEGUN)).applied(BEGUN)
     for images in ((BEGUN, released), (BURIED, None), (BURIED, AGAIN.applied(BURIED))):

@@ -247,7 +247,7 @@ def test_the_configured_address_gets_mail(synthesized, dev):
 
 
 @pytest.mark.parametrize("workers", ["voice", "text"])
-def test_what_is_not_there_is_not_watched(synthesized, told, workers):
+def test_only_deployed_services_have_alarms_and_panels(synthesized, told, workers):
     stage = synthesized(workers=workers)
     for metric in (*in_alarms(stage), *on_dashboard(stage)):
         check(stage, told, metric)

@@ -188,12 +188,12 @@ def test_audio_formats_and_options_reach_the_worker(private):
     assert settings.options == {"connection": {"restart_after_s": 300}}
 
 
-def test_what_was_not_chosen_is_left_to_the_worker(prod):
+def test_options_not_chosen_are_not_in_the_workers_environment(prod):
     names = {each["Name"] for each in container(prod)["Environment"]}
     assert not {name for name in names if name.endswith(("_RATE", "_OPTIONS"))}
 
 
-def test_what_providers_take_is_the_same_here_and_in_the_worker():
+def test_rates_options_and_keys_of_providers_equal_the_workers():
     assert {name: (each.input_rates, each.output_rates) for name, each in PROVIDERS.items()} == PROVIDER_RATES
     assert {name: each.options for name, each in PROVIDERS.items()} == PROVIDER_OPTIONS
     assert {name: each.keys[0] for name, each in PROVIDERS.items() if each.keys} == PROVIDER_KEYS

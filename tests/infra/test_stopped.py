@@ -52,7 +52,7 @@ def test_the_handler_is_there_and_has_what_it_asks_for(stage):
     assert function["Timeout"] == 60
 
 
-def test_what_cannot_be_done_ends_where_a_person_sees_it(stage):
+def test_failed_invocations_of_the_stopped_function_go_to_the_failures_queue(stage):
     (invoked,) = stage.service.of_type("AWS::Lambda::EventInvokeConfig").values()
     assert invoked["DestinationConfig"]["OnFailure"]["Destination"] == failures(stage)
     (target,) = rule(stage)["Targets"]

@@ -159,7 +159,7 @@ async def test_a_conversation_survives_the_service_that_held_it(
     assert said == ["My name is Alice.", "Do you know me?"]
 
 
-def test_what_the_emulator_can_hold_is_there(cloud: Cloud) -> None:
+def test_resources_that_the_emulator_supports_are_deployed(cloud: Cloud) -> None:
     outputs = cloud.deploy()
     assert sorted(cloud.kinds(DATA)).count("AWS::KMS::Key") == 1
     blocked = cloud.client("s3").get_public_access_block(Bucket=outputs["BucketName"])

@@ -95,7 +95,7 @@ def test_a_message_that_was_redacted_later_stays_where_it_is_and_falls_between_n
     assert [line.text for page in reversed(pages) for line in page.lines] == [f"line {number}" for number in range(120)]
 
 
-def test_what_clients_are_about_to_be_shown_is_in_no_page():
+def test_records_that_clients_will_be_shown_are_in_no_page():
     assert texts(LONG.page("c", None, {119, 118, None}))[-1] == "line 117"
 
 

@@ -66,7 +66,7 @@ def section(title):
     return {first: dict(zip(cells[0][1:], others, strict=True)) for first, *others in cells[2:]}
 
 
-def test_what_is_said_to_be_measured_is_within_a_factor_of_two_of_the_benchmarks_tables():
+def test_measured_constants_are_within_a_factor_of_two_of_the_benchmarks_tables():
     found = {}
     streamed = section("Streamed turns: requests, bytes and cost").values()
     for row in streamed:
@@ -215,7 +215,7 @@ def test_a_quota_that_was_not_found_is_unknown_and_not_passed(load):
     assert page.count("| unknown | unknown | unknown |") == len(found) - len(known) > 0
 
 
-def test_which_quota_binds_first_with_and_without_asking(load):
+def test_bounds_name_the_first_quota_with_and_without_increases(load):
     found = bounds(load, 10_000)
     first, second = found[:2]
     assert (first.what.partition(":")[0], first.calls, first.more) == ("Fargate", 84, More.REQUEST)

@@ -75,7 +75,7 @@ def test_targets_that_are_missed_are_said_to_be() -> None:
     assert "**missed**" in tables(_run())
 
 
-def test_how_long_a_client_at_a_holders_own_socket_waits_is_told_and_not_judged() -> None:
+def test_waits_of_a_client_at_the_holders_socket_are_shown_without_a_target() -> None:
     """Its figures contain the time until it has come back, or has noticed the silence; the targets do not."""
     found = tables(_run())
     assert "| holder killed, at its socket: SIGKILL to `ready` | 310 ms | 640 ms |" in found
@@ -115,7 +115,7 @@ def test_the_table_says_how_many_times_the_plain_server_a_worker_takes() -> None
 
 
 @pytest.mark.slow
-def test_what_was_not_measured_is_not_shown(tmp_path: Path) -> None:
+def test_figures_not_measured_are_not_shown(tmp_path: Path) -> None:
     assert list(verdicts(Wire())) == []
     assert "takeover" not in tables(Wire())
     draw(Wire(), tmp_path / "none.png")

@@ -99,7 +99,7 @@ async def test_the_provider_and_a_successor_remember_the_same(name, new_fake, ne
     assert fake.conversation.told.history[1] == ("assistant", cut.heard)
 
 
-async def test_what_nova_says_was_spoken_counts_more_than_the_clock(new_fake, new_call, storage, monkeypatch):
+async def test_novas_own_word_on_the_heard_text_wins_over_the_clock(new_fake, new_call, storage, monkeypatch):
     fake = await new_fake("nova-sonic")
     fake.plays = True
     call = await new_call(fake, storage)
@@ -130,7 +130,7 @@ async def test_a_report_of_what_was_played_corrects_once_more(new_fake, new_call
     await eventually(lambda: len(fake.conversation.truncated) == 2, 20)  # it is told as well
 
 
-async def test_what_an_ended_connection_said_may_be_spoken_over_on_the_next(new_fake, new_call, storage):
+async def test_a_barge_in_on_a_new_connection_cuts_the_answer_of_the_ended_one(new_fake, new_call, storage):
     fake = await new_fake("openai-realtime")
     call = await new_call(fake, storage)
     await begin(call, fake, 3)

@@ -85,7 +85,7 @@ async def test_a_history_that_is_cut_is_counted(new_fake, new_call, storage, cou
 
 
 @pytest.mark.parametrize(("status", "metric"), AT_THE_DOOR.items())
-async def test_what_bedrock_says_at_the_door_is_counted(  # noqa: PLR0917 - fixtures
+async def test_a_refusal_of_bedrock_at_the_start_is_counted(  # noqa: PLR0917 - fixtures
     status, metric, new_fake, new_call, storage, counted, monkeypatch
 ):
     monkeypatch.setattr(reconnect_limits, "RECONNECTIONS", 0)

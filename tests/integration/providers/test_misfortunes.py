@@ -146,7 +146,7 @@ async def test_openai_goes_on_without_the_items_that_it_refuses(new_fake, new_ca
     [(403, Kind.ACCESS), (404, Kind.REGION), (429, Kind.THROTTLED), (503, Kind.UNAVAILABLE), (401, Kind.CREDENTIALS)],
 )
 @pytest.mark.parametrize("name", ["openai-realtime", "gemini-live"])
-async def test_what_the_provider_says_at_the_door(name, status, kind, new_fake, new_call, storage):
+async def test_a_providers_refusal_at_the_start_is_classified(name, status, kind, new_fake, new_call, storage):
     fake = await new_fake(name)
     fake.reject = [status]
     with pytest.raises(Exception) as raised:  # noqa: PT011 - each client has its own
@@ -157,7 +157,7 @@ async def test_what_the_provider_says_at_the_door(name, status, kind, new_fake, 
 @pytest.mark.parametrize(
     ("status", "kind"), [(403, Kind.ACCESS), (404, Kind.REGION), (429, Kind.THROTTLED), (503, Kind.UNAVAILABLE)]
 )
-async def test_what_bedrock_says_at_the_door(status, kind, new_fake, new_call, storage, monkeypatch):
+async def test_bedrocks_refusal_at_the_start_is_classified(status, kind, new_fake, new_call, storage, monkeypatch):
     monkeypatch.setattr(reconnect_limits, "RECONNECTIONS", 0)
     fake = await new_fake("nova-sonic")
     fake.reject = [status]
@@ -182,7 +182,7 @@ async def test_a_failed_response_is_shown_and_the_call_goes_on(new_fake, new_cal
 
 
 @pytest.mark.parametrize("name", ALL)
-async def test_what_was_typed_into_a_dying_connection_is_answered_once_by_the_next(name, new_fake, new_call, storage):
+async def test_text_typed_into_a_dying_connection_is_answered_once_by_the_next(name, new_fake, new_call, storage):
     fake = await new_fake(name)
     fake.updates = False
     call = await new_call(fake, storage)

@@ -52,7 +52,9 @@ async def test_a_refusal_is_a_frame_and_a_metric_and_the_call_goes_on(  # noqa: 
 
 @pytest.mark.parametrize("name", SAID_BY)
 @pytest.mark.parametrize("spoken", [False, True])
-async def test_what_was_refused_is_not_asked_of_the_next_connection(name, spoken, new_fake, new_call, storage, counted):
+async def test_a_refused_text_is_not_asked_again_on_the_next_connection(
+    name, spoken, new_fake, new_call, storage, counted
+):
     fake = await new_fake(name)
     call = await new_call(fake, storage)
     shown = []

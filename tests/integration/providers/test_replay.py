@@ -72,7 +72,7 @@ async def left_out(fake: Any, call: Call, session: Any, clients: FakeConnections
     return len(said)
 
 
-async def test_what_gemini_never_transcribed_is_heard_by_the_next_connection(
+async def test_audio_that_gemini_never_transcribed_is_replayed_to_the_next_connection(
     new_fake: Any, new_call: Any, storage: Any, host: Host, clients: FakeConnections
 ) -> None:
     fake = await new_fake("gemini-live")
@@ -86,7 +86,7 @@ async def test_what_gemini_never_transcribed_is_heard_by_the_next_connection(
     await eventually(lambda: clients.of("k1", InputAck)[-1].upto == frames)
 
 
-async def test_what_gemini_never_transcribed_is_acknowledged_by_age(
+async def test_audio_that_gemini_never_transcribed_is_acknowledged_by_age(
     new_fake: Any, new_call: Any, storage: Any, host: Host, clients: FakeConnections, monkeypatch: Any
 ) -> None:
     fake = await new_fake("gemini-live")

@@ -121,7 +121,7 @@ def test_a_damaged_session_can_be_deleted(keep, run, said, item, directory):
     assert objects(directory) == []
 
 
-def test_what_arrived_after_a_deletion_is_deleted_too(keep, run, facts, said, directory):
+def test_a_second_delete_removes_objects_written_after_the_first(keep, run, facts, said, directory):
     keep(KEY, [said("a")])
     (late,) = objects(directory)
     body = late.read_bytes()
@@ -218,7 +218,7 @@ def test_records_are_untouched_by_a_release(keep, run, stores, said):
     assert run("show", "talk", "--json").stdout == before
 
 
-def test_what_an_expired_session_left_is_deleted(keep, facts, said, item, directory):
+def test_delete_removes_objects_of_an_expired_session(keep, facts, said, item, directory):
     keep(KEY, [said("a")], [said("b")])
     before = item()
     expire(directory, before)

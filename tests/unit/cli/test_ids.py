@@ -65,7 +65,7 @@ def test_an_escape_is_an_id_of_its_own(keep, run, said):
 
 
 @pytest.mark.parametrize("wrong", ["a/b/c", "a\nb", "a\x1b[2J", "..", "", "x" * 251, "é" * 42])
-def test_what_is_no_id_is_wrong_usage(run, wrong):
+def test_an_invalid_session_id_is_wrong_usage(run, wrong):
     run("show", wrong, code=2)
 
 

@@ -55,7 +55,7 @@ def test_a_fork_stays_with_its_principal(keep, facts, said):
     assert facts("fork", "alice/notes", "bob/copy")["session"] == "bob/copy"
 
 
-def test_how_long_a_fork_is_kept(keep, run, facts, said):
+def test_fork_takes_retention_days(keep, run, facts, said):
     keep(KEY, [said("a")])
     run("fork", "talk", "short", "--retention-days", "2")
     run("fork", "talk", "long")
@@ -89,7 +89,7 @@ def test_out_to_strands_and_back(keep, run, facts, conversation, outside):
 
 
 @pytest.mark.parametrize("layout", ["messages", "snapshot"])
-def test_what_is_exported_is_its_owners_alone(keep, run, conversation, outside, layout):
+def test_exported_folders_are_readable_by_their_owner_alone(keep, run, conversation, outside, layout):
     keep(KEY, *conversation)
     before = os.umask(0)
     try:
@@ -144,7 +144,7 @@ def test_an_earlier_point_goes_out(keep, run, conversation, outside):
 
 
 @pytest.mark.slow
-def test_which_agents_move(keep, run, facts, conversation, outside):
+def test_export_and_import_move_the_chosen_agents(keep, run, facts, conversation, outside):
     both = [[record.__replace__(agent=name) for record in group] for name in ("one", "two") for group in conversation]
     keep(KEY, *both)
 

@@ -123,7 +123,7 @@ def test_every_kind_of_content_is_shown(keep, run):
     ]
 
 
-def test_what_a_stranger_said_does_not_drive_the_terminal(keep, run, said):
+def test_show_strips_control_characters_from_messages(keep, run, said):
     emoji = "\N{WOMAN}\u200d\N{PERSONAL COMPUTER}"
     keep(KEY, [said(f"\x1b]0;owned\x07\x1b[2J[bold]x[/bold]\r\u202egnp.exe\u2066 {emoji}\tok")])
 
@@ -200,7 +200,7 @@ def paused(status: str | None) -> list[list[Record]]:
     return [records, [Record(kind="approval", data=closed, at=NOON)]] if status else [records]
 
 
-def test_what_people_are_asked_is_shown_with_the_time_that_is_left_and_not_as_a_tool_under_way(keep, run, facts):
+def test_an_open_approval_is_shown_with_its_deadline_and_not_as_a_running_tool(keep, run, facts):
     keep(KEY, *paused(None))
 
     assert run("show", "talk").stdout.splitlines()[1:] == [
@@ -212,7 +212,7 @@ def test_what_people_are_asked_is_shown_with_the_time_that_is_left_and_not_as_a_
     assert [request["name"] for request in approval["requests"]] == ["approve"]
 
 
-def test_what_was_denied_is_waited_for_no_more(keep, run, facts):
+def test_a_denied_approval_is_not_shown_as_waiting(keep, run, facts):
     keep(KEY, *paused("denied"))
 
     assert "waits" not in run("show", "talk").stdout

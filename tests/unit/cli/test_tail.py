@@ -246,7 +246,7 @@ def test_tail_prints_what_is_committed_until_the_session_ends(keep, tail, said):
         ({"requests": 5}, "cannot be shown: run 'segue sessions verify'"),
     ],
 )
-def test_what_people_were_asked_is_a_line(data, line):
+def test_an_approval_record_is_one_transcript_line(data, line):
     assert list(record_line(Record(kind="approval", data=data, at=0))) == [TranscriptLine("approval", line)]
 
 

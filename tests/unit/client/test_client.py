@@ -49,7 +49,7 @@ async def test_a_conversation(server):
     assert (hello.session, hello.client_id, hello.connection, hello.last_record) == ("s", client.client_id, 1, None)
 
 
-async def test_what_was_shown_is_acknowledged(server):
+async def test_client_acknowledges_the_output_it_showed(server):
     async with client_of(server) as client:
         await client.send_text("hi")
         await server.heard_all(lambda server: of_kind(server.heard, OutputAck))

@@ -22,7 +22,7 @@ from tests.unit.client.conftest import ASKS, Network, events_until, quick
 
 
 @pytest.mark.parametrize("seed", [None, 0, 1, 2])
-async def test_what_is_asked_is_shown_once_and_the_answer_is_taken_once(server, seed):
+async def test_an_approval_is_shown_once_and_its_answer_taken_once(server, seed):
     if seed is not None:
         server.inbound, server.outbound = Network(seed, 0.2), Network(seed + 100, 0.2)
         server.cut_every = 2

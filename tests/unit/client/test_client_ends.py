@@ -108,7 +108,7 @@ async def test_a_reader_that_is_slow_loses_audio_and_nothing_else():
     assert buffer.dropped == 4
 
 
-async def test_what_waits_to_be_read_is_bounded_in_bytes():
+async def test_unread_events_are_bounded_in_bytes():
     buffer = EventBuffer(capacity=1000, lasting_capacity=1000, capacity_bytes=100_000)
     buffer.put([AudioOutput(audio="A" * 40_000, rate=8000, epoch=1, seq=seq) for seq in range(1, 4)])
     buffer.put([TextOutput(text="x" * 40_000, record=0)])

@@ -66,7 +66,7 @@ def test_an_answer_is_numbered_input_that_says_what_was_shown_whatever_the_modal
     assert client.unacknowledged == 0
 
 
-def test_when_the_time_of_an_approval_is_over_hello_is_said_until_it_is_answered():
+def test_client_repeats_hello_after_an_approvals_deadline_until_it_is_closed():
     client = greeted(ack_delay=1e9, ping_interval=1e9)
     hear(client, asked(2, seconds=60.0), now=0.0)
     assert outgoing(client, 59.0) == []

@@ -101,7 +101,7 @@ def test_hello_goes_over_the_new_connection_and_input_over_the_old_one_until_rea
     assert outgoing(client, 1.9, 2) == []
 
 
-def test_what_both_connections_bring_is_shown_once():
+def test_output_that_both_connections_deliver_is_shown_once():
     client = renewing()
     shown = hear(client, AUDIO_1_3, link=1)
     shown += hear(client, AUDIO_1_3, ready(seq=4, since=0), TextOutput(epoch=1, seq=5, text="0", record=0), link=2)
@@ -118,7 +118,7 @@ def test_a_renewal_that_breaks_leaves_the_old_connection_as_it_was():
     assert client.connected(3.0) == 3
 
 
-def test_when_the_old_connection_breaks_its_renewal_goes_on():
+def test_renewal_goes_on_when_the_old_connection_breaks():
     client = renewing()
     client.say(TextInput(text="a"))
     outgoing(client, 1.0, 1)
@@ -187,7 +187,7 @@ def test_with_new_credentials_they_are_a_new_connection_unless_those_are_refused
     assert client.failure.code == "unauthorized"
 
 
-def test_where_there_is_no_room_hello_is_said_no_more_often_than_must_be():
+def test_hello_after_too_many_sessions_waits_the_longest_interval():
     client = conversation(hello_interval=2.0, longest_hello_interval=6.0)
     client.connected(0.0)
     outgoing(client, 0.0)

@@ -62,7 +62,7 @@ def test_a_window_bounds_what_is_on_its_way_and_what_was_received_opens_it():
     assert [frame.seq for frame in outgoing(client, 0.2)] == [4]
 
 
-def test_what_was_received_has_its_place_in_the_order_and_leaves_no_gap():
+def test_received_frames_take_their_number_and_leave_no_gap():
     client = spoken_to(1)
     received = Received(epoch=1, seq=2, upto=1)
     assert hear(client, received, AUDIO_1_3) == [received, AUDIO_1_3]
@@ -81,13 +81,13 @@ def test_a_new_connection_to_the_same_holder_repeats_only_what_has_not_arrived()
 
 
 @pytest.mark.parametrize("first", [Moved(epoch=1, seq=3), Resume(epoch=1, seq=3), ready(epoch=2, window=3)])
-def test_what_a_holder_had_received_is_said_again_to_one_that_may_not_have_it(first):
+def test_input_received_by_an_earlier_holder_is_sent_again_to_the_next(first):
     client = spoken_to(3)
     hear(client, Received(epoch=1, seq=2, upto=3), first, ready(epoch=first.epoch, seq=4, window=3))
     assert [frame.seq for frame in outgoing(client, 1.0) if isinstance(frame, AudioInput)] == [1, 2, 3]
 
 
-def test_what_was_refused_is_said_again_after_the_pause_within_the_window_and_nothing_else():
+def test_refused_input_is_sent_again_alone_after_the_pause_within_the_window():
     client = greeted(sender=SenderSettings(burst=50))
     hear(client, ready(seq=2, window=4))
     client.say(*(TextInput(text=str(number)) for number in range(20)))
@@ -104,7 +104,7 @@ def test_what_was_refused_is_said_again_after_the_pause_within_the_window_and_no
     assert [frame.seq for frame in outgoing(client, 1.4)] == [9, 10, 11, 12]
 
 
-def test_what_another_holder_has_received_is_no_news_of_this_one():
+def test_received_of_another_epoch_does_not_open_the_window():
     client = spoken_to(5)
     hear(client, Received(epoch=2, seq=1, upto=3))
     assert outgoing(client, 0.1) == []
@@ -130,7 +130,7 @@ def test_a_busy_server_gets_a_pause(code):
     assert kinds(outgoing(client, 2.0)) == ["TextInput"]
 
 
-def test_what_is_too_large_is_refused_before_it_has_a_number():
+def test_an_oversize_frame_is_refused_before_it_has_a_number():
     client = greeted()
     with pytest.raises(FrameError):
         client.say(TextInput(text="x" * 40_000))

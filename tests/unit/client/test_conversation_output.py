@@ -21,7 +21,7 @@ from tests.unit.client.conversing import JUNK, greeted, hear, kinds, outgoing, r
 # --- output
 
 
-def test_what_is_not_protocol_is_ignored():
+def test_messages_that_are_no_frames_are_ignored():
     client = greeted()
     for message in (JUNK, "", "[]", b"\xff", '{"type":"dance","epoch":99,"seq":1}'):
         assert client.received(message, 0.0, 1) == []

@@ -39,7 +39,7 @@ def test_a_microphone_that_was_silent_from_the_beginning():
 
 
 @pytest.mark.parametrize("pieces", [3, 25])
-def test_where_the_holder_knows_no_marker_all_is_sent(pieces):
+def test_silence_is_sent_whole_to_a_holder_without_silence_markers(pieces):
     microphone = Microphone()
     assert sent([LOUD, *[QUIET] * pieces], marks=False, microphone=microphone).replace(" ", "") == "L" + "q" * pieces
 

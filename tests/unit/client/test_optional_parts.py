@@ -169,7 +169,7 @@ def acks(client, now):
     return [frame for frame in outgoing(client, now) if isinstance(frame, OutputAck)]
 
 
-def test_what_was_played_is_told_at_once_after_a_barge_in():
+def test_played_audio_is_acknowledged_at_once_after_a_barge_in():
     client = talking(*ALL, history=False)
     sound = AudioOutput(epoch=1, seq=2, audio="AAAA", rate=8000)
     hear(client, sound)

@@ -177,7 +177,7 @@ def test_each_silence_in_a_row_is_given_more_time():
     assert client.wants_renewal(8.5, 3), "a confirmation ends the row"
 
 
-def test_what_a_silent_connection_has_swallowed_goes_at_once_over_the_next():
+def test_input_swallowed_by_a_silent_connection_goes_at_once_over_the_next():
     client = greeted()
     typed(client, 1.0)
     assert client.wants_renewal(2.5, 1)
@@ -302,7 +302,7 @@ def test_elsewhere_it_goes_as_text():
     assert decode_client_frame(message) == audio
 
 
-def test_what_is_said_of_one_connection_is_not_said_of_the_next():
+def test_binary_audio_is_agreed_for_each_connection_by_itself():
     client = greeted()
     client.connected(1.0)
     audio = AudioInput.from_pcm(b"ab", seq=1)

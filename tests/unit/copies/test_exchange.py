@@ -67,7 +67,7 @@ async def test_a_voice_session_comes_back_the_same(layout):
 
 
 @pytest.mark.slow
-def test_what_was_imported_is_a_segue_session(layout, tmp_path):
+def test_an_imported_session_restores_and_goes_on(layout, tmp_path):
     agent = agent_on(layout("talk"), "Hello.", state={"n": 1})
     agent("hi")
     before = everything(agent_on(layout("talk")))

@@ -77,7 +77,7 @@ def test_a_summary_stays_in_front_once(file_layout, snapshot_layout):
     assert everything(agent_on(file_layout("back"), **summarizing()))["messages"] == before["messages"]
 
 
-def test_what_a_guardrail_redacted_stays_out(file_layout):
+def test_a_guardrails_redaction_is_kept_by_import_and_export(file_layout):
     manager = file_layout("talk")
     agent = bidi_on(manager)
     manager.append_message({"role": "user", "content": [{"text": "my secret"}], "tracking_id": "s"}, agent)

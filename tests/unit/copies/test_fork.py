@@ -306,7 +306,7 @@ async def test_a_copy_that_takes_too_long_is_given_up(stores, clock, write, mess
     assert objects_of(stores, TARGET) == {}
 
 
-async def test_what_cannot_be_read_cannot_be_forked(stores, clock, write, message):
+async def test_a_missing_or_corrupt_session_cannot_be_forked(stores, clock, write, message):
     with pytest.raises(SessionNotFound):
         await fork(stores, SOURCE, TARGET, clock)
     await write(SOURCE, [message("a")])

@@ -166,7 +166,7 @@ def test_a_torn_object_names_itself(layout: str, name: str) -> None:
         assert damaged.value.file == key
 
 
-def test_what_is_missing_is_not_called_torn(folder: Path) -> None:
+def test_a_missing_messages_folder_is_not_reported_as_damage(folder: Path) -> None:
     talk(file_layout(folder))
     shutil.rmtree(next(folder.rglob("messages")))
 

@@ -35,7 +35,7 @@ async def test_orphans_and_foreign_objects_are_told_apart(check, paged, objects)
     assert (await check()).ok
 
 
-async def test_what_a_holder_is_about_to_commit_is_no_orphan(check, write, message, objects):
+async def test_objects_of_a_holders_next_commit_are_no_orphans(check, write, message, objects):
     session = await write(KEY, [message("a")], stay=True)
     (segment,) = named(objects, "/segments/")
     objects[segment.rsplit("/", 1)[0] + f"/1-{session.epoch}-underWay.json"] = b"{}"

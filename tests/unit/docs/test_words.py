@@ -32,6 +32,9 @@ QUESTION = re.compile(r"(What|Who|Whose|Whom|Whether|Where|Why|How)\b")
 STRING_THAT_ASKS = re.compile(rf"[\"'](?:\s|\\\n|\\[nrt])*{QUESTION.pattern}")
 """A file without such a string has no such docstring, and is not parsed."""
 
+RIDDLE = re.compile(r"^\s*(?:async )?def test_(?:what|who|whose|whom|whether|where|when|which|why|how)(?:ever)?_")
+"""A test's name that opens so has no subject; a failure's line is to tell which behaviour broke."""
+
 QUOTATION = re.compile(r"^\s*>")
 """A quoted line of a page keeps its words."""
 
@@ -135,6 +138,17 @@ def test_docstrings_open_with_an_imperative_or_a_noun_phrase() -> None:
     ]
 
     assert not found, f"{len(found)} docstrings:\n" + "\n".join(found)
+
+
+def test_test_names_open_with_their_subject() -> None:
+    found = [
+        offence
+        for path in code()
+        if "def test_wh" in (text := path.read_text(encoding="utf-8")) or "def test_how" in text
+        for offence in offences(enumerate(text.splitlines(), start=1), path, RIDDLE)
+    ]
+
+    assert not found, f"{len(found)} names, say subject, verb and object:\n" + "\n".join(found)
 
 
 @pytest.mark.slow

@@ -228,12 +228,12 @@ def test_connections_of_one_principal_are_counted_together(gateway, worker, cloc
     assert say(TextInput(text="hi", seq=1), "c2") == refused
 
 
-def test_what_is_no_frame_counts_as_well(gateway):
+def test_malformed_frames_count_towards_the_rate(gateway):
     codes = [gateway.router.receive("c1", "{").code for _ in range(FRAMES_PER_SECOND + 1)]
     assert codes == ["bad_json"] * FRAMES_PER_SECOND + ["too_fast"]
 
 
-def test_what_is_remembered_of_senders_is_bounded(clock):
+def test_rates_of_senders_are_bounded_in_number(clock):
     rate = FrameRate(clock, 1, 1, senders=2)
     for number in range(5):
         rate.admit(f"c{number}")

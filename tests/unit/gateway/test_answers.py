@@ -62,7 +62,7 @@ def test_forbidden_is_a_configuration_error_that_says_what_to_do(answers, manage
 
 
 @pytest.mark.parametrize("code", ["too_fast", "expired"])
-def test_what_may_come_with_every_frame_is_told_once_a_second(answers, management, clock, code):
+def test_a_repeated_error_is_posted_once_a_second_to_each_connection(answers, management, clock, code):
     frame = error_frame(code)
     for _ in range(3):
         answers.post_frame("c1", frame)

@@ -98,7 +98,7 @@ def test_a_bad_token_is_refused_without_a_word(issuer, keys, log):
 
 
 @pytest.mark.parametrize("broken", ["keys", "variable", "event"])
-def test_when_nothing_can_be_said_the_function_fails_without_a_word(issuer, keys, log, monkeypatch, broken):
+def test_authorizer_without_keys_or_settings_raises_an_error_without_text(issuer, keys, log, monkeypatch, broken):
     shown = event([f"bearer.{issuer.token()}"])
     if broken == "keys":
         keys.answer = lambda: (500, b"secret words")

@@ -218,7 +218,7 @@ def test_an_answer_is_what_the_service_says(service, dynamodb):
     assert dynamodb.get_item(TableName="t", Key={"k": {"S": "a"}}) == {"Item": {"k": {"S": "a"}}}
 
 
-def test_what_fails_for_the_moment_is_sent_again_as_it_was(service, dynamodb, slept):
+def test_a_request_that_failed_for_the_moment_is_sent_again_unchanged(service, dynamodb, slept):
     service.refuses(500)
     service.refuses(503, "InternalServerError")
     assert dynamodb.put_item(TableName="t", Item={}) == {}

@@ -60,7 +60,7 @@ def test_a_holder_of_a_newer_version_is_routed_to(gateway, worker, deliver):
         (302, b"", "internal"),
     ],
 )
-def test_what_the_holder_refuses_is_told_in_the_protocols_own_words(gateway, worker, deliver, status, body, code):
+def test_a_holders_refusal_becomes_an_error_frame_of_the_protocol(gateway, worker, deliver, status, body, code):
     gateway.hold(KEY, worker)
     worker.answers = [(status, body)]
     assert deliver() == error_frame(code)
@@ -98,7 +98,7 @@ def test_a_flow_that_was_dropped_without_a_word_is_no_dead_holder(gateway, worke
 
 
 @pytest.mark.parametrize("frame", [HELLO, PLAIN, Bye()], ids=lambda frame: type(frame).__name__)
-def test_what_has_no_number_is_sent_once_over_a_connection_of_its_own(gateway, worker, deliver, frame):
+def test_a_frame_without_a_number_is_sent_once_over_its_own_connection(gateway, worker, deliver, frame):
     gateway.hold(KEY, worker)
     assert deliver(TEXT) is None
     assert deliver(frame) is None
@@ -131,7 +131,7 @@ def test_an_endpoint_that_is_no_address_is_no_crash(gateway, deliver):
 
 
 @pytest.mark.slow
-def test_what_a_warm_function_remembers_is_bounded(gateway, worker):
+def test_dispatch_of_a_warm_function_remembers_a_bounded_number_of_sessions(gateway, worker):
     dispatch = gateway.router._dispatch
     remembering = (
         gateway.routes._remembered,

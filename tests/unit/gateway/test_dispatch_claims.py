@@ -78,7 +78,7 @@ def test_a_claim_names_the_clients_that_came_last(gateway):
 
 
 @pytest.mark.slow
-def test_how_much_is_read_for_a_claim_is_bounded(gateway, monkeypatch):
+def test_clients_read_for_a_claim_are_bounded_in_number(gateway, monkeypatch):
     monkeypatch.setattr("shared.connections.MOST_READ", 5)
     for number in range(40):
         gateway.connections.claim_client(f"k{number}", Binding(KEY, "s", f"c{number:02}", 1))

@@ -207,7 +207,7 @@ def test_payloads_and_tokens_are_not_logged(gateway, worker, environment, log):
     assert "secret" not in log.getvalue()
 
 
-def test_who_connects_says_hello_and_leaves_is_logged_but_no_other_frame(aws, gateway, worker, environment, log):
+def test_connect_hello_and_disconnect_are_logged_but_no_other_frame(aws, gateway, worker, environment, log):
     """A line for each frame would cost more than the frame."""
 
     def told():

@@ -131,7 +131,7 @@ def test_nothing_is_done_beside_a_request_that_is_answered_in_time(server, new_c
         assert new_connections.request("GET", server.url).status == 200
 
 
-def test_what_is_done_meanwhile_is_part_of_the_time_that_the_request_has(server):
+def test_work_done_meanwhile_is_not_added_to_a_requests_timeout(server):
     server.speaks = False
     pool, waited = keep_alive.pool(Timeout(connect=5.0, read=0.2), hosts=1), threading.Event()
     begun = time.monotonic()

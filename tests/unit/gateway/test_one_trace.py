@@ -145,7 +145,7 @@ async def test_a_text_its_answer_and_the_model_have_the_clients_trace(call, span
     assert {frame.trace for frame in said} == {expected}
 
 
-async def test_what_is_spoken_has_the_trace_of_its_audio(call, spans):
+async def test_a_spoken_answer_has_the_trace_of_its_audio(call, spans):
     await utter(call.say, "hello there", TRACE)
     await eventually(lambda: call.heard(Transcript, role="assistant", final=True) and turns(spans))
     ((turn, stages),) = turns(spans)
@@ -170,7 +170,7 @@ async def test_each_turn_has_the_trace_of_its_own_input(call, spans):
 
 
 @pytest.mark.parametrize(("trace", "said"), [(None, {None}), (UNSAMPLED, {trace_id(UNSAMPLED)})])
-async def test_what_is_not_sampled_is_not_kept_and_carried_all_the_same(call, spans, trace, said):
+async def test_an_unsampled_trace_is_carried_and_not_exported(call, spans, trace, said):
     await call.say(TextInput(text="My name is Alice.", seq=1, trace=trace))
     await eventually(lambda: call.heard(Transcript, role="assistant", final=True))
     assert {trace_id(frame.trace) for frame in call.posted} - {None} == said - {None}
@@ -205,7 +205,7 @@ async def test_lambdas_own_trace_is_gone_on_with(call, spans, monkeypatch):
 
 
 @pytest.mark.slow
-async def test_what_is_spoken_is_left_to_the_workers_own_ratio(call, spans, monkeypatch):
+async def test_speech_without_a_trace_is_sampled_by_the_workers_own_ratio(call, spans, monkeypatch):
     """Nothing is sampled here but what a frame says is; Lambda samples every invocation."""
     monkeypatch.setenv(VARIABLE, LAMBDAS)
     await utter(call.say, "hello there")
@@ -219,7 +219,7 @@ async def test_what_is_spoken_is_left_to_the_workers_own_ratio(call, spans, monk
     "header",
     ["", f"Root=1-{'d' * 8}-{'e' * 24};Parent={'f' * 16};Sampled=0", f"Root=1-{'d' * 8};Parent={'f' * 16};Sampled=1"],
 )
-def test_what_lambda_does_not_keep_is_no_trace(header):
+def test_a_lambda_header_without_a_sampled_trace_gives_no_traceparent(header):
     assert traceparent(header) is None
 
 

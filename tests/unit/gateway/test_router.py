@@ -193,7 +193,7 @@ def test_a_warm_function_reads_a_bound_connection_once(gateway, worker, say, mon
 
 
 @pytest.mark.slow
-def test_what_a_warm_function_remembers_is_bounded(gateway, worker, say):
+def test_router_of_a_warm_function_remembers_a_bounded_number_of_connections(gateway, worker, say):
     gateway.router._bound.most = 2
     gateway.hold("alice/s", worker)
     for number in range(5):

@@ -154,12 +154,12 @@ def test_forged_tokens_are_refused(issuer, verifier, forged):
 @given(
     st.text(max_size=200) | st.lists(st.from_regex(r"[A-Za-z0-9_-]{0,40}", fullmatch=True), max_size=4).map(".".join)
 )
-def test_whatever_is_no_token_is_refused(verifier, text):
+def test_a_text_that_is_no_token_is_refused(verifier, text):
     with pytest.raises(TokenRefused):
         verifier.verify(text)
 
 
-def test_what_an_issuer_embeds_in_the_header_is_not_followed(issuer, verifier, keys):
+def test_keys_embedded_in_a_tokens_header_are_not_followed(issuer, verifier, keys):
     """``jku`` and ``jwk`` name a key of the bearer's choice."""
     verifier.verify(issuer.token())  # it has the keys now, whichever tests ran before
     before = keys.requests

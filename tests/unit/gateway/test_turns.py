@@ -172,7 +172,7 @@ def test_a_frame_without_a_number_waits_for_the_other_worker(texting, queue, wor
 
 
 @pytest.mark.slow
-def test_what_has_no_number_is_in_the_queue_if_no_other_worker_comes(texting, queue, worker):
+def test_a_frame_without_a_number_is_queued_if_no_worker_takes_over(texting, queue, worker):
     texting.hold("alice/talk", worker)
     worker.stop()
     assert say(texting, TextInput(text="a")) is None
@@ -295,7 +295,7 @@ def test_an_answer_of_a_client_of_voice_is_for_a_turn_as_well(gateway, turns, qu
 
 
 @pytest.mark.slow
-def test_where_there_are_no_turns_a_worker_is_claimed_for_an_answer_without_a_number_that_waits(gateway, worker):
+def test_an_answer_without_a_number_goes_to_the_worker_if_there_are_no_turns(gateway, worker):
     gateway.open("c-1", "alice")
     gateway.hold("alice/talk", worker)
     say(gateway, Hello(session="talk", client_id="c", connection=1))

@@ -255,7 +255,7 @@ def test_the_weekly_sweep_takes_what_arrived_too_late_in_a_life_that_goes_on(aws
     assert set(objects(aws)) == {live, under_way, page, blank}
 
 
-def test_what_is_committed_while_the_weekly_sweep_lists_is_no_orphan(aws, monkeypatch):
+def test_a_segment_committed_while_the_weekly_sweep_lists_is_no_orphan(aws, monkeypatch):
     key = f"sessions/a/s/{OLD}/segments/0-1-x.json"
     aws.dynamodb.put_item(TableName="locks", Item=item(OLD, epoch=1))
     aws.s3.put_object(Bucket="bucket", Key=key, Body=b"{}")
@@ -317,7 +317,7 @@ def test_a_weekly_sweep_that_cannot_list_comes_again(aws):
         weekly.handler(run(), context())
 
 
-def test_what_the_schedule_sends_begins_at_the_beginning(aws):
+def test_a_scheduled_event_starts_the_weekly_sweep_at_the_beginning(aws):
     put_objects(aws, OLD)
     weekly.handler(run('{"version": "0", "detail-type": "Scheduled Event", "detail": {}}'), context())
     assert not objects(aws)

@@ -89,7 +89,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-async def test_what_it_is_made_from_has_changed_and_it_is_made_anew(root, environment, tmp_path, change):
+async def test_an_assembly_is_synthesized_anew_when_its_sources_change(root, environment, tmp_path, change):
     synthesis = Synthesis()
     for _ in range(2):
         await written(root, environment, tmp_path / "cdk.out", synthesis)

@@ -74,7 +74,7 @@ def chosen(balancer: Balancer, now: float, times: int = 200) -> Counter[str]:
     return Counter(target.name for _ in range(times) if (target := balancer.choose(now)) is not None)
 
 
-async def test_what_is_said_is_passed_on_both_ways_to_the_end(balancer):
+async def test_balancer_passes_bytes_both_ways_until_each_side_ends(balancer):
     reader, writer = await asyncio.open_connection(LOOPBACK, balancer.port)
     writer.write(b"hello\n")
     assert await promptly(reader.readline()) in {b"a hello\n", b"b hello\n"}

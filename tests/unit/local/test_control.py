@@ -143,7 +143,7 @@ async def test_a_header_that_is_no_text_is_a_wrong_token(server):
 
 
 @pytest.mark.parametrize("body", [b"", b"nonsense", b"[]", b"{}", b'{"worker": "w1"}', b"\xff"])
-async def test_what_is_no_request_to_kill_is_a_bad_request(server, stack, body):
+async def test_a_malformed_kill_request_gets_400(server, stack, body):
     headers = {"authorization": f"Bearer {server.token}"}
     async with aiohttp.ClientSession() as http, http.post(server.url + "/kill", headers=headers, data=body) as answer:
         assert answer.status == 400
@@ -196,7 +196,7 @@ def test_a_worker_and_a_session_cannot_both_be_named(tmp_path):
     assert result.exit_code == 2
 
 
-def test_what_is_missing_is_said_before_anything_is_started(tmp_path, settings, monkeypatch):
+def test_up_names_a_missing_program_before_it_starts_anything(tmp_path, settings, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     result = CliRunner().invoke(main, ["--home", str(tmp_path / "home"), "up"])
     assert result.exit_code == 1

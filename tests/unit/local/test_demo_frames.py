@@ -51,10 +51,10 @@ def test_placeholders_of_answers_that_were_cut_off_are_no_answers() -> None:
         ),
     ],
 )
-def test_what_took_effect_or_was_shown_twice_is_found(found: Frames, what: str) -> None:
+def test_doubled_effects_and_outputs_are_found(found: Frames, what: str) -> None:
     assert found.doubled == [what]
     assert found.lost == []
 
 
-def test_what_is_not_in_the_journal_is_lost() -> None:
+def test_a_line_missing_from_the_journal_counts_as_lost() -> None:
     assert account_of([]).lost == ["'line 1' is not in the journal"]

@@ -164,7 +164,7 @@ def test_a_package_takes_the_place_of_the_same_one_with_another_version():
 
 
 @pytest.mark.parametrize("package", ["", "-r x", "a b", "https://example.com/x.whl", "x;rm"])
-def test_what_is_no_package_is_refused(settings, package):
+def test_a_name_that_is_no_package_is_refused(settings, package):
     with pytest.raises(LocalError, match="no package of PyPI"):
         packages.add(settings, package)
 

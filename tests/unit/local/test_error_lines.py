@@ -36,7 +36,7 @@ def test_a_log_line_becomes_one_line_of_the_terminal(name):
     assert told(json.dumps(fields)) == text
 
 
-def test_what_is_no_json_is_left_out():
+def test_log_lines_that_are_no_json_are_left_out():
     assert told("Traceback (most recent call last):") is None
 
 

@@ -61,7 +61,7 @@ def test_another_folders_key_is_another_and_has_another_name(issuer, settings):
     assert jwt.get_unverified_header(other.token())["kid"] != jwt.get_unverified_header(issuer.token())["kid"]
 
 
-def test_what_is_published_is_the_public_half(issuer):
+def test_issuer_publishes_the_public_key_only(issuer):
     (key,) = issuer.published()["keys"]
     assert set(key) == {"kty", "crv", "x", "y", "kid", "alg", "use"}
 

@@ -24,7 +24,7 @@ def test_every_package_is_pinned_with_hashes_and_no_host_is_named(name):
     assert text.count("--hash=sha256:") >= len(pins)
 
 
-def test_what_ships_is_what_is_tested():
+def test_layer_and_worker_locks_pin_the_tested_versions():
     def pins(name: str) -> dict[str, str]:
         text = (ROOT / "requirements" / f"{name}.txt").read_text()
         return dict(re.findall(r"^([a-z0-9.\-]+)==(\S+)", text, re.MULTILINE))

@@ -45,7 +45,7 @@ def checkout(tmp_path):
         ("functions/worker/.agent.py.swp", Change.NOTHING),
     ],
 )
-def test_what_a_changed_file_asks_for(checkout, name, change):
+def test_a_changed_file_asks_for_the_change_of_its_folder(checkout, name, change):
     before = sources.read(checkout)
     path = checkout / name
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -104,7 +104,7 @@ def typed(monkeypatch):
         yield keyboard
 
 
-async def test_what_is_heard_is_sent_and_a_barge_in_stops_the_loudspeaker(typed):
+async def test_talk_sends_the_microphone_and_stops_the_loudspeaker_at_a_barge_in(typed):
     server, card = await Voice().start(), Card()
     conversation = asyncio.create_task(SpokenConversation(server.url, "s", lambda: "a.b.c", card).run())
     try:

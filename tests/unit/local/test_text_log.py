@@ -15,7 +15,7 @@ def invocation(stream: str, at: int, *lines: str) -> list[dict[str, object]]:
     return [{"logStreamName": stream, "timestamp": at, "message": line} for line in (f"START {stream}", *lines, "END")]
 
 
-def test_what_was_logged_is_copied_once_and_its_errors_are_shown(tmp_path):
+def test_log_lines_of_the_text_function_are_copied_once_and_errors_shown(tmp_path):
     group: list[dict[str, object]] = invocation("earlier", 5_000, ERROR)
     shown: list[str] = []
     log = tmp_path / FILE

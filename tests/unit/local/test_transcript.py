@@ -67,7 +67,7 @@ def test_a_pipe_gets_whole_answers_and_no_control_characters(pipe):
     assert pipe.text == "you> hi\nagent> Hello, Alice.\n· session s, epoch 4, 0 messages so far\n"
 
 
-def test_what_was_typed_is_not_shown_as_heard_and_what_was_spoken_is(terminal):
+def test_transcript_shows_spoken_input_and_not_typed_input(terminal):
     terminal.view.typed("hi ")
     terminal.view.show(said("hi", role="user"))
     assert terminal.text == ""
@@ -127,7 +127,7 @@ def test_a_tool_cut_short_by_a_takeover_is_not_waited_for():
     assert turn.answered
 
 
-def test_what_was_heard_of_an_answer_is_a_note_and_no_answer(pipe):
+def test_a_corrected_transcript_is_shown_as_a_note_and_ends_no_turn(pipe):
     pipe.view.show(said("One. Two."))
     cut = frames.Transcript(epoch=1, seq=2, role="assistant", text="One.", final=True, record=4, replaces=3)
     pipe.view.show(cut)
@@ -145,7 +145,7 @@ def approval(status: str = "asked", **more: object) -> frames.Approval:
     return frames.Approval(epoch=1, seq=1, status=status, record=3, **asked, **more)
 
 
-def test_what_is_asked_is_shown_with_its_tool_and_ends_the_turn_until_it_is_answered(pipe):
+def test_an_approval_is_shown_with_its_tool_and_ends_the_turn_until_answered(pipe):
     turn = Turn()
     turn.asked()
     for frame in (tool("started"), approval()):
@@ -164,7 +164,7 @@ def test_what_is_asked_is_shown_with_its_tool_and_ends_the_turn_until_it_is_answ
     assert turn.answered
 
 
-def test_what_became_of_what_was_asked_is_said(pipe):
+def test_closing_of_an_approval_is_shown(pipe):
     pipe.view.show(approval("expired", of=3, reason="no answer"))
     pipe.view.show(approval("answered", of=3))
     assert pipe.text == "· approval expired: no answer\n· approval answered\n"

@@ -48,7 +48,7 @@ GOOD = [
 ]
 
 
-def test_what_strands_stores_is_accepted_and_read() -> None:
+def test_a_history_as_strands_stores_it_is_accepted_and_read() -> None:
     check(GOOD, restarting=False)
     assert read(GOOD) == [
         SpokenTurn("user", "My name is Alice"),
@@ -81,7 +81,7 @@ def test_what_strands_stores_is_accepted_and_read() -> None:
         ([use("a"), {**result("a"), "role": "assistant"}], "does not belong"),
     ],
 )
-def test_what_a_provider_would_not_go_on_with_is_rejected(messages: list[Any], why: str) -> None:
+def test_a_history_that_a_provider_would_refuse_is_rejected(messages: list[Any], why: str) -> None:
     with pytest.raises(HistoryRejected, match=why):
         check(messages, restarting=False)
 

@@ -91,7 +91,7 @@ def _result(tool_use_id: str, **content: Any) -> ToolResultBlock:
         ("Hello", "cannot understand str"),
     ],
 )
-async def test_what_it_does_not_understand_it_refuses(content: Any, why: str) -> None:
+async def test_offline_model_refuses_content_it_does_not_understand(content: Any, why: str) -> None:
     uses: Any = [
         {"role": "assistant", "content": [{"toolUse": {"toolUseId": "asked", "name": "t", "input": {}}}]},
         {"role": "user", "content": [{"toolResult": {"toolUseId": "asked", "status": "success", "content": []}}]},
@@ -214,7 +214,7 @@ async def test_more_of_the_history_can_be_told_later_and_is_not_answered() -> No
     await model.stop()
 
 
-async def test_what_does_not_go_on_with_the_history_is_not_added() -> None:
+async def test_offline_model_refuses_an_addition_already_in_its_history() -> None:
     model = OfflineVoiceModel()
     twice: Any = [{"role": "user", "content": [{"text": "Hello"}], "tracking_id": "m1"}]
     await model.start(messages=twice)

@@ -31,7 +31,7 @@ def silence(seconds: float, rate: int = 16000) -> bytes:
 @pytest.mark.slow
 @pytest.mark.parametrize("rate", [8000, 16000, 24000, 48000])
 @pytest.mark.parametrize("text", TEXTS)
-def test_what_is_spoken_is_heard_as_soon_as_its_stop_sounds(rate: int, text: str) -> None:
+def test_a_spoken_text_is_recognized_at_its_stop_tone(rate: int, text: str) -> None:
     assert texts(listen(speak(text, rate), rate)) == [text]
 
 

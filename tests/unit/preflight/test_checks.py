@@ -177,7 +177,9 @@ class Workers:
         ({"WorkerVersion": "v6", "WorkerParts": Workers.parts}, "yes, changed: version (v6 → 9f8e7d6c5b4a)"),
     ],
 )
-def test_whether_workers_will_be_replaced(monkeypatch: pytest.MonkeyPatch, outputs: dict[str, str], found: str) -> None:
+def test_preflight_says_if_workers_will_be_replaced(
+    monkeypatch: pytest.MonkeyPatch, outputs: dict[str, str], found: str
+) -> None:
     monkeypatch.setattr(replaced, "synthesized_workers", lambda _config: Workers)
     deployed = stack("Segue-dev-Service", "UPDATE_COMPLETE", **outputs)
     (finding,) = of(replaced.workers, {}, cloudformation__DescribeStacks=deployed)

@@ -57,7 +57,7 @@ def test_silence_stays_silent():
     assert loudest(resampler.convert(bytes(3200)) + resampler.finish()) <= 1, "more than the dither"
 
 
-def test_what_is_too_loud_is_clipped_and_does_not_wrap_around():
+def test_resampled_samples_beyond_the_range_are_clipped_and_do_not_wrap():
     resampler = Resampler(16000, 24000)
     square = np.repeat(np.array([32767, -32768] * 20, dtype="<i2"), 80)
     got = np.frombuffer(resampler.convert(square.tobytes()) + resampler.finish(), dtype="<i2").astype(int)
@@ -111,7 +111,7 @@ def test_after_a_barge_in_clients_are_sent_nothing_of_what_the_filter_kept():
     assert loudest(sound(list(edges.to_client(spoken(bytes(32000)))))) <= 1, "the next answer begins with silence"
 
 
-def test_what_clients_say_waits_until_the_filter_gives_something():
+def test_audio_too_short_for_the_filter_is_held_until_it_gives_output():
     edges = Edges((16000, 24000), (24000, 24000))
     few = AudioDelta(format="pcm", source={"bytes": sine(16000)[:20]})
     assert edges.to_provider(few) is None

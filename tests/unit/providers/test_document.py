@@ -29,12 +29,12 @@ def taken(provider: Provider) -> str:
 
 
 @pytest.mark.parametrize("name", list(PROVIDERS))
-def test_what_a_provider_takes_is_documented(name: str):
+def test_history_limits_of_a_provider_are_documented(name: str):
     assert taken(PROVIDERS[name]) in DOCS.splitlines()
 
 
 @pytest.mark.parametrize("name", list(PROVIDERS))
-def test_how_a_provider_is_chosen_is_documented(name: str):
+def test_settings_of_a_provider_are_documented(name: str):
     provider = PROVIDERS[name]
     rates = ", ".join(map(str, provider.input_rates)), ", ".join(map(str, provider.output_rates))
     keys = " or ".join(f"`{key}`" for key in provider.keys) or "none"
@@ -52,7 +52,7 @@ def test_every_figures_source_is_documented(name: str):
 
 
 @pytest.mark.parametrize("name", list(PROVIDERS))
-def test_which_models_take_additions_is_documented_with_its_source(name: str):
+def test_models_that_take_additions_are_documented_with_their_source(name: str):
     additions = PROVIDERS[name].additions
     models = "none" if additions.models is None else f"`{additions.models}`"
     (row,) = [line for line in DOCS.splitlines() if line.startswith(f"| {name} | {models} | {additions.source}")]

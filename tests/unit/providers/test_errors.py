@@ -94,7 +94,7 @@ def test_people_are_told_nothing_of_the_inside(kind: Kind):
     assert len(error.message) < 120
 
 
-def test_what_can_never_work_is_not_to_be_tried_again():
+def test_only_permanent_error_kinds_are_not_retryable():
     assert {kind for kind in Kind if not ERRORS[kind].retryable} == {
         Kind.ACCESS, Kind.REGION, Kind.CREDENTIALS, Kind.CONTENT,
     }  # fmt: skip
@@ -123,5 +123,5 @@ def test_a_loop_of_causes_ends():
     [(ProviderRefusal("invalid_value", "session.tools[0]"), True), (APIError(1007, "bad function declaration"), True),
      (APIError(1007, "invalid argument"), False)],
 )  # fmt: skip
-def test_whether_tools_are_named(error: Any, named: bool):
+def test_errors_about_tools_are_recognized(error: Any, named: bool):
     assert about_tools(error) is named

@@ -28,7 +28,7 @@ HANDLE = Handle(value="h", at=1_000_000, model_id="gemini-3.8-live", after="m7")
         ("openai-realtime", "gemini-3.8-live", "m7", 0, "the provider has none"),
     ],
 )
-def test_why_a_handle_is_not_used(provider, model_id, newest, age, reason):
+def test_a_handle_of_another_model_state_or_age_is_not_used(provider, model_id, newest, age, reason):
     assert why_not(HANDLE, PROVIDERS[provider], model_id, newest, HANDLE.at + age) == reason
 
 

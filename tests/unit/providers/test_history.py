@@ -163,7 +163,7 @@ def test_every_figure_has_a_source(name: str):
 
 @pytest.mark.parametrize("odd", [5, None, ["a"], {"a": 1}])
 @pytest.mark.parametrize("text_only", [True, False])
-def test_what_has_not_the_shape_that_strands_gives_it_keeps_no_model_from_starting(odd: Any, text_only: bool) -> None:
+def test_fit_survives_metadata_and_content_of_odd_shapes(odd: Any, text_only: bool) -> None:
     messages = [
         {**user("a"), "metadata": odd},
         use(1),

@@ -32,7 +32,7 @@ QUESTION, ANSWER = message("user", "What time is it?"), message("assistant", "No
         ([], [], []),
     ],
 )
-async def test_what_was_understood_and_not_answered_is_asked_of_the_new_connection(messages, told, asked):
+async def test_a_transcribed_unanswered_question_is_asked_of_the_new_connection(messages, told, asked):
     """Its audio was credited with the transcript, so it is not given again."""
     inner = HandledModel()
     model = ContinuousModel(inner, Settings.from_environment({"SEGUE_PROVIDER": "offline"}))

@@ -86,7 +86,7 @@ def test_a_missing_package_is_one_line():
         build(settings)
 
 
-def test_what_the_model_refuses_is_one_line():
+def test_an_option_that_the_model_refuses_is_one_line():
     variables = {"SEGUE_PROVIDER": "openai-realtime", "SEGUE_PROVIDER_OPTIONS": '{"timeout_s": 9999}', **KEYS}
     with pytest.raises(EnvironmentProblem, match="openai-realtime refuses its settings: timeout_s"):
         build(Settings.from_environment(variables))

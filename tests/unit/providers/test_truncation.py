@@ -131,7 +131,7 @@ def test_after_a_barge_in_the_next_answer_begins_anew(talk):
     assert talk.cuts[1:] == [("four five", "four ")]
 
 
-def test_what_was_typed_only_was_never_spoken(talk):
+def test_a_typed_answer_is_never_cut(talk):
     talk.saw(SECOND, OVER)
     assert talk.cuts == []
 

@@ -63,7 +63,7 @@ def statuses(approvals: list[RecordedApproval]) -> list[tuple[str, int | None]]:
     return [(one.status, one.of) for one in approvals]
 
 
-async def test_what_is_asked_is_what_the_interrupt_says_and_is_restored(memory_sessions: Sessions) -> None:
+async def test_an_approval_holds_the_interrupts_request_and_is_restored(memory_sessions: Sessions) -> None:
     first = memory_sessions()
     agents = [await asked(first)]
     await first.close()
@@ -165,7 +165,7 @@ async def test_a_voice_agent_is_built_after_what_waits_was_denied_and_the_text_a
     await third.close()
 
 
-async def test_what_a_session_that_waits_for_nothing_denies_is_nothing(memory_sessions: Sessions) -> None:
+async def test_deny_approvals_without_an_open_approval_records_nothing(memory_sessions: Sessions) -> None:
     manager = memory_sessions()
     await manager.open()
     built(manager)

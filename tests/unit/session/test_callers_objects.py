@@ -163,9 +163,7 @@ async def test_appended_and_redacting_messages_are_the_callers_too(
     assert not [key for key, body in storage.objects.objects.items() if SECRET.encode() in unpack(body)]
 
 
-async def test_what_the_session_was_opened_with_stays_so_whatever_the_agent_does(
-    memory_sessions: Sessions, build: Build
-) -> None:
+async def test_manager_history_is_unchanged_by_the_agents_edits(memory_sessions: Sessions, build: Build) -> None:
     manager = await opened(memory_sessions)
     build(manager, messages=[greeting(metadata={"custom": {"from": ["us"]}})])
     await manager.close()

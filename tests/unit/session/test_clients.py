@@ -128,7 +128,7 @@ def test_client_settings_that_outlast_the_lease_are_refused(theirs: Config) -> N
         GuardedS3SessionManager("talk", bucket="b", lock_table="t", boto_client_config=theirs)
 
 
-def test_what_outlasts_one_lease_may_fit_another() -> None:
+def test_a_read_timeout_within_a_longer_lease_is_accepted() -> None:
     GuardedS3SessionManager(
         "talk", bucket="b", lock_table="t", lease=LeaseSettings(60.0, 5.0), boto_client_config=Config(read_timeout=17)
     )

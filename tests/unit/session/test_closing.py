@@ -149,7 +149,7 @@ async def stuck(manager: Any, outage: Unavailable) -> BidiAgent:
 
 
 @pytest.mark.parametrize("how", ["resume", "delete"])
-async def test_what_has_to_wait_for_a_commit_does_not_wait_without_end(
+async def test_calls_that_wait_for_a_commit_fail_in_bounded_time(
     memory_sessions: Sessions, outage: Unavailable, how: str
 ) -> None:
     await stuck(manager := memory_sessions(), outage)

@@ -91,7 +91,7 @@ def test_a_graph_and_its_manager_are_released_too(storage: MemoryStorage) -> Non
     eventually_sync(lambda: not item(storage).held)
 
 
-def test_what_is_part_of_a_cycle_is_released_by_the_garbage_collector(storage: MemoryStorage) -> None:
+def test_an_agent_in_a_reference_cycle_is_released_by_the_garbage_collector(storage: MemoryStorage) -> None:
     agent: Any = built(manager(storage))
     agent("One")
     agent.myself = agent
@@ -103,7 +103,7 @@ def test_what_is_part_of_a_cycle_is_released_by_the_garbage_collector(storage: M
     eventually_sync(lambda: not item(storage).held)
 
 
-async def test_what_is_queued_when_it_is_collected_is_written(storage: MemoryStorage) -> None:
+async def test_records_queued_when_the_agent_is_collected_are_committed(storage: MemoryStorage) -> None:
     one = manager(storage, durability="gate")
     await one.open()
     agent = BidiAgent(model=ScriptedModel(), session_manager=one)

@@ -35,7 +35,7 @@ async def test_a_commit_callback_that_fails_keeps_no_other_from_being_called(
     assert await texts(memory_sessions) == ["One"]
 
 
-async def test_what_fails_after_a_commit_does_not_commit_it_again(memory_sessions: Sessions) -> None:
+async def test_a_listener_that_fails_after_a_commit_does_not_repeat_the_commit(memory_sessions: Sessions) -> None:
     def mistaken(records: int, seconds: float) -> None:
         writer.on_committed(lambda _records, _seconds: None)
         raise KeyError("a mistake")
@@ -53,7 +53,7 @@ async def test_what_fails_after_a_commit_does_not_commit_it_again(memory_session
     assert writer.head == writer.position
 
 
-async def test_what_was_committed_before_a_failure_is_durable_for_one_who_asks_later(memory_sessions: Sessions) -> None:
+async def test_a_record_committed_before_a_failure_is_durable_for_a_later_waiter(memory_sessions: Sessions) -> None:
     def mistaken(records: int, seconds: float) -> None:
         writer.on_committed(lambda _records, _seconds: None)
         raise KeyError("a mistake")

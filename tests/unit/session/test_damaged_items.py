@@ -126,7 +126,7 @@ async def test_an_item_that_cannot_be_right_is_named_at_once_and_nothing_is_writ
     assert (vandal.items, vandal.objects) == (items, objects)
 
 
-async def test_what_an_absurd_item_names_is_neither_listed_in_memory_nor_waited_for(
+async def test_an_item_that_names_absurdly_many_pages_is_corrupt_at_once(
     vandal: Vandal, memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
     """Nothing contradicts it but that the objects are missing."""

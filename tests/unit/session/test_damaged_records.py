@@ -100,7 +100,7 @@ async def test_a_reader_without_the_lease_reads_the_rest_and_names_the_gap(
     assert texts(history_at(copied).agents["default"].messages) == rest
 
 
-async def test_what_an_older_release_recorded_too_deeply_is_named_and_can_be_skipped(
+async def test_a_record_nested_too_deeply_by_an_older_release_is_named_and_can_be_skipped(
     memory_sessions: Sessions, talk: MemoryStorage
 ) -> None:
     deep = b"[" * 3000 + b"]" * 3000
@@ -119,7 +119,7 @@ async def test_what_an_older_release_recorded_too_deeply_is_named_and_can_be_ski
     assert "Three" in texts((await restored(memory_sessions)).messages)
 
 
-async def test_what_a_voice_agent_of_an_older_release_recorded_a_little_too_deeply_is_restored(
+async def test_a_record_slightly_too_deep_of_an_older_release_is_restored_to_a_voice_agent(
     memory_sessions: Sessions, talk: MemoryStorage
 ) -> None:
     levels = NESTING + 200

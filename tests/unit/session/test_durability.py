@@ -124,7 +124,7 @@ async def test_running_ahead_is_bounded(
     await agent.stop()
 
 
-async def test_what_arrives_during_a_commit_goes_into_the_next(
+async def test_records_that_arrive_during_a_commit_go_into_the_next(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
     agent = await talking(memory_sessions(durability="gate"))

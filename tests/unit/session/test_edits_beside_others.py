@@ -52,7 +52,7 @@ async def test_a_redaction_of_nothing_is_an_error(memory_sessions: Sessions, bui
         manager.redact_latest_message(said("nothing"), agent)
 
 
-async def test_what_was_never_recorded_redacts_no_other_message(memory_sessions: Sessions, build: Build) -> None:
+async def test_redaction_of_an_unrecorded_message_changes_no_other(memory_sessions: Sessions, build: Build) -> None:
     manager = memory_sessions()
     await manager.open()
     agent = build(manager)

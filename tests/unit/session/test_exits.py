@@ -103,7 +103,7 @@ def test_a_voice_agent_that_was_not_stopped_is_released(program: Programs, tmp_p
 
 
 @pytest.mark.slow
-def test_what_changed_last_is_recorded(program: Programs, tmp_path: Path) -> None:
+def test_a_state_change_just_before_exit_is_recorded(program: Programs, tmp_path: Path) -> None:
     program(f"{AGENT}\nagent('Hello')\nagent.state.set('seen', True)", tmp_path)
 
     with GuardedFileSessionManager("talk", tmp_path, acquire_timeout=0.0) as manager:

@@ -81,7 +81,7 @@ async def test_no_new_life_is_begun_for_who_goes_on_with_what_was_left() -> None
     assert taken.born == left.born, "else its records would be those of the old life, and its tail the new one's"
 
 
-async def test_what_had_expired_before_it_was_read_is_gone() -> None:
+async def test_a_session_that_expired_before_it_was_read_gets_a_new_incarnation() -> None:
     clock, store = _Clock(), MemoryGuard()
     lease = Lease(store, "default/talk", retention_s=RETENTION_SECONDS, clock=clock)
     left = await _released(lease)

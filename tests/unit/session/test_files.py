@@ -191,7 +191,7 @@ async def test_deleting_takes_the_empty_folders_too(tmp_path: Path) -> None:
     assert not (tmp_path / "sessions/a/b").exists()
 
 
-async def test_what_a_crash_left_half_written_is_removed(tmp_path: Path) -> None:
+async def test_half_written_files_of_a_dead_process_are_removed(tmp_path: Path) -> None:
     objects = FileObjects(tmp_path, Runtime.shared().executor)
     await objects.put("sessions/a/b/segments/1.json", b"whole")
     folder = tmp_path / "sessions/a/b/segments"
@@ -244,7 +244,7 @@ def test_no_id_begins_as_a_file_that_is_being_written() -> None:
     assert not session_name(f"{temporary}x").startswith(temporary)
 
 
-def test_what_the_directory_keeps_is_its_owners_alone(tmp_path: Path) -> None:
+def test_files_and_folders_of_a_session_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
     """As Strands' own ``FileSessionManager`` has it, whatever the umask."""
     before = os.umask(0)
     try:

@@ -227,7 +227,9 @@ async def test_a_close_ends_at_its_limit_and_the_lease_then_runs_out(
     await heir.close()
 
 
-async def test_what_is_durable_is_released_while_s3_hangs(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+async def test_a_session_whose_records_are_durable_is_released_while_s3_hangs(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
     await (manager := memory_sessions(lease=SHORT)).open()
     storage.before = s3 = Hang(*S3)
 

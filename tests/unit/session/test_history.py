@@ -48,7 +48,7 @@ def test_an_update_replaces_the_newest_message_of_its_id_and_a_redaction_all() -
     assert texts(*twice, replaced("redact", "a", "[redacted]")) == ["[redacted]", "no", "[redacted]"]
 
 
-def test_what_is_updated_or_redacted_after_it_left_the_history_stays_out() -> None:
+def test_an_update_or_redaction_of_a_dropped_message_does_not_bring_it_back() -> None:
     gone = [message("a", "one"), message("b", "two"), Record(kind="window", data={"keep": ["b"]})]
 
     assert texts(*gone, replaced("update", "a", "back")) == ["two"]

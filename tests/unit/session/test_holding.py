@@ -110,7 +110,7 @@ async def test_a_read_in_between_fences_no_holder(memory_sessions: Sessions) -> 
     assert await texts(memory_sessions) == ["One", "Two"]
 
 
-async def test_what_is_queued_while_someone_else_holds_is_not_lost(memory_sessions: Sessions) -> None:
+async def test_records_queued_while_another_process_holds_are_not_lost(memory_sessions: Sessions) -> None:
     agent = await started(memory_sessions())
     await agent.send("One")
     await agent.stop()

@@ -118,7 +118,7 @@ def test_a_tool_that_interrupts_is_named(name: str, memory_sessions: Sessions) -
 
 
 @pytest.mark.parametrize("callback", [approve_text_only, stop_the_music, print])
-def test_what_does_not_interrupt_a_voice_agent_is_left_alone(callback: Any, memory_sessions: Sessions) -> None:
+def test_hooks_that_raise_no_interrupt_are_accepted_for_a_voice_agent(callback: Any, memory_sessions: Sessions) -> None:
     BidiAgent(
         model=ScriptedModel(),
         session_manager=memory_sessions(),

@@ -96,7 +96,7 @@ async def test_a_sweep_that_fails_is_finished_by_the_next_call_and_begins_no_lif
     assert_gone(storage, before)
 
 
-async def test_what_a_process_left_that_died_during_its_deletion_is_deleted_by_another(
+async def test_a_deletion_cut_off_by_a_crash_is_finished_by_another_process(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
     agent = await talked(memory_sessions(), "One")

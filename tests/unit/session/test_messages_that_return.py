@@ -87,7 +87,7 @@ def test_a_returning_message_is_as_it_was_changed_meanwhile(kind: str) -> None:
     assert texts(added("a", "one"), added("b", "two"), window("b"), changed, window("b", "a")) == ["two", "changed"]
 
 
-def test_what_comes_back_after_a_rewind_can_be_read() -> None:
+def test_a_message_that_returns_after_a_rewind_is_in_the_history() -> None:
     rewound = [added("a", "one"), added("b", "two"), Record(kind="rewind", data={"to": 1})]
 
     assert texts(*rewound, window("b", "a")) == ["two", "one"]
@@ -120,7 +120,7 @@ def _change(agent: Any, recorder: AgentRecorder, away: list[Any], what: str, num
 @pytest.mark.parametrize("voice", [False, True], ids=["text", "voice"])
 @settings(deadline=None)
 @given(changes=_CHANGES)
-def test_whatever_is_done_to_the_messages_the_records_give_those_that_are_held(voice: bool, changes: Any) -> None:
+def test_records_fold_to_the_agents_messages_after_any_changes(voice: bool, changes: Any) -> None:
     agent: Any = BidiAgent(model=ScriptedModel()) if voice else Agent(model=FakeModel(), callback_handler=None)
     records: list[Record] = []
 

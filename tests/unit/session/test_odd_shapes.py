@@ -102,7 +102,7 @@ NO_MESSAGES = ["just text", None, 5, ["a list"]]
 
 
 @pytest.mark.parametrize("odd", NO_MESSAGES)
-def test_what_is_no_message_is_refused_once_and_keeps_no_other_from_being_recorded(
+def test_a_value_that_is_no_message_is_refused_once_and_others_are_recorded(
     memory_sessions: Sessions, odd: Any
 ) -> None:
     manager = memory_sessions()

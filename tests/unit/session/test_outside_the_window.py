@@ -101,7 +101,7 @@ async def test_other_edits_leave_what_lies_outside_alone_too(memory_sessions: Se
     assert await kept(memory_sessions, build) == ["Q1", "A1", "Q2", "A2", *window[how]]
 
 
-async def test_what_comes_back_into_the_window_is_there_once(memory_sessions: Sessions, build: Build) -> None:
+async def test_a_message_that_returns_into_the_window_is_restored_once(memory_sessions: Sessions, build: Build) -> None:
     await closed(await opened(memory_sessions, build, messages=exchange(1, 2, 3)))
     agent = await opened(memory_sessions, build, max_messages=2)
 
@@ -130,7 +130,9 @@ async def test_turns_and_a_conversation_manager_take_nothing_from_outside(memory
     assert ids[38:] == [message["tracking_id"] for message in agent.messages]
 
 
-async def test_what_a_repair_drops_or_makes_up_is_no_edit(memory_sessions: Sessions, build: Build) -> None:
+async def test_messages_that_a_repair_drops_or_adds_are_not_recorded_as_edits(
+    memory_sessions: Sessions, build: Build
+) -> None:
     use = {"toolUse": {"toolUseId": "t1", "name": "look", "input": {}}}
     lost = {"toolResult": {"toolUseId": "t0", "status": "success", "content": []}}
     history = [
@@ -248,7 +250,7 @@ class _World:
 @pytest.mark.parametrize("voice", [False, True], ids=["text", "voice"])
 @settings(deadline=None)
 @given(changes=_CHANGES, outside=st.sets(st.integers(0, 9)))
-def test_whatever_is_done_the_session_has_what_the_agent_has_and_what_lies_outside(
+def test_session_has_the_agents_messages_and_those_outside_the_window_after_any_changes(
     voice: bool, changes: Any, outside: set[int]
 ) -> None:
     world = _World(voice, outside)
@@ -286,7 +288,7 @@ async def long_session(sessions: Sessions, **options: Any) -> Any:
     return await opened(sessions, text_agent, max_messages=2, conversation_manager=trimming, **options)
 
 
-async def test_what_leaves_a_window_in_a_long_session_is_all_that_is_written_of_it(
+async def test_a_window_record_of_a_long_session_names_only_the_dropped_messages(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
     agent = await long_session(memory_sessions)
@@ -310,7 +312,7 @@ async def test_what_leaves_a_window_in_a_long_session_is_all_that_is_written_of_
 
 
 @pytest.mark.slow
-async def test_what_left_a_window_in_a_long_session_can_come_back(memory_sessions: Sessions) -> None:
+async def test_messages_dropped_from_a_long_sessions_window_can_return(memory_sessions: Sessions) -> None:
     agent = await long_session(memory_sessions)
     whole = copy.deepcopy(agent.messages)
     del agent.messages[:]

@@ -257,7 +257,7 @@ async def test_a_hook_that_answers_at_once_leaves_nothing_open(memory_sessions: 
     assert results_of(agent.messages) == {"x": "X is gone"}
 
 
-def test_what_an_earlier_version_of_strands_kept_is_a_pause_too() -> None:
+def test_interrupt_state_of_an_earlier_strands_is_a_pause() -> None:
     call = {"role": "assistant", "content": [X], "tracking_id": "m"}
     kept = {"tool_use_message": call, "tool_results": []}
     state = {"interrupts": {}, "context": kept, "activated": True}

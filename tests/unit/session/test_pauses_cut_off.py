@@ -144,7 +144,7 @@ async def test_a_voice_agent_is_told_of_what_waits_and_the_text_agent_resumes_it
 
 
 @pytest.mark.slow
-async def test_what_waited_is_over_once_the_conversation_has_gone_on(memory_sessions: Sessions) -> None:
+async def test_a_pause_is_over_once_the_conversation_has_gone_on(memory_sessions: Sessions) -> None:
     result = await paused(memory_sessions, [[tool_call("look", "l", key="L"), X]])
     voice = BidiAgent(model=ScriptedModel(), session_manager=memory_sessions(probe=certainly_dead), agent_id="default")
     await voice.start()

@@ -30,7 +30,7 @@ def texts_of(agent: BidiAgent) -> list[str]:
     return [block["text"] for message in agent.messages for block in message["content"]]
 
 
-async def test_what_was_prepared_is_not_read_again():
+async def test_a_prepared_successor_reads_no_objects_again_when_it_opens():
     storage = MemoryStorage()
     holder, agent = await holding(storage, "one", "two")
     successor = manager(storage)
@@ -51,7 +51,7 @@ async def test_what_was_prepared_is_not_read_again():
     await reader.close()
 
 
-async def test_what_an_agent_records_before_it_holds_is_queued_when_it_does():
+async def test_records_of_a_prepared_agent_are_committed_once_it_holds():
     storage = MemoryStorage()
     holder, agent = await holding(storage, "one")
     successor = manager(storage)

@@ -24,7 +24,7 @@ def test_a_name_that_is_not_there_is_missing(name: str) -> None:
     assert missing((*NEEDED, name)) == [name]
 
 
-def test_what_is_missing_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_private_name_of_strands_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("strands.agent._concurrency._ConcurrencyController.release_lock")
 
     with pytest.raises(ImportError) as refused:

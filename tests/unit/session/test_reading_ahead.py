@@ -76,7 +76,7 @@ async def test_a_reading_from_before_another_holders_write_is_not_used(
     assert shown(manager) == [*SAID, "meanwhile"]
 
 
-async def test_what_could_not_be_read_ahead_is_read_by_the_holder(
+async def test_objects_that_could_not_be_read_ahead_are_read_by_the_holder(
     memory_sessions: Sessions, storage: MemoryStorage, written: list[str]
 ) -> None:
     async def missing_until_held(operation: str, what: Any) -> None:

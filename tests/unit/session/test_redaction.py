@@ -71,7 +71,7 @@ async def test_the_content_is_in_no_object(memory_sessions: Sessions, storage: M
     assert heir.messages[1]["content"] == [{"text": "[redacted]"}]
 
 
-async def test_what_is_redacted_before_it_was_committed_is_never_written(
+async def test_a_message_redacted_before_its_commit_is_never_written(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
     agent = await talking(memory_sessions(durability="gate"))

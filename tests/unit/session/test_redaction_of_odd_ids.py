@@ -102,7 +102,7 @@ def test_a_redacted_record_holds_nothing_of_the_content_and_others_stay(one: str
     assert (redacted(beside, replacements) == beside) == (one != other)
 
 
-def test_what_has_no_id_is_not_taken_for_the_message_whose_id_is_empty() -> None:
+def test_a_redaction_of_the_empty_id_leaves_values_without_an_id() -> None:
     internal = Record(kind="internal", data={"context": {"content": "of something else"}})
 
     assert record_without(internal, {"": message("", "[redacted]")}) is internal

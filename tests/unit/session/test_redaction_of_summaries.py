@@ -100,7 +100,7 @@ async def test_a_holder_that_finishes_it_does_not_bring_it_back(
     assert not holding(storage)
 
 
-async def test_what_a_summary_says_of_a_redacted_message_stays_until_the_summary_is_redacted(
+async def test_a_summary_keeps_a_redacted_messages_text_until_it_is_redacted_itself(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
     manager = memory_sessions()

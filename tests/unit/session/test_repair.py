@@ -148,7 +148,7 @@ def test_repairing_twice_changes_nothing_more() -> None:
         assert repair(once)[0] == once, seed
 
 
-def test_whatever_was_cut_off_where_the_repaired_history_is_fit_to_use() -> None:
+def test_a_repaired_history_is_fit_to_use_for_any_cut() -> None:
     for seed in range(300):
         history = any_history(seed)
         fixed, _ = repair(history)

@@ -127,7 +127,7 @@ async def test_messages_that_were_taken_out_by_hand_stay_out(memory_sessions: Se
     assert len(again.messages) == 2
 
 
-async def test_what_a_hook_changed_in_a_message_is_changed_after_a_restore(memory_sessions: Sessions) -> None:
+async def test_a_hooks_change_to_a_message_is_restored(memory_sessions: Sessions) -> None:
     first = memory_sessions()
     await first.open()
     agent = built(first)

@@ -112,7 +112,7 @@ async def test_each_finished_transcript_is_durable_before_it_is_shown(
     assert manager.record_of(talk.messages[0]["tracking_id"]) < manager.head
 
 
-async def test_what_was_said_when_the_process_died_is_there_without_placeholders(
+async def test_speech_before_a_crash_is_restored_without_placeholders(
     talk: BidiAgent, s3_sessions: Sessions, restored: Any
 ) -> None:
     await talk.send("Tell me a story")
@@ -249,7 +249,7 @@ async def test_messages_that_an_agent_brings_are_recorded(s3_sessions: Sessions,
 
 
 @pytest.mark.slow
-async def test_what_the_session_has_wins_over_what_an_agent_brings(talk: BidiAgent, s3_sessions: Sessions) -> None:
+async def test_the_sessions_messages_win_over_those_the_agent_brings(talk: BidiAgent, s3_sessions: Sessions) -> None:
     await talk.send("In the session")
     await talk.stop()
     manager = s3_sessions()
@@ -262,7 +262,7 @@ async def test_what_the_session_has_wins_over_what_an_agent_brings(talk: BidiAge
     assert [m["content"] for m in agent.messages] == [[{"text": "In the session"}]]
 
 
-async def test_what_a_user_said_when_the_connection_ended_is_not_recorded(memory_sessions: Sessions) -> None:
+async def test_an_incomplete_user_transcript_is_not_restored(memory_sessions: Sessions) -> None:
     # Its audio is sent again; a record that says "unavailable" would stand beside the transcript that comes then.
     manager = memory_sessions()
     await manager.open()

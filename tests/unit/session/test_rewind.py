@@ -82,7 +82,9 @@ async def test_a_point_that_is_none_is_refused(memory_sessions: Sessions) -> Non
         await agent._session_manager.rewind(Point(999, 1, "x", 0))
 
 
-async def test_what_was_left_behind_can_still_be_redacted(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+async def test_a_message_left_behind_by_a_rewind_can_be_redacted(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
     agent = await talked(memory_sessions(), "One", "the secret")
     secret = agent.messages[-1]["tracking_id"]
     manager = agent._session_manager

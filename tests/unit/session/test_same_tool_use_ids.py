@@ -183,7 +183,7 @@ async def test_uses_that_are_resumed_from_checkpoints_are_told_apart(memory_sess
     assert results((await text_agent(memory_sessions(), shop)).messages) == paid("tea", "milk")
 
 
-async def test_what_was_rewound_does_not_give_its_key_to_another_use(memory_sessions: Sessions) -> None:
+async def test_a_rewound_tool_use_does_not_give_its_key_to_another(memory_sessions: Sessions) -> None:
     shop, manager = Shop(), memory_sessions()
     agent = await text_agent(manager, shop, "Hello.", tool_call("pay", "call_0", what="tea"), "Done.")
     await agent.invoke_async("Hi")

@@ -131,7 +131,7 @@ def test_two_threads_record_the_later_state_last(memory_sessions: Sessions) -> N
     assert heir.history.agents["default"].state == {"count": 2}
 
 
-def test_what_is_recorded_while_a_prepared_session_is_opened_is_kept_in_order(memory_sessions: Sessions) -> None:
+def test_records_appended_while_a_prepared_session_opens_keep_their_order(memory_sessions: Sessions) -> None:
     first = memory_sessions()
     BidiAgent(model=ScriptedModel(), session_manager=first)
     first.close_sync()
@@ -207,7 +207,7 @@ class Working(threading.Thread):
             self.error = error
 
 
-def test_whatever_runs_side_by_side_nothing_is_lost_or_doubled(memory_sessions: Sessions) -> None:
+def test_concurrent_agents_and_flushes_lose_and_double_no_message(memory_sessions: Sessions) -> None:
     manager = memory_sessions(durability="gate")
     manager.open_sync()
     agents: list[Agent] = []

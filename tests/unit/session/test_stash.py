@@ -53,7 +53,7 @@ def kinds(storage: MemoryStorage, sessions: Sessions) -> list[str]:
         return [record.kind for record in manager._runtime.run_sync(manager._slot.require().read()).records]
 
 
-def test_what_was_shortened_is_there_whole_after_a_restore(memory_sessions: Sessions) -> None:
+def test_a_shortened_tool_result_is_whole_in_the_restored_stash(memory_sessions: Sessions) -> None:
     with memory_sessions() as manager:
         agent = agent_of(manager, tool_call("read_page", "t1"), "Done")
         agent("Read it")
@@ -94,7 +94,7 @@ def test_messages_that_left_the_history_are_in_the_restored_stash(memory_session
         assert {"text": "Second"} in stash(restored).values()
 
 
-def test_what_a_program_put_there_is_there_after_a_restore(memory_sessions: Sessions) -> None:
+def test_entries_that_a_program_stored_in_the_stash_are_restored(memory_sessions: Sessions) -> None:
     with memory_sessions() as manager:
         agent = agent_of(manager)
         kept, changed, gone = (store(agent, name, b'{"a": [1]}') for name in ("kept", "changed", "gone"))
@@ -143,7 +143,9 @@ def test_a_stash_with_storage_of_its_own_is_not_recorded(
 
 
 @pytest.mark.parametrize("held", [True, False])
-async def test_what_is_redacted_is_gone_from_it(memory_sessions: Sessions, storage: MemoryStorage, held: bool) -> None:
+async def test_a_redacted_message_is_gone_from_the_stash(
+    memory_sessions: Sessions, storage: MemoryStorage, held: bool
+) -> None:
     manager = memory_sessions()
     await manager.open()
     agent = agent_of(manager, "Noted")

@@ -72,7 +72,9 @@ async def test_an_answer_that_may_pass_raises_storage_unavailable(
 
 
 @pytest.mark.parametrize(("code", "status"), REFUSED)
-async def test_what_does_not_pass_is_refused(table: tuple[DynamoGuard, Stubber], code: str, status: int) -> None:
+async def test_a_permanent_error_of_the_table_is_storage_refused(
+    table: tuple[DynamoGuard, Stubber], code: str, status: int
+) -> None:
     guard, stubber = table
     stubber.add_client_error("update_item", code, "why", status)
     stubber.add_client_error("get_item", code, "why", status)

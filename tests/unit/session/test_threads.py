@@ -45,7 +45,7 @@ def test_there_are_no_more_threads_than_it_was_told(pool: DaemonExecutor) -> Non
     assert set(names) <= {"test-pool_0", "test-pool_1"}
 
 
-def test_what_was_submitted_is_done_before_a_shutdown_returns_and_nothing_after() -> None:
+def test_executor_shutdown_finishes_submitted_work_and_refuses_more() -> None:
     executor, done = DaemonExecutor(1, "test-pool"), list[int]()
     for number in range(20):
         executor.submit(done.append, number)

@@ -132,7 +132,7 @@ async def test_a_damaged_item_is_not_read(there: tuple[Stores, Answering]) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("status", [301, 302, 400, 403, 404, 407, 412])
-async def test_what_s3_does_not_say_whole_is_asked_again(there: tuple[Stores, Answering], status: int) -> None:
+async def test_an_incomplete_answer_of_s3_is_storage_unavailable(there: tuple[Stores, Answering], status: int) -> None:
     stores, answering = there
     for body in (b"", PAGE, OLD_PAGE, *cut(MISSING), *cut(EXISTS)):
         answering.say(status, body)
@@ -146,7 +146,7 @@ async def test_what_s3_does_not_say_whole_is_asked_again(there: tuple[Stores, An
             await stores.objects.delete(["k"])
 
 
-async def test_what_s3_says_whole_decides(there: tuple[Stores, Answering]) -> None:
+async def test_a_complete_error_answer_of_s3_decides(there: tuple[Stores, Answering]) -> None:
     stores, answering = there
     answering.say(404, MISSING)
     with pytest.raises(ObjectMissing):

@@ -90,13 +90,13 @@ ANY = st.recursive(
 
 @pytest.mark.slow
 @given(VALUES)
-def test_whatever_json_dumps_takes_and_bytes_are_equal_after_a_round_trip(value: Any) -> None:
+def test_json_values_and_bytes_are_equal_after_a_round_trip(value: Any) -> None:
     assert same(after(value), value)
 
 
 @pytest.mark.slow
 @given(VALUES)
-def test_what_an_older_release_would_misread_is_escaped(value: Any) -> None:
+def test_a_value_that_an_older_release_would_misread_is_escaped(value: Any) -> None:
     body = stored(value)
 
     if not is_escaped(body):
@@ -107,7 +107,7 @@ def test_what_an_older_release_would_misread_is_escaped(value: Any) -> None:
 @given(
     st.recursive(st.none() | st.integers(-9, 9) | st.text(max_size=3) | st.binary(max_size=3), st.lists, max_leaves=5)
 )
-def test_what_has_no_need_of_escapes_has_none_and_is_written_as_ever(value: Any) -> None:
+def test_a_value_that_needs_no_escapes_is_written_as_before(value: Any) -> None:
     record = Record(kind="internal", data=value)
 
     assert encode_record(record) == msgspec.json.encode(
@@ -167,7 +167,7 @@ def test_a_record_of_an_older_release_is_read_as_it_was_recorded(tree: Any) -> N
 
 @pytest.mark.slow
 @given(JSON)
-def test_what_was_stored_without_escapes_is_rewritten_without(tree: Any) -> None:
+def test_a_record_stored_without_escapes_is_rewritten_without(tree: Any) -> None:
     found = decode_record(msgspec.json.encode({"kind": "internal", "data": tree}))
 
     again = encode_record(found, stored=True, unescaped=True)
@@ -178,7 +178,7 @@ def test_what_was_stored_without_escapes_is_rewritten_without(tree: Any) -> None
 
 @pytest.mark.slow
 @given(st.binary(max_size=60) | JSON.map(lambda tree: json.dumps({"escaped": 1, "data": tree}).encode()))
-def test_what_is_no_record_is_corrupt_and_nothing_else(body: bytes) -> None:
+def test_bytes_that_are_no_record_raise_journal_corrupt_alone(body: bytes) -> None:
     wrong: JournalCorrupt | None = None
     try:
         decode_record(body, "some object", 7)
@@ -249,7 +249,7 @@ def test_a_subclass_comes_back_as_the_value_that_it_equals(value: Any, plain: An
         ({"x": 10**4300}, "internal.x", "an int of more than 4300 digits is too long"),
     ],
 )
-def test_what_has_no_json_form_is_refused_by_its_path(value: Any, path: str, reason: str) -> None:
+def test_a_value_without_a_json_form_is_refused_with_its_path(value: Any, path: str, reason: str) -> None:
     with pytest.raises(ValueRefused) as refused:
         stored(value)
 
@@ -297,7 +297,7 @@ def test_a_value_that_contains_itself_is_refused() -> None:
     assert same(after([[]] * 2), [[], []]), "twice is not within"
 
 
-def test_what_was_stored_before_is_written_again_however_deep_it_is() -> None:
+def test_a_stored_record_is_written_again_at_any_depth() -> None:
     deep = decode_record(b'{"kind":"state","data":' + b"[" * 600 + b"]" * 600 + b"}")
 
     assert decode_record(encode_record(deep, stored=True)) == deep
@@ -324,7 +324,7 @@ def test_escapes_of_a_later_version_are_refused() -> None:
             decode_record(b'{"escaped":1,"data":' + damaged.encode() + b"}")
 
 
-def test_what_is_recorded_instead_has_the_shape_that_providers_check() -> None:
+def test_placeholders_for_refused_values_have_the_shape_that_providers_check() -> None:
     message = {
         "role": "user",
         "content": [

@@ -107,7 +107,7 @@ async def test_a_refused_state_is_recorded_when_it_has_a_form_again(memory_sessi
     assert (await text_agent(memory_sessions()))._model_state == {"session": "s1"}
 
 
-async def test_what_a_callback_with_an_odd_value_costs_is_one_record(memory_sessions: Sessions) -> None:
+async def test_a_message_refused_in_part_is_recorded_once(memory_sessions: Sessions) -> None:
     """A message that was refused in part is not recorded anew with each turn, whatever comparing it says."""
 
     class Odd:
@@ -131,7 +131,7 @@ async def test_what_a_callback_with_an_odd_value_costs_is_one_record(memory_sess
 
 @pytest.mark.slow
 @pytest.mark.parametrize("levels", [NESTING, NESTING + 10, 3000])
-async def test_what_is_nested_too_deeply_is_refused_and_never_met_at_a_restore(
+async def test_a_value_nested_too_deeply_is_refused_and_the_session_restores(
     memory_sessions: Sessions, levels: int
 ) -> None:
     value: Any = {}
@@ -172,7 +172,7 @@ async def test_a_text_agent_that_strands_cannot_copy_any_more_is_told_why_when_i
     assert "not recorded: nested" in str(results(restored.messages))
 
 
-async def test_what_is_nested_less_deeply_is_restored_to_both_kinds_of_agent(memory_sessions: Sessions) -> None:
+async def test_a_value_nested_400_levels_is_restored_to_both_kinds_of_agent(memory_sessions: Sessions) -> None:
     value: Any = {}
     for _ in range(400):
         value = {"a": value}

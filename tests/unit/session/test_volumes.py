@@ -85,7 +85,7 @@ async def test_a_session_of_pages_only_is_restored_and_bound_little_by_little(
     assert texts(await talking(memory_sessions())) == texts(heir)
 
 
-async def test_who_does_not_know_volumes_refuses_such_a_session(
+async def test_a_release_without_volumes_refuses_a_session_that_has_them(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would redact, and leave what it redacted in a volume."""

@@ -142,7 +142,7 @@ def test_a_run_that_stands_still_is_stopped(run: Run, tmp_path: Path, arguments:
 
 
 @pytest.mark.slow
-def test_what_a_test_left_behind_is_ended_and_named(run: Run, tmp_path: Path) -> None:
+def test_a_process_left_by_a_test_is_ended_and_named(run: Run, tmp_path: Path) -> None:
     module = f"""
         def test_it():
             pathlib.Path(os.environ["KEPT"], "pid").write_text(str({SLEEPER}))

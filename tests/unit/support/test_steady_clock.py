@@ -59,5 +59,5 @@ async def test_waits_beyond_their_limit_are_cut_off() -> None:
         await eventually(lambda: False, 0.1)
 
 
-async def test_what_takes_not_too_long_is_returned() -> None:
+async def test_promptly_returns_a_result_within_its_limit() -> None:
     assert await promptly(asyncio.sleep(0, "done"), 10) == "done"

@@ -61,7 +61,7 @@ async def test_each_knows_what_was_said_to_the_other(world, processes):
     assert await ask(process, person, "How many messages do you remember?") == "I remember 8 messages."
 
 
-async def test_what_one_wrote_down_the_other_reads_out(world, processes):
+async def test_notes_of_the_voice_and_text_agents_are_shared(world, processes):
     process, person = texting(processes), Person(world)
     assert await call(world, "Remember that I like tea", responses=2) == ["Noted. There are 1 notes now."]
     assert await ask(process, person, "Remember that I have a dog") == "Noted. There are 2 notes now."

@@ -35,7 +35,7 @@ def world() -> World:
 # --- asked and answered
 
 
-async def test_what_is_asked_is_shown_with_its_tool_and_the_answer_is_applied(world, processes):
+async def test_an_approval_is_shown_with_its_tool_and_its_answer_applied(world, processes):
     process, person = processes(), able(world)
     approval = await asked(process, person)
     assert (approval.status, approval.seconds) == ("asked", pytest.approx(APPROVAL_SECONDS, abs=30))

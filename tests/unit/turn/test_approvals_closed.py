@@ -103,7 +103,7 @@ async def test_more_than_can_be_asked_together_is_denied(world, processes, monke
 # --- expired
 
 
-async def test_when_its_time_is_over_the_tool_is_denied_by_the_next_hello(world, processes):
+async def test_an_expired_approval_denies_its_tool_at_the_next_hello(world, processes):
     process, person = processes(), able(world)
     approval = await asked(process, person)
     world.later = APPROVAL_SECONDS + 1

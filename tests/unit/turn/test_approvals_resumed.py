@@ -102,7 +102,7 @@ async def test_an_answer_that_the_agents_code_cannot_do_with_does_not_hold_the_s
     assert person.texts[-1] == "tea"
 
 
-async def test_what_another_program_went_on_with_is_withdrawn(world, processes):
+async def test_an_approval_that_another_program_resumed_is_withdrawn(world, processes):
     process, person = processes(), able(world)
     approval = await asked(process, person)
     session = await process.sessions.acquire_session("alice/talk")
@@ -123,7 +123,7 @@ async def test_what_another_program_went_on_with_is_withdrawn(world, processes):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("response", [True, False])
-async def test_whenever_a_process_dies_an_approval_is_asked_once_answered_once_and_applied_once(processes, response):
+async def test_an_approval_is_asked_answered_and_applied_once_whenever_a_process_dies(processes, response):
     died = 0
     for part in ("text", "answer"):
         for step in range(1, 200):
@@ -161,7 +161,7 @@ async def test_whenever_a_process_dies_an_approval_is_asked_once_answered_once_a
 
 @pytest.mark.slow
 @pytest.mark.parametrize("why", ["denied", "expired"])
-async def test_whenever_a_process_dies_a_denial_is_one(processes, why):
+async def test_a_denial_is_recorded_once_whenever_a_process_dies(processes, why):
     died = 0
     for step in range(1, 200):
         world = asking_world()

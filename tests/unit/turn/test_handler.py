@@ -164,7 +164,7 @@ def test_the_client_of_a_session_whose_agent_cannot_be_built_is_told_each_time(i
         (OutOfTime(), set()),
     ],
 )
-def test_what_became_of_a_turn_is_told(invoke, error, names):
+def test_outcome_of_a_turn_is_counted(invoke, error, names):
     with metrics_told(service="segue-turn", stage="test") as lines:
         invoke(Turns(error))
     by = frozenset({("service", "segue-turn"), ("stage", "test")})
@@ -176,7 +176,7 @@ def test_a_queue_that_does_not_answer_changes_nothing(invoke, queue):
     assert invoke(Turns()) == {"batchItemFailures": []}
 
 
-def test_what_is_no_delivery_is_left_to_the_dead_letters_and_holds_its_session_up_for_no_longer(invoke, queue):
+def test_a_message_that_is_no_delivery_goes_to_the_dead_letters_at_once(invoke, queue):
     turns = Turns()
     assert invoke(turns, body="{}") == {"batchItemFailures": [{"itemIdentifier": "m-1"}]}
     assert queue.hidden == [0]
@@ -255,7 +255,7 @@ async def test_a_session_ends_so_many_days_after_its_last_turn_as_the_deployment
         (500, MessageOutcome.FAILED),
     ],
 )
-def test_what_the_management_api_answers(status, outcome):
+def test_statuses_of_the_management_api_become_outcomes(status, outcome):
     class Client:
         def post_to_connection(self, *, ConnectionId, Data):  # noqa: N803 - boto3's names
             assert (ConnectionId, Data) == ("c-1", b"{}")

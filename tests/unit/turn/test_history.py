@@ -29,7 +29,7 @@ async def test_a_client_that_comes_new_is_told_the_conversation(world, processes
     assert not lines(world, "c-1", page=True)
 
 
-async def test_what_is_typed_reaches_the_clients_that_asked(world, processes):
+async def test_typed_text_reaches_the_clients_that_asked_for_history(world, processes):
     process, person, other = processes(), Person(world), Person(world, "d", "d-1")
     world.addresses["d"] = msgspec.structs.replace(other.address, history=True)
     await process.take(await person.say(process, "My name is Alice"))

@@ -109,7 +109,7 @@ async def test_tools_are_shown_once_each_as_they_become_durable(world, processes
     assert records == sorted(set(records))
 
 
-async def test_what_comes_out_of_order_waits_for_its_client_to_send_it_again(world, processes):
+async def test_a_text_out_of_order_is_answered_once_its_client_sends_it_again(world, processes):
     process, person = processes(), Person(world)
     await person.settle(process)
     for text in ("repeat after me one", "repeat after me two"):

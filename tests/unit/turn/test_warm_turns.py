@@ -71,7 +71,7 @@ async def test_a_process_keeps_only_so_many(world, processes):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("text", ["repeat after me tea", "Remember that I like tea"])
-async def test_whenever_a_process_dies_its_message_is_answered_exactly_once(text):
+async def test_a_message_is_answered_exactly_once_whenever_a_process_dies(text):
     died = 0
     for step in range(1, 200):
         world = World()

@@ -98,7 +98,7 @@ def test_fields_that_a_reader_does_not_know_are_ignored():
         (message({"type": "audio", "seq": 1}, bytes(MAX_FRAME_BYTES)), "oversize"),
     ],
 )
-def test_what_breaks_the_protocol_is_refused(broken, code):
+def test_a_malformed_binary_frame_is_refused_with_its_code(broken, code):
     with pytest.raises(FrameError) as refused:
         decode_binary_client(broken)
     assert refused.value.code == code

@@ -56,7 +56,7 @@ def test_a_claim_survives_the_queue():
 
 
 @pytest.mark.parametrize("body", ["", "{}", "[]", '{"session_key":"p/s"}', b"\xff", "[" * 100_000, "\ud800"])
-def test_what_is_no_claim_is_refused(body):
+def test_a_malformed_claim_is_refused(body):
     with pytest.raises(ClaimError):
         decode_claim(body)
 
@@ -95,7 +95,7 @@ def test_the_largest_frame_fits_into_a_delivery():
     ],
     ids=lambda value: repr(value)[:30],
 )
-def test_what_is_no_delivery_is_refused(body, code):
+def test_a_malformed_delivery_is_refused_with_its_code(body, code):
     with pytest.raises(FrameError) as caught:
         decode_delivery(body)
     assert caught.value.code == code

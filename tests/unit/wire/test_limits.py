@@ -81,7 +81,7 @@ def test_an_image_that_is_too_large_for_here_is_refused():
 @pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.sampled_from([*parts_of(b"x" * 60_000), *parts_of(b"y" * 30_000, 4), *parts_of(b"z", 6)])))
-def test_whatever_comes_memory_is_bounded_and_every_number_is_accounted_for(frames):
+def test_image_assembler_bounds_its_memory_and_accounts_for_every_number(frames):
     assembler = ImageAssembler(limit=70_000)
     done = []
     for frame in frames:
@@ -109,7 +109,7 @@ def test_whatever_comes_memory_is_bounded_and_every_number_is_accounted_for(fram
         '"image":"AAAA","media_type":"image/png","part":1',
     ],
 )
-def test_what_is_no_part_of_an_image_is_refused(fields):
+def test_malformed_fields_of_an_image_part_are_refused(fields):
     with pytest.raises(FrameError) as caught:
         decode_client_frame(f'{{"type":"image",{fields}}}')
     assert caught.value.code == "bad_frame"

@@ -114,7 +114,7 @@ def test_the_gateways_own_frames_have_no_place():
     assert order.offer(Pong(), 0.0) == [Pong()]
 
 
-def test_what_waits_is_bounded_in_bytes():
+def test_output_that_waits_for_its_order_is_bounded_in_bytes():
     order = OutputOrder(capacity_bytes=100_000)
     large = [TextOutput(text="x" * 40_000, epoch=1, seq=seq) for seq in (2, 4, 6, 8)]
     assert [order.offer(frame, 0.0) for frame in large[:2]] == [[], []]
@@ -187,7 +187,7 @@ def opened(head=3):
     return cursor
 
 
-def test_what_was_committed_before_the_first_ready_is_history():
+def test_records_before_the_first_ready_are_history_and_not_shown():
     cursor = JournalCursor()
     assert cursor.last_record is None
     assert not cursor.complete

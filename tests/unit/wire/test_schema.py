@@ -217,5 +217,5 @@ def test_each_kind_that_the_server_says_is_one_that_the_schema_allows(kind):
 @pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.one_of(SAID.values()), min_size=1, max_size=4))
-def test_what_the_server_says_is_what_the_schema_allows(said):
+def test_encoded_server_frames_are_valid_by_the_schema(said):
     OF_SERVER.validate(json.loads(frames.encode_batch(said)))

@@ -171,7 +171,7 @@ def test_each_kind_has_its_own_time():
     assert [numbers(sender.due(now)) for now in (0.9, 1.0, 2.0, 3.0)] == [[], [3], [2, 3], [1, 3]]
 
 
-def test_what_is_missing_is_waited_for_anew_while_acknowledgements_come():
+def test_an_acknowledgement_restarts_the_timeout_of_missing_frames():
     sender = Sender(SenderSettings(audio_timeout=6.0))
     for _ in range(3):
         sender.add(AUDIO)
@@ -210,7 +210,7 @@ def test_no_more_than_the_window_is_on_its_way():
     assert numbers(sender.due(0.6)) == [6]
 
 
-def test_what_is_missing_is_sent_again_at_once_unless_it_was_sent_just_now():
+def test_missing_frames_are_sent_again_at_once_unless_just_sent():
     sender = window_of(5, 8)
     assert numbers(sender.due(0.0)) == [1, 2, 3, 4, 5]
     sender.arrived(1, [3], now=0.9)
@@ -221,7 +221,7 @@ def test_what_is_missing_is_sent_again_at_once_unless_it_was_sent_just_now():
     assert sender.due(1.5) == []
 
 
-def test_what_has_arrived_is_not_sent_to_the_same_holder_again():
+def test_arrived_frames_are_not_sent_to_the_same_holder_again():
     sender = window_of(3, 8, audio_timeout=6.0, longest_timeout=30.0)
     assert numbers(sender.due(0.0)) == [1, 2, 3]
     sender.arrived(2, now=1.0)
@@ -259,7 +259,7 @@ def test_text_that_has_arrived_is_asked_for_as_ever():
     assert numbers(sender.due(2.0)) == [1], "it is durable at once, if nothing is wrong"
 
 
-def test_what_a_new_holder_has_received_on_its_own_is_not_sent_to_it():
+def test_a_frame_that_reached_the_new_holder_by_itself_is_not_sent_again():
     """The frame was in flight when the holder changed."""
     sender = window_of(2, 2)
     sender.due(0.0)
@@ -277,7 +277,7 @@ def test_on_a_slow_path_a_new_holder_is_not_sent_at_once_what_is_on_its_way_to_i
     assert numbers(sender.due(4.0)) == [3, 4]
 
 
-def test_what_is_missing_on_a_slow_path_is_waited_for_longer_and_longer_each_time():
+def test_waits_for_a_missing_frame_double_on_a_slow_path():
     sender = window_of(3, 8, audio_timeout=60.0, longest_timeout=60.0)
     sender.due(0.0)
     sender.arrived(1, now=3.0)
@@ -309,7 +309,7 @@ def test_a_new_holder_is_sent_no_more_than_its_window_either():
     assert numbers(sender.due(1.1)) == [3]
 
 
-def test_what_all_others_wait_for_does_not_wait_for_room():
+def test_the_lowest_missing_frame_is_sent_without_room_in_the_window():
     sender = window_of(3, 2)
     sender.due(0.0)
     sender.arrived(2, now=0.1)

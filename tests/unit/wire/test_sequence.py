@@ -41,7 +41,7 @@ def test_any_order_with_repeats_gives_each_unknown_number_once_in_order(data, up
 @pytest.mark.slow
 @settings(deadline=None)
 @given(st.data(), st.integers(0, 9), st.sets(st.integers(1, 20)))
-def test_what_waits_is_counted_in_bytes_and_can_be_forgotten(data, upto, beyond):
+def test_early_items_are_counted_in_bytes_and_can_be_forgotten(data, upto, beyond):
     known = Known(upto, tuple(sorted(beyond)))
     receiver = Receiver(known, size=lambda seq: 100 + seq)
     for seq in data.draw(st.lists(st.integers(1, 30), max_size=40)):

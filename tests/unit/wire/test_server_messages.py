@@ -34,7 +34,7 @@ from tests.unit.wire.each_frame import SERVER_FRAMES
     ],
     ids=lambda message: repr(message)[:40],
 )
-def test_what_is_not_protocol_is_no_server_frame(message):
+def test_a_malformed_message_is_no_server_frame(message):
     assert decode_server_frame(message) is None
 
 
@@ -67,7 +67,7 @@ def test_a_batch_is_an_array_and_one_frame_is_itself():
     ],
     ids=lambda value: repr(value)[:30],
 )
-def test_what_is_no_frame_is_left_out_of_a_message(message, tags):
+def test_malformed_frames_are_left_out_of_a_batch(message, tags):
     assert [frame.__struct_config__.tag for frame in decode_server_message(message)] == tags
 
 
@@ -77,7 +77,7 @@ SIZES = st.lists(st.integers(0, 40_000), min_size=1, max_size=6)
 @pytest.mark.slow
 @settings(deadline=None)
 @given(SIZES | st.lists(st.integers(0, 6000), max_size=20), st.integers(1, 2**53 - 20))
-def test_what_is_said_to_fit_fits_with_any_number_and_no_more_would(sizes, number):
+def test_fitting_counts_the_frames_that_one_message_takes(sizes, number):
     waiting = [AudioOutput(audio="A" * size, rate=8000) for size in sizes]
     count = fitting(waiting)
     assert bool(waiting) <= count <= len(waiting)

@@ -27,7 +27,7 @@ def test_an_unknown_provider_is_named(monkeypatch):
         build_agent(None)
 
 
-def test_what_is_remembered_is_in_the_agents_state(monkeypatch):
+def test_remembered_notes_are_in_the_agents_state(monkeypatch):
     monkeypatch.setenv("SEGUE_PROVIDER", "offline")
     agent = build_agent(None)
     assert "Nothing" in said(agent.tool.recall())

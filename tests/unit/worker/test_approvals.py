@@ -36,7 +36,7 @@ async def waiting(storage: MemoryStorage) -> Approval:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("prepared", [False, True])
-async def test_what_waits_is_denied_and_clients_hear_of_it_once(world: World, prepared: bool) -> None:
+async def test_a_voice_session_denies_an_open_approval_and_tells_clients_once(world: World, prepared: bool) -> None:
     asked = await waiting(world.storage)
     if prepared:
         await world.host.prepare(claim())

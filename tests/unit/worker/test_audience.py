@@ -51,7 +51,7 @@ async def audience(clients):
     await turns(3)
 
 
-async def test_what_waits_goes_over_the_newer_connection_in_its_order_and_once(audience, clients):
+async def test_waiting_frames_go_over_the_newer_connection_once_and_in_order(audience, clients):
     clients.hold("old")
     said = [speech(1), TextOutput(text="two", record=2), speech(3), TextOutput(text="four", record=4)]
     for frame in said[:1]:
@@ -75,7 +75,7 @@ async def test_what_waits_goes_over_the_newer_connection_in_its_order_and_once(a
     assert clients.kinds("old") == ["Ready", "AudioOutput"]
 
 
-async def test_what_a_hello_brings_again_is_not_moved_and_audio_is(audience, clients):
+async def test_frames_that_a_hello_brings_again_are_not_moved_but_audio_is(audience, clients):
     clients.hold("old")
     audience.send(speech(1))
     await eventually(lambda: clients.of("old", AudioOutput))
@@ -88,7 +88,7 @@ async def test_what_a_hello_brings_again_is_not_moved_and_audio_is(audience, cli
     assert clients.kinds("new") == ["AudioOutput"] * 3 + ["Ready", "TextOutput"]
 
 
-async def test_what_was_delivered_is_not_said_again(audience, clients):
+async def test_delivered_frames_are_not_sent_over_the_newer_connection(audience, clients):
     audience.send(speech(1))
     await audience.drained()
     audience.add_client(NEW)

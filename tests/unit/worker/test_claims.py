@@ -94,7 +94,7 @@ async def test_a_claim_that_could_not_be_taken_is_left(taker, queue, a_host, fai
     assert queue.given_back == []
 
 
-async def test_what_is_not_a_claim_is_left_for_the_dead_letter_queue(taker, queue, a_host):
+async def test_a_malformed_claim_is_left_for_the_dead_letter_queue(taker, queue, a_host):
     queue.add("not a claim", "bad")
     queue.add(encode_claim(claim("one")))
     await eventually(lambda: queue.deleted == ["r1"])
@@ -123,7 +123,7 @@ async def test_a_worker_without_room_can_leave(queue, a_host):
     await promptly(taker.stopped(), 5)
 
 
-async def test_what_arrives_while_leaving_is_given_back(taker, queue, a_host):
+async def test_a_claim_that_arrives_while_the_worker_stops_is_returned(taker, queue, a_host):
     await eventually(lambda: queue.wanted)
     taker.stop()
     queue.add(encode_claim(claim("one")))

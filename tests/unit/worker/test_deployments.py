@@ -40,7 +40,7 @@ def test_two_that_start_at_once_agree(dynamodb, before):
     assert number_of(late, "connections", "worker:13") == late.other == len(before) + 1
 
 
-def test_what_is_announced_sorts_after_every_version_of_earlier_releases():
+def test_announced_versions_sort_after_every_version_of_earlier_releases():
     numbers = [announced(number) for number in (1, 9, 10, 99, 12_345)]
     assert numbers == sorted(numbers)
     assert all(earlier < numbers[0] for earlier in ("0", "20260102T030405Z", "v7", "zebra", "Z", "_x", ".", "-"))

@@ -87,7 +87,9 @@ async def test_a_session_goes_as_soon_as_no_client_of_it_has_its_socket_here(mon
 
 
 @pytest.mark.parametrize("bound", ["LAST_SECONDS", "LEFT_SECONDS"])
-async def test_what_is_left_is_closed_in_bounded_time(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_sockets_left_after_the_drain_are_closed_in_bounded_time(
+    bound: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("LAST_SECONDS", "LEFT_SECONDS"):
         monkeypatch.setattr(module, name, 0.0 if name == bound else 3600.0)
     transport, (socket,) = with_sockets(1)

@@ -42,7 +42,7 @@ async def test_a_frame_before_the_hello_and_after_the_tokens_end_is_refused(door
         pass
 
 
-async def test_what_breaks_the_protocol_is_told_and_the_socket_stays(door: Door) -> None:
+async def test_a_malformed_frame_gets_an_error_and_the_socket_stays_open(door: Door) -> None:
     ws = await door.connect()
     for message, code in (
         ("{", "bad_json"),

@@ -157,7 +157,7 @@ async def test_a_late_attempt_is_not_written_after_the_next_message_nor_after_th
     assert came == [1, 2, 4, 7]
 
 
-async def test_what_a_slow_client_could_not_take_is_written_when_it_can(
+async def test_output_that_a_slow_client_could_not_take_is_written_once_later(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ws, socket = await door.bound()
@@ -187,9 +187,7 @@ async def test_a_client_that_does_not_read_holds_up_nothing(door: Door, monkeypa
     assert await door.poster.post(KEY, here, message) is PostOutcome.GONE
 
 
-async def test_what_waits_for_a_client_that_has_vanished_is_given_up(
-    door: Door, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_output_that_waits_for_a_vanished_client_is_dropped(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.direct.socket_server.PING_SECONDS", 0.2)
     _, writer = await asyncio.open_connection("127.0.0.1", port_of(door), limit=1024)
     writer.write(UPGRADE % door.issuer.token().encode())

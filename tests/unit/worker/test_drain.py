@@ -144,7 +144,7 @@ async def test_a_slow_client_holds_nothing_up_for_long(leaving, world, clients, 
     assert leaving.happened == ["refuse talk", "release talk", "claim talk"]
 
 
-async def test_what_was_said_is_posted_before_the_release(leaving, world, clients):
+async def test_a_drain_posts_the_last_answer_before_the_release(leaving, world, clients):
     session = await leaving.hold()
     await eventually(lambda: clients.of("k1", Ready))
     slow = clients.hold("k1")

@@ -17,7 +17,7 @@ VARIABLES = {
 }
 
 
-def test_what_is_not_said_has_a_default():
+def test_variables_that_are_not_set_have_defaults():
     environment = Environment.read(VARIABLES)
     assert environment.management_endpoint == "http://api/stage"
     assert environment.bind_host == "127.0.0.1"
@@ -28,7 +28,7 @@ def test_what_is_not_said_has_a_default():
     assert environment.worker_id != Environment.read(VARIABLES).worker_id
 
 
-def test_what_is_said_counts():
+def test_variables_that_are_set_are_used():
     environment = Environment.read(
         {
             **VARIABLES,

@@ -75,7 +75,7 @@ def words(out: list[Any]) -> list[str]:
     return [frame.text for frame, _ in out]
 
 
-async def test_what_is_durable_already_passes_at_once(the_gate, journal, out):
+async def test_output_of_a_durable_record_passes_the_gate_at_once(the_gate, journal, out):
     journal.commit(5)
     the_gate.put(final("now"), 5)
     assert words(out) == ["now"]

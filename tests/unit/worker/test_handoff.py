@@ -86,7 +86,7 @@ async def test_the_predecessors_model_is_stopped_only_after_the_successor_speaks
     assert old.host.sessions == ()
 
 
-async def test_what_is_said_while_the_successor_gets_ready_is_not_missed(world, old, new):
+async def test_input_during_the_successors_preparation_is_in_its_history(world, old, new):
     await conversation(world, old, "one")
     world.storage.before = latch = Latch("get")
     draining = asyncio.create_task(drain(old, new))
@@ -103,7 +103,7 @@ async def test_what_is_said_while_the_successor_gets_ready_is_not_missed(world, 
     await eventually(lambda: [model.stops for model in world.models[1:-1]] == [1])
 
 
-async def test_what_is_transcribed_during_the_release_does_not_look_like_a_loss(world, old, new):
+async def test_a_transcript_during_the_release_does_not_end_the_handoff(world, old, new):
     """The model goes on while the lease is given back: its record is refused, and the session is passed on."""
     await conversation(world, old, "one")
     latch = Latch("release")
@@ -268,7 +268,7 @@ async def _dead(_: Any) -> bool:
     return True
 
 
-async def test_what_is_ready_and_not_taken_is_thrown_away(world, old, new, monkeypatch):
+async def test_a_prepared_session_that_is_never_taken_is_discarded(world, old, new, monkeypatch):
     monkeypatch.setattr(preparation_module, "READY_SECONDS", 0.05)
     await conversation(world, old, "one")
     room = new.host.room

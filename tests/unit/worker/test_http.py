@@ -199,7 +199,7 @@ async def test_a_session_on_its_way_out_has_moved(server):
         (encode_delivery(delivery(text("x", 1))).replace(b'"text":"x"', b'"text":""'), "bad_frame"),
     ],
 )
-async def test_what_breaks_the_protocol_is_refused_with_a_code(server, body, code):
+async def test_a_malformed_delivery_gets_400_and_its_code(server, body, code):
     await server.host.open_session(claim())
     status, refusal = await post(server, body)
     assert status == 400

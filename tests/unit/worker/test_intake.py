@@ -44,7 +44,7 @@ async def test_a_frame_that_waits_and_a_repeat_are_not_taken_now():
     assert intake.progress("a") == (6, ())
 
 
-async def test_what_the_journal_contains_is_not_taken_again():
+async def test_input_that_the_journal_has_is_not_taken_again():
     intake = Intake(lambda _: Known(2, (4,)))
     for seq in (1, 2, 3, 4, 5):
         intake.offer_frame("a", text(str(seq), seq))
@@ -66,7 +66,7 @@ async def test_leaving_forgets_what_will_be_sent_again_and_keeps_the_rest():
     assert [said.frame.text for said in await taken(intake, 1)] == ["plain"]
 
 
-async def test_who_was_turned_away_is_named_once_there_is_room():
+async def test_refused_clients_are_named_once_there_is_room():
     intake = Intake(lambda _: Known(), limit=4)
     for seq in range(1, 5):
         intake.offer_frame("a", text("x", seq))
@@ -102,7 +102,7 @@ async def test_a_client_that_fell_out_is_taken_up_from_the_journal():
     assert [one.frame.text for one in said if one.client_id == "a"] == ["one", "two"]
 
 
-async def test_what_is_put_back_comes_next_in_its_order():
+async def test_input_that_is_put_back_comes_next_in_its_order():
     intake = Intake(lambda _: Known(2))
     intake.offer_frame("a", audio(3))
     intake.put_back([Said("a", audio(1), again=True), Said("a", audio(2), again=True)])
@@ -122,7 +122,7 @@ def offered(intake: Intake, client_id: str, seq: int, words: str = LARGE) -> str
 
 
 @pytest.mark.slow
-async def test_what_waits_for_a_number_that_never_comes_is_bounded_in_bytes():
+async def test_input_that_waits_for_a_missing_number_is_bounded_in_bytes():
     """64 clients that send all numbers but the first had a process keep 490 MB for one session."""
     intake = Intake(lambda _: Known())
     tracemalloc.start()
@@ -152,7 +152,7 @@ async def test_the_missing_number_is_always_taken_and_makes_room():
     assert offered(intake, "f", 5) is None
 
 
-async def test_what_was_refused_for_its_bytes_is_taken_in_its_turn_later():
+async def test_input_refused_for_its_bytes_is_taken_in_order_later():
     intake = Intake(lambda _: Known())
     for _ in range(30):
         for seq in range(60, 0, -1):

@@ -81,7 +81,7 @@ async def test_an_answer_is_read_to_its_end_and_its_connection_kept_if_it_may_be
     ],
     ids=["hangs up", "half a body", "half a chunk", "no HTTP"],
 )
-async def test_what_is_no_answer_is_an_error_and_sent_once(origin, http, parts):
+async def test_a_malformed_answer_is_an_error_and_the_request_is_sent_once(origin, http, parts):
     origin.answers = [parts]
     with pytest.raises(HTTP_ERRORS) as error:
         await http.request("POST", url(origin), {}, b"{}")
@@ -116,7 +116,7 @@ async def test_a_connection_that_was_unused_for_long_is_not_used_again(origin):
     await http.close()
 
 
-async def test_what_may_be_sent_twice_is_if_a_kept_connection_has_ended(origin, http):
+async def test_a_repeatable_request_is_sent_again_if_its_kept_connection_has_ended(origin, http):
     origin.answers = [(EMPTY,), None]
     for _ in range(2):
         assert (await http.request("POST", url(origin), {}, b"{}", repeatable=True)).status == 200

@@ -57,7 +57,7 @@ async def test_pieces_are_judged_in_the_order_of_their_numbers(host, clients):
     assert codes(clients) == []
 
 
-async def test_what_is_refused_does_not_keep_back_what_follows(host, clients):
+async def test_a_refused_image_does_not_hold_back_later_input(host, clients):
     hosting = await host()
     hosting.session.deliver(delivery(text("second", 2)))
     hosting.session.deliver(delivery(piece(LONG, 1)))

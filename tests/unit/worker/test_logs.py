@@ -46,7 +46,7 @@ async def test_a_call_is_in_the_log_and_what_is_said_in_it_is_not(world, clients
     assert session.route_token not in lines
 
 
-async def test_what_breaks_a_call_is_in_the_log_and_what_was_said_is_not(world, clients, log):
+async def test_a_call_that_breaks_logs_its_error_and_no_content(world, clients, log):
     session, model = await call(world, clients)
     model.emit([RuntimeError("the line is dead")])
     await eventually(lambda: clients.of("k1", Error))

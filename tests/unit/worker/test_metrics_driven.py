@@ -315,7 +315,7 @@ AT_THE_DOOR = {Count.SOCKETS_OPENED, Count.SOCKETS_TURNED_AWAY, Count.HANDSHAKES
 BETWEEN_WORKERS = {Count.FRAMES_FORWARDED, Count.OUTPUT_FORWARDED, Count.SESSIONS_FOLLOWED}
 
 
-async def test_what_happens_at_a_workers_own_door_is_told(open_door, told, monkeypatch):
+async def test_metrics_of_a_workers_own_sockets_are_counted(open_door, told, monkeypatch):
     door = await open_door(SEGUE_DIRECT_SOCKETS="1")
     first = await door.connect()
     assert await closed(await door.connect()) == 1013
@@ -331,7 +331,7 @@ async def test_what_happens_at_a_workers_own_door_is_told(open_door, told, monke
 
 
 @pytest.mark.slow
-async def test_what_happens_between_workers_is_told(workers, told):  # noqa: F811 - a fixture
+async def test_metrics_between_workers_are_counted(workers, told):  # noqa: F811 - a fixture
     await workers.start("w1")
     first = await workers.connect("w1")
     await first.say(Hello(session="talk", client_id="c1", connection=1))
@@ -349,7 +349,7 @@ def test_every_metric_is_driven():
     assert every == driven | AT_THE_DOOR | BETWEEN_WORKERS
 
 
-def test_what_providers_count_is_known():
+def test_metrics_that_providers_count_are_known():
     """Those that a fake can bring about are asserted in ``tests/integration/providers`` as well."""
     code = "\n".join(path.read_text(encoding="utf-8") for path in Path(worker.__path__[0], "providers").rglob("*.py"))
     assert {error.metric for error in ERRORS.values()} <= set(Model)

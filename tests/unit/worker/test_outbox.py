@@ -135,7 +135,7 @@ async def test_a_newer_acknowledgement_replaces_an_older_one(box, clients):
     assert clients.of("k1", InputAck)[0].upto == 2
 
 
-async def test_what_has_come_is_told_before_all_that_waits(box, clients):
+async def test_received_is_posted_before_all_waiting_frames(box, clients):
     """Behind a long answer it would keep the client from sending what is said over that."""
     made = box()
     for upto in (1, 2):
@@ -184,7 +184,7 @@ async def test_the_same_frame_is_sent_again_until_its_outcome_is_known(box, clie
     assert sent == [together, together, together, [("three", 3)]], "what joins a message under way could come twice"
 
 
-async def test_what_waits_for_the_same_post_goes_together(box, clients):
+async def test_frames_that_wait_for_one_post_go_together(box, clients):
     made = box()
     slow = clients.hold("k1")
     made.begin()
@@ -248,7 +248,7 @@ async def test_a_client_that_never_reads_is_disconnected(box, clients, monkeypat
     assert clients.closed == ["k1"]
 
 
-async def test_what_must_not_be_dropped_is_bounded_in_bytes(box, clients, monkeypatch):
+async def test_lasting_frames_beyond_their_bytes_close_the_connection(box, clients, monkeypatch):
     monkeypatch.setattr(outbox, "LASTING_BYTES", 200_000)
     made = box()
     for number in range(6):
@@ -276,7 +276,7 @@ async def test_a_client_that_never_reads_is_given_up_also_while_a_post_gets_no_a
     assert {frame.text for frame in clients.posted["k1"]} == {"first"}
 
 
-async def test_what_piled_up_is_not_taken_over_by_a_connection_that_is_not_told_again(box, clients, monkeypatch):
+async def test_an_overfull_outbox_closes_a_newer_connection_that_is_not_told_again(box, clients, monkeypatch):
     monkeypatch.setattr(outbox, "LASTING_FRAMES", 10)
     left, told_again, gone_on = box(), box(), box()
     for number in range(12):
@@ -291,7 +291,7 @@ async def test_what_piled_up_is_not_taken_over_by_a_connection_that_is_not_told_
     assert clients.closed == ["k1"], "it would hear what follows as if nothing were missing"
 
 
-async def test_what_waits_is_counted_whatever_becomes_of_it(box, clients):
+async def test_lasting_frames_are_counted_until_posted_or_replaced(box, clients):
     made, newer = box(), box()
     for frame in (
         said("a"),

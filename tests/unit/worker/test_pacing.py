@@ -99,7 +99,7 @@ def test_a_full_worker_begins_no_more_handoffs_a_second_than_the_rate(handoffs):
     assert took < 40 / HANDOFFS_A_SECOND + HANDOFF_SECONDS
 
 
-def test_what_is_opened_meanwhile_takes_its_place_in_the_same_row(handoffs):
+def test_sessions_opened_during_a_drain_are_handed_over_at_the_same_pace(handoffs):
     drained(20, late=10, opened_after=0.5)
     begun = sorted(handoffs.begun.values())
     assert len(begun) == 30
@@ -107,7 +107,7 @@ def test_what_is_opened_meanwhile_takes_its_place_in_the_same_row(handoffs):
     assert min(at for key, at in handoffs.begun.items() if key.startswith("late")) > handoffs.begun["s19"]
 
 
-def test_what_is_opened_after_the_others_have_begun_waits_for_no_other(handoffs):
+def test_a_session_opened_after_all_handoffs_began_is_handed_over_at_once(handoffs):
     drained(3, late=1, opened_after=5.0)
     assert handoffs.begun["late0"] == pytest.approx(5.0, abs=0.01)
 

@@ -119,7 +119,7 @@ async def test_a_pause_has_no_number_that_an_older_client_could_miss(host, clien
         assert [frame.active for frame in events if isinstance(frame, Pause)] == ([True, False] if known else [])
 
 
-def test_what_is_written_is_what_the_protocol_says():
+def test_a_pause_frame_is_encoded_as_the_protocol_says():
     said = '{"type":"pause","active":false,"reason":"storage"}'
     assert encode_frame(ENDS) == said
     assert decode_server_message(said) == [ENDS]

@@ -59,7 +59,7 @@ async def test_both_stores_are_asked_and_nothing_is_left_in_them(stores):
 
 
 @pytest.mark.parametrize(("bucket", "table"), [("another-bucket", TABLE), (BUCKET, "another-table")])
-async def test_what_is_not_there_is_not_waited_for(stores, bucket, table):
+async def test_a_missing_bucket_or_table_is_not_waited_for(stores, bucket, table):
     with pytest.raises(StorageRefused, match="another-"):
         await reach_storage(bucket, table, "w1", asyncio.Event())
 

@@ -60,7 +60,7 @@ def test_many_are_confirmed_at_once() -> None:
     assert play(script) == [(0.0, "a", CONFIRMED_FRAMES, ()), (later, "a", CONFIRMED_FRAMES + 1, ())]
 
 
-def test_what_is_missing_is_told_soon_and_until_it_comes() -> None:
+def test_missing_numbers_are_told_soon_and_until_they_come() -> None:
     async def script(clients: Clients) -> None:
         clients.come(1)
         clients.come(1, 3, 4)
@@ -75,7 +75,7 @@ def test_what_is_missing_is_told_soon_and_until_it_comes() -> None:
     ]
 
 
-def test_what_was_only_overtaken_is_not_called_missing() -> None:
+def test_an_overtaken_number_is_not_told_as_missing() -> None:
     async def script(clients: Clients) -> None:
         clients.come(0, 2)
         await asyncio.sleep(OVERTAKEN_SECONDS / 2)

@@ -50,7 +50,7 @@ def test_silence_is_settled_after_a_few_seconds():
     assert kept.settled(SILENCE_SECONDS + 0.5) == {}
 
 
-def test_what_is_kept_is_bounded_in_bytes_and_the_oldest_is_settled(monkeypatch):
+def test_kept_audio_is_bounded_in_bytes_and_the_oldest_is_settled(monkeypatch):
     size = kept_bytes(loud(1))
     monkeypatch.setattr("worker.conversation.audio_replay.UNANSWERED_BYTES", 10 * size)
     kept = Unanswered()
@@ -74,7 +74,7 @@ def test_the_bytes_are_counted_whatever_becomes_of_them():
     assert kept._bytes == 0
 
 
-def test_what_may_be_speech_is_kept_with_the_pauses_after_it():
+def test_audio_that_may_be_speech_is_kept_with_the_pauses_after_it():
     kept = Unanswered()
     for seq, frame in enumerate((quiet, loud, quiet, quiet), start=1):
         kept.add("a", frame(seq), float(seq), TENTH)
@@ -218,7 +218,7 @@ async def test_speech_that_a_restart_cuts_is_understood_whole(storage, clients):
         await session.stop()
 
 
-async def test_what_waits_for_the_new_connection_is_heard_after_what_the_old_one_was_given(host):
+async def test_audio_that_waits_for_the_new_connection_follows_the_replayed_audio(host):
     hosting = await host()
     model = hosting.model
     hosting.session.deliver(delivery(audio(1, sample=LOUD)))

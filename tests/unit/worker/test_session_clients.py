@@ -47,7 +47,7 @@ async def test_a_reconnecting_client_is_told_again_what_it_missed(host, clients)
     assert first.seq > clients.posted["k1"][-1].seq, "numbering goes on"
 
 
-async def test_what_all_clients_hear_in_a_moment_is_not_said_again(host, clients):
+async def test_output_that_all_clients_are_about_to_hear_is_not_repeated_to_a_new_one(host, clients):
     hosting = await host()
     hosting.model.emit(answered("One."))
     await eventually(lambda: finals(clients) == ["One."])
@@ -64,7 +64,7 @@ async def test_what_all_clients_hear_in_a_moment_is_not_said_again(host, clients
     assert finals(clients, "k2") == ["One.", "Two."]
 
 
-async def test_what_is_said_again_is_durable(host, clients, storage):
+async def test_output_repeated_to_a_new_connection_is_durable(host, clients, storage):
     hosting = await host()
     hosting.model.emit(answered("One."))
     await eventually(lambda: finals(clients) == ["One."])
@@ -102,7 +102,7 @@ async def test_hellos_that_come_while_storage_hangs_are_answered_once(host, clie
     await eventually(lambda: len(clients.of("k2", Ready)) == 3)
 
 
-async def test_what_is_said_again_is_bounded_in_bytes_and_says_from_where_on(host, clients, monkeypatch):
+async def test_output_repeated_to_a_new_connection_is_bounded_in_bytes(host, clients, monkeypatch):
     hosting = await host()
     for number in range(6):
         hosting.model.emit(answered(f"{number}." + "x" * 1000, content_id=f"c{number}"))
@@ -163,7 +163,7 @@ async def test_a_successor_says_again_what_its_predecessor_recorded(host, client
     assert [(type(a), a.record) for a in again] == [(type(a), a.record) for a in shown]
 
 
-async def test_what_is_said_again_is_bounded_and_ready_says_from_where(host, clients, monkeypatch):
+async def test_output_repeated_to_a_new_connection_is_bounded_in_frames(host, clients, monkeypatch):
     monkeypatch.setattr("worker.conversation.output.RETOLD_FRAMES", 2)
     hosting = await host()
     for number in range(4):

@@ -92,9 +92,7 @@ async def test_nothing_is_posted_when_the_lease_may_have_run_out(host, clients, 
     assert hosting.session.lost
 
 
-async def test_what_is_settled_for_a_handoff_does_not_take_a_session_again_that_has_ended(
-    host, clients, storage, monkeypatch
-):
+async def test_settle_does_not_acquire_a_session_that_has_ended(host, clients, storage, monkeypatch):
     hosting = await host()
     hosting.session.deliver(delivery(audio(1)))
     await eventually(lambda: hosting.model.audio)
@@ -138,7 +136,7 @@ async def test_stopping_flushes_posts_and_releases(host, clients, storage):
         hosting.session.deliver(delivery(text("hello", 1)))
 
 
-async def test_what_becomes_durable_by_stopping_is_posted_still(host, clients, storage):
+async def test_output_that_becomes_durable_during_stop_is_posted(host, clients, storage):
     hosting = await host()
     storage.before = latch = Latch("commit")
     slow = clients.hold("k1")
@@ -299,7 +297,7 @@ async def test_a_session_ends_even_if_stopping_its_agent_breaks(host, monkeypatc
     assert hosting.session.ended.is_set()
 
 
-async def test_what_the_provider_said_no_to_is_told_with_whether_to_try_again(host, clients):
+async def test_a_providers_refusal_ends_the_session_with_a_retryable_error(host, clients):
     hosting = await host()
     hosting.model.emit([ConnectionRefusedError("secret of the provider")])
     await eventually(hosting.session.ended.is_set)

@@ -58,7 +58,7 @@ async def test_a_client_that_comes_new_is_told_both_sides_and_goes_on_from_there
     assert not clients.of("k1", HistoryOutput), "one that has not asked"
 
 
-async def test_what_one_client_types_reaches_the_others_when_it_is_durable(talk, clients, storage):
+async def test_typed_text_reaches_the_other_clients_when_it_is_durable(talk, clients, storage):
     talk.session.deliver(delivery(asking("c1", 5)))
     talk.session.deliver(delivery(asking("c2"), **SECOND))
     await eventually(lambda: pages(clients, "k2"))
@@ -72,7 +72,7 @@ async def test_what_one_client_types_reaches_the_others_when_it_is_durable(talk,
     assert typed(clients) == [("typed here", 2)]
 
 
-async def test_what_was_missed_is_said_again_in_the_order_of_records(talk, clients):
+async def test_missed_output_is_repeated_in_the_order_of_records(talk, clients):
     talk.session.deliver(delivery(asking("c2"), **SECOND))
     await eventually(lambda: pages(clients, "k2"))
     seen = max(line.record for line in pages(clients, "k2")[0].lines)

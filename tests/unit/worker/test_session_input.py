@@ -43,7 +43,7 @@ async def test_an_acknowledgement_waits_until_the_text_is_durable(host, clients,
     assert clients.of("k1", InputAck)[0].upto == 1
 
 
-async def test_what_has_come_is_told_before_it_is_durable_and_so_is_what_is_missing(host, clients, storage):
+async def test_received_tells_arrived_and_missing_numbers_before_they_are_durable(host, clients, storage):
     hosting = await host()
     assert clients.of("k1", Ready)[-1].window == INPUT_WINDOW
     storage.before = latch = Latch("commit")

@@ -157,7 +157,7 @@ async def test_barge_in_drops_the_audio_that_waits(host, clients):
     assert clients.of("k1", BargeIn)
 
 
-async def test_what_was_heard_of_an_answer_corrects_its_transcript(host, clients):
+async def test_the_heard_part_of_an_answer_corrects_its_transcript(host, clients):
     hosting = await host()
     hosting.model.emit([*answered("One. Two. Three."), BidiBargeInEvent(), AnswerCut("One. Two. Three.", "One.")])
     await eventually(lambda: finals(clients) == ["One. Two. Three.", "One."])

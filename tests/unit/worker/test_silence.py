@@ -74,7 +74,7 @@ def test_silence_ends_with_its_client(room):
     assert room.silence.due() is None
 
 
-def test_what_a_delay_kept_from_being_given_is_left_out(room):
+def test_silence_held_up_by_a_delay_is_left_out(room):
     room.silence.marked("a")
     room.now += 4.0
     assert room.given(0.0) == 1.0
@@ -93,7 +93,7 @@ def test_none_is_given_while_another_client_speaks(room):
     assert room.given(1.0) == 1.0
 
 
-def test_when_the_other_client_marks_silence_too_it_goes_on_at_once(room):
+def test_silence_goes_on_at_once_when_the_other_client_marks_it_too(room):
     room.silence.marked("a")
     room.silence.sounded("b")
     room.silence.marked("b")

@@ -52,7 +52,7 @@ async def test_pages_of_other_addresses_may_not_connect(open_door: Callable[...,
         assert not (await door.connect(origin=origin)).closed
 
 
-async def test_what_is_no_upgrade_is_told_so_and_health_is_well(door: Door) -> None:
+async def test_a_request_without_upgrade_gets_426_and_health_gets_200(door: Door) -> None:
     async with door.http.get(door.url) as answer:
         assert answer.status == 426
     async with door.http.get(f"{door.url}health") as answer:

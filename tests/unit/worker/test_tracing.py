@@ -80,7 +80,7 @@ def spoke(trace):
         ([spoke(A), START, AGENT, USER, HEARD, spoke(B), USER, HEARD, START], B),
     ],
 )
-async def test_what_is_said_has_the_trace_of_what_it_answers(spans, events, of_answer):
+async def test_an_answer_has_the_trace_of_the_input_it_answers(spans, events, of_answer):
     turn = TurnBoundary()
     for event in events:
         if callable(event):
@@ -193,6 +193,6 @@ def test_a_signed_request_has_botocores_own_signature(monkeypatch):
     assert signed.headers["X-Amz-Security-Token"] == "session"
 
 
-def test_who_has_no_credentials_is_told():
+def test_a_signer_without_credentials_raises_credentials_missing():
     with pytest.raises(CredentialsMissing):
         RequestsSigner(None, "xray", "eu-north-1")

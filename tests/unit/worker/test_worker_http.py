@@ -30,7 +30,9 @@ async def post(http: WorkerHttp, origin: Origin, *, repeatable: bool) -> int:
     return (await http.request("POST", endpoint, "/frames", {}, b"{}", repeatable=repeatable)).status
 
 
-async def test_what_may_be_sent_twice_is_if_its_kept_connection_has_ended(origin: Origin, http: WorkerHttp) -> None:
+async def test_a_repeatable_request_is_sent_again_if_its_kept_connection_has_ended(
+    origin: Origin, http: WorkerHttp
+) -> None:
     origin.answers = [(EMPTY,), None]
     assert [await post(http, origin, repeatable=True) for _ in range(2)] == [200, 200]
     assert (len(origin.asked), origin.connected) == (3, 2)
@@ -41,9 +43,7 @@ async def test_a_stream_that_may_not_be_sent_twice_keeps_one_connection(origin: 
     assert origin.connected == 1
 
 
-async def test_what_may_not_be_sent_twice_is_not_if_its_kept_connection_has_ended(
-    origin: Origin, http: WorkerHttp
-) -> None:
+async def test_an_unrepeatable_request_fails_if_its_kept_connection_has_ended(origin: Origin, http: WorkerHttp) -> None:
     origin.answers = [(EMPTY,), None]
     await post(http, origin, repeatable=False)
     with pytest.raises(ConnectionError) as ended:
@@ -52,7 +52,7 @@ async def test_what_may_not_be_sent_twice_is_not_if_its_kept_connection_has_ende
     assert (len(origin.asked), origin.connected) == (2, 1)
 
 
-async def test_what_may_not_be_sent_twice_goes_over_a_new_connection_after_a_silence_and_leaves_one(
+async def test_an_unrepeatable_request_goes_over_a_new_connection_after_a_silence_and_leaves_one(
     origin: Origin, http: WorkerHttp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_http, "FRESH_SECONDS", -1.0)
