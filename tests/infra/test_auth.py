@@ -19,7 +19,7 @@ def variables(stage):
     }
 
 
-def test_by_default_a_user_pool_of_its_own(dev):
+def test_a_default_deployment_has_a_protected_user_pool(dev):
     pool = dev.data.named("AWS::Cognito::UserPool", "Users")
     assert pool["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
     assert pool["DeletionProtection"] == "ACTIVE"
@@ -59,7 +59,7 @@ def test_locally_the_issuer_is_this_machines(local):
 
 
 @pytest.mark.parametrize("keys", [None, "https://login.example/keys"])
-def test_any_other_issuer_by_configuration(synthesized, keys):
+def test_a_configured_issuer_replaces_the_user_pool(synthesized, keys):
     settings = {"auth": "oidc", "auth_issuer": "https://login.example", "auth_audience": "a,b"}
     stage = synthesized(**settings, **({"auth_jwks_url": keys} if keys else {}))
     assert variables(stage) == {

@@ -110,7 +110,7 @@ def test_tasks_are_targets_once_they_listen(stage):
     }
 
 
-def test_workers_are_told_whom_to_let_in(alone, both):
+def test_workers_get_the_transport_issuer_and_origins_in_their_environment(alone, both):
     found = variables(both)
     expected = {"SEGUE_TRANSPORT": "both", "SEGUE_DIRECT_PORT": "8443", "SEGUE_DIRECT_SOCKETS": "99"}
     assert expected.items() <= found.items()
@@ -141,7 +141,7 @@ def test_workers_that_reach_no_issuer_ask_a_function_for_its_keys(alone, both):
     assert not [what for what in granted(both, "WorkersTaskTaskRole") if what[0].startswith("lambda:")]
 
 
-def test_without_an_api_there_is_none_of_its_parts(alone):
+def test_a_direct_deployment_has_no_part_of_the_websocket_api(alone):
     kinds = {each["Type"] for each in alone.service.resources.values()}
     assert not [kind for kind in kinds if kind.startswith("AWS::ApiGatewayV2::")]
     functions = alone.service.of_type("AWS::Lambda::Function").values()
@@ -158,7 +158,7 @@ def test_without_an_api_there_is_none_of_its_parts(alone):
     assert not [queue for queue in alone.service.of_type("AWS::SQS::Queue") if "Turns" in queue]
 
 
-def test_the_outputs_name_the_door_and_what_a_record_has_to_name(alone, both):
+def test_outputs_name_the_direct_endpoint_and_its_target(alone, both):
     for stage in (alone, both):
         assert stage.service.content["Outputs"]["DirectEndpoint"]["Value"] == "wss://live.example.com"
         assert "DirectTarget" in stage.service.outputs
@@ -253,7 +253,7 @@ def test_a_large_deployment_keeps_each_zone_to_itself():
     assert not large.crosses_zones
 
 
-def test_by_default_there_is_no_balancer_and_workers_are_told_nothing_of_it(dev, local):
+def test_a_default_deployment_has_no_balancer_and_no_direct_variables(dev, local):
     for stage in (dev, local):
         assert not [kind for kind in stage.service.resources.values() if "ElasticLoad" in kind["Type"]]
         assert not [name for name in variables(stage) if "DIRECT" in name or "TOKEN" in name or "TRANSPORT" in name]
@@ -308,7 +308,7 @@ def test_by_default_there_is_no_balancer_and_workers_are_told_nothing_of_it(dev,
         ({"transport": "direct", **DOOR, **BALANCERS}, "vpc_balancer_subnets", "only with vpc_id"),
     ],
 )
-def test_settings_of_the_door_that_do_not_go_together_are_refused(settings, name, allowed):
+def test_contradicting_settings_of_the_balancer_are_refused(settings, name, allowed):
     with pytest.raises(ConfigurationError) as refused:
         from_context(settings)
 

@@ -69,7 +69,7 @@ def test_ecs_does_not_replace_tasks_to_even_out_zones(stage):
     assert service["AvailabilityZoneRebalancing"] == "DISABLED"
 
 
-def test_no_line_of_log_for_each_invocation(stage):
+def test_functions_log_no_line_for_each_invocation(stage):
     for name, function in stage.service.of_type("AWS::Lambda::Function").items():
         if not function.get("Description", "").startswith("Segue"):  # CDK's own
             continue
@@ -78,7 +78,7 @@ def test_no_line_of_log_for_each_invocation(stage):
         assert logging["ApplicationLogLevel"] == "INFO", "metrics are lines without a level, which count as INFO"
 
 
-def test_an_address_of_ones_own_is_reached_over_ipv6_too(synthesized):
+def test_a_custom_domain_is_reached_over_ipv6_too(synthesized):
     stage = synthesized(
         domain_name="voice.example.com",
         domain_certificate_arn="arn:aws:acm:us-east-1:000000000000:certificate/01234567-0123-0123-0123-0123456789ab",

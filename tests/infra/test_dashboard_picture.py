@@ -43,7 +43,7 @@ def test_the_picture_is_drawn(local, logs, tmp_path):
 @pytest.mark.parametrize(
     ("name", "value"), [("Sum", 10), ("Maximum", 4), ("Average", 2.5), ("p50", 2), ("p95", 4), ("p100", 4)]
 )
-def test_statistics(name, value):
+def test_a_statistic_is_computed_by_its_name(name, value):
     assert statistic(name, [4, 1, 3, 2]) == value
 
 

@@ -5,7 +5,7 @@ from aws_cdk.assertions import Match
 OUTPUTS = {"BucketName", "LockTableName", "ConnectionsTableName"}
 
 
-def test_outputs(stage):
+def test_data_stack_has_these_outputs(stage):
     users = {"UserPoolId", "UserPoolClientId"} if stage.config.auth.mode == "cognito" else set()
     assert stage.data.outputs == OUTPUTS | users
 
@@ -55,7 +55,7 @@ def test_no_rule_of_the_bucket_ends_a_session_and_nothing_keeps_what_was_redacte
     assert {name for name in rule if name not in {"Id", "Status"}} == {"AbortIncompleteMultipartUpload"}
 
 
-def test_keys_of_the_tables(stage):
+def test_tables_have_their_keys_and_time_to_live(stage):
     locks = stage.data.named("AWS::DynamoDB::Table", "Locks")
     connections = stage.data.named("AWS::DynamoDB::Table", "Connections")
 
@@ -70,7 +70,7 @@ def test_keys_of_the_tables(stage):
         assert table["BillingMode"] == "PAY_PER_REQUEST"
 
 
-def test_the_stream_of_the_locks_tells_which_life_it_was(stage):
+def test_stream_of_the_locks_table_has_both_images(stage):
     assert stage.data.named("AWS::DynamoDB::Table", "Locks")["StreamSpecification"] == {
         "StreamViewType": "NEW_AND_OLD_IMAGES"
     }

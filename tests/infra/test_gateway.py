@@ -30,7 +30,7 @@ def routes(stage):
     return {each["RouteKey"]: each for each in stage.service.of_type("AWS::ApiGatewayV2::Route").values()}
 
 
-def test_outputs(stage):
+def test_service_stack_has_these_outputs(stage):
     assert stage.service.outputs == OUTPUTS
 
 
@@ -51,7 +51,7 @@ def test_the_api_is_a_websocket_api_with_one_stage(stage):
     assert (deployed["StageName"], deployed["AutoDeploy"]) == (stage.config.stage, True)
 
 
-def test_only_whom_the_authorizer_knows_connects(stage):
+def test_connect_route_requires_the_authorizer(stage):
     assert {key: route["AuthorizationType"] for key, route in routes(stage).items()} == {
         "$connect": "CUSTOM",  # the others belong to a connection that was let in
         "$default": "NONE",
@@ -121,7 +121,7 @@ def test_the_message_function_reaches_the_connections(dev, synthesized):
     assert "VpcConfig" not in functions(text)["Message"]
 
 
-def test_handlers_and_environment(stage):
+def test_gateway_functions_have_their_handlers_and_environment(stage):
     for name, function in functions(stage).items():
         assert function["Handler"] == f"gateway.{name.lower()}.handler"
         variables = set(function["Environment"]["Variables"])

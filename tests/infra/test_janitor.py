@@ -38,7 +38,7 @@ def queue(stage, part):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_handler_environment_code_and_layers(stage, name):
+def test_janitor_functions_have_their_handler_environment_code_and_layers(stage, name):
     found = function(stage, name)
 
     assert found["Handler"] == f"janitor.{name.lower()}.handler"
@@ -86,7 +86,7 @@ def test_queues_have_attempts_and_dead_letters(stage, name, source, failures, ba
     assert queue(stage, failures)[1]["MessageRetentionPeriod"] == 14 * 86_400
 
 
-def test_every_week_a_run_begins(stage):
+def test_a_weekly_rule_queues_a_run(stage):
     rule = stage.service.named("AWS::Events::Rule", "JanitorEveryWeek")
 
     assert (rule["ScheduleExpression"], rule["State"]) == ("cron(0 3 ? * SUN *)", "ENABLED")
@@ -103,7 +103,7 @@ def test_a_long_weekly_sweep_is_not_taken_for_a_mistake(stage):
     assert {"RecursiveLoop"} & (function(stage, "Ended").keys() | function(stage, "Again").keys()) == set()
 
 
-def test_an_alarm_on_each_queue_of_failures(stage):
+def test_each_queue_of_failures_has_an_alarm(stage):
     watched = set()
     for alarm in stage.service.of_type("AWS::CloudWatch::Alarm").values():
         if alarm["MetricName"] == "ApproximateNumberOfMessagesVisible":
@@ -178,7 +178,7 @@ def test_frequent_changes_of_a_guard_item_do_not_invoke_the_janitor(images):
 
 
 @pytest.mark.parametrize("images", ENDS.values(), ids=ENDS)
-def test_every_end_of_a_life_invokes_the_function(images):
+def test_every_end_of_an_incarnation_invokes_the_janitor(images):
     assert invoked(record(*images))
     assert ended_incarnation(record(*images)) is not None
 

@@ -22,7 +22,7 @@ REFUSED = (
 )
 
 
-def test_nothing_that_the_emulator_refuses(local):
+def test_local_stacks_have_no_resource_that_the_emulator_refuses(local):
     kinds = {each["Type"] for stack in (local.data, local.service) for each in stack.resources.values()}
 
     assert not [kind for kind in kinds if kind.startswith(REFUSED)]

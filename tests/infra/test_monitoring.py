@@ -182,7 +182,7 @@ def test_all_that_the_code_tells_can_be_seen(both, told):
     assert {name for _, name, _ in told if not name.startswith("Errors.")} <= seen
 
 
-def test_the_service_of_each_function_is_the_one_that_is_watched(stage):
+def test_each_function_counts_under_the_service_that_is_watched(stage):
     services = {
         each["Handler"].split(".")[0]: each["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
         for each in stage.service.of_type("AWS::Lambda::Function").values()

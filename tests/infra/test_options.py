@@ -271,7 +271,7 @@ def test_by_default_no_role_may_write_traces(dev):
     assert not [each for each in container(dev)["Environment"] if each["Name"].startswith("OTEL")]
 
 
-def test_an_address_of_its_own(private):
+def test_a_custom_domain_has_a_tls_policy_and_records(private):
     (domain,) = private.service.of_type("AWS::ApiGatewayV2::DomainName").values()
     records = private.service.of_type("AWS::Route53::RecordSet").values()
 

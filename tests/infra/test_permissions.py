@@ -71,7 +71,7 @@ def readable(resource):
     )
 
 
-def test_each_role_may_do_this_and_nothing_else(stage):
+def test_each_role_has_exactly_the_listed_permissions(stage):
     expected = everywhere(stage.config.stage)
     if stage.config.stage == "dev":
         expected = {

@@ -22,11 +22,11 @@ def test_a_stage_stands_for_its_settings_and_those_of_all():
     assert dev.alarm_email == prod.alarm_email == "team@example.com"
 
 
-def test_the_command_line_wins():
+def test_the_command_line_wins_over_the_stages_settings():
     assert from_context({**CONTEXT, "stage": "prod", "worker_count": "8"}).worker_count == 8
 
 
-def test_the_local_stage_needs_none():
+def test_the_local_stage_needs_no_settings():
     assert from_context({**CONTEXT, "stage": "local"}).worker_count == 2
 
 

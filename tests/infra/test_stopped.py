@@ -26,7 +26,7 @@ def failures(stage):
     return {"Fn::GetAtt": [name, "Arn"]}
 
 
-def test_only_tasks_of_this_service_that_have_stopped(stage):
+def test_rule_matches_only_stopped_tasks_of_this_service(stage):
     pattern = rule(stage)["EventPattern"]
     assert pattern["source"] == ["aws.ecs"]
     assert pattern["detail-type"] == ["ECS Task State Change"]
@@ -39,7 +39,7 @@ def test_only_tasks_of_this_service_that_have_stopped(stage):
     assert group["Fn::Join"][1][1]["Fn::GetAtt"][1] == "Name"
 
 
-def test_the_handler_is_there_and_has_what_it_asks_for(stage):
+def test_stopped_function_has_its_handler_and_variables(stage):
     function = function_of(stage)
     module, _, name = function["Handler"].rpartition(".")
     stopped = importlib.import_module(module)

@@ -65,7 +65,7 @@ def test_a_message_is_hidden_longer_than_lambda_may_need(stage, function):
     assert 3 * RENEWAL_SECONDS < HIDDEN_SECONDS < function["Timeout"]
 
 
-def test_one_turn_an_invocation(stage):
+def test_an_invocation_takes_one_turn(stage):
     source = stage.service.named("AWS::Lambda::EventSourceMapping", "TurnsHandler")
 
     assert source["EventSourceArn"] == {"Fn::GetAtt": [queues(stage)[0], "Arn"]}
@@ -78,7 +78,7 @@ def test_all_tries_of_a_closed_model_fit_into_the_test_invocation():
     assert longest + 10 < TURN_TIMEOUT.to_seconds() < TRIAL_TIMEOUT.to_seconds()
 
 
-def test_the_function_and_its_code(stage, function):
+def test_text_function_has_its_handler_environment_layers_and_code(stage, function):
     assert function["Handler"] == "turn.handler.handler"
     model = {"SEGUE_TEXT_MODEL_ID"} if not stage.config.offline else set()
     assert set(function["Environment"]["Variables"]) == ENVIRONMENT | model
@@ -115,7 +115,7 @@ def test_the_text_worker_may_make_the_calls_that_it_and_the_library_make(stage):
     assert needed <= {action for action, _ in granted(stage, "TurnsHandlerRole")}
 
 
-def test_models_and_profiles():
+def test_arns_of_a_profile_include_its_models_in_all_regions():
     stack = Stack(App(), "Any")
     (one,) = stack.resolve(model_arns("amazon.nova-lite-v1:0"))
     assert one["Fn::Join"][1][-1] == "::foundation-model/amazon.nova-lite-v1:0"

@@ -89,7 +89,7 @@ def test_a_deployment_keeps_files_that_open_pages_use(dev):
         assert one(stack, "Custom::CDKBucketDeployment")["Prune"] is False
 
 
-def test_names_that_the_account_has_once_are_another_regions_own(dev):
+def test_global_names_of_cloudfront_contain_the_region(dev):
     """CloudFront is one for all regions: the same stage in a second region would find these names taken."""
     names = [
         next(value for key, value in next(iter(each.values())).items() if key == "Name")
@@ -223,12 +223,12 @@ def test_another_issuer_has_its_own_sign_in_pages(oidc):
     assert oidc.web.content["Outputs"]["PageClientId"]["Value"] == "page-1"
 
 
-def test_outputs(dev):
+def test_web_stack_has_these_outputs(dev):
     assert dev.web.outputs == {"PageUrl", "PageClientId", "PageBucketName", "DistributionId"}
 
 
 @pytest.mark.parametrize("settings", [{"web": "false", "workers": "text"}, {**OIDC, "workers": "text"}])
-def test_a_deployment_without_a_page(synthesized, settings):
+def test_a_deployment_without_a_page_has_no_web_stack(synthesized, settings):
     """It is left out where it is not wanted, and with another issuer where no client is named."""
     stage = synthesized(**settings)
     assert stage.web is None
@@ -265,7 +265,7 @@ def test_a_page_that_is_not_built_ends_the_synthesis_with_what_to_do(tmp_path):
     assert built_page(from_context({}), tmp_path) == tmp_path
 
 
-def test_its_alarm_is_where_cloudfront_tells_its_metrics(dev):
+def test_page_alarm_is_made_in_us_east_1_alone(dev):
     alarm = next(each for name, each in dev.service.resources.items() if "PageFails" in name)
     condition = dev.service.content["Conditions"][alarm["Condition"]]
     assert condition == {"Fn::Equals": [{"Ref": "AWS::Region"}, "us-east-1"]}

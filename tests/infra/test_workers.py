@@ -84,7 +84,7 @@ def test_a_stopped_worker_has_two_minutes(container):
     assert container["StopTimeout"] == 120
 
 
-def test_health_is_ready_or_not(container):
+def test_container_health_check_asks_the_workers_health_path(container):
     check = container["HealthCheck"]
 
     assert check["Command"][:3] == ["CMD", "python", "-c"]
@@ -121,7 +121,7 @@ def test_a_stalled_log_does_not_stall_a_worker(container):
     assert log["Options"]["mode"] == "non-blocking"
 
 
-def test_size_and_system(stage, task):
+def test_worker_task_has_its_size_and_architecture(stage, task):
     machine = "ARM64" if stage.config.architecture == "arm64" else "X86_64"
 
     assert task["RuntimePlatform"] == {"CpuArchitecture": machine, "OperatingSystemFamily": "LINUX"}
@@ -146,7 +146,7 @@ def test_the_emulator_runs_no_image_so_none_is_built(local):
     assert task["ContainerDefinitions"][0]["Image"] == "segue-worker:local"
 
 
-def test_an_alarm_on_fewer_tasks_than_there_should_be(dev):
+def test_an_alarm_goes_off_when_worker_tasks_are_missing(dev):
     """Each running task reports its CPU once a minute, and if none does, that is the worst."""
     alarm = dev.service.named("AWS::CloudWatch::Alarm", "WorkersMissing")
 

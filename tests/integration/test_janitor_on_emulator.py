@@ -207,7 +207,7 @@ async def _killed(*_: object) -> int:
     raise ConnectionAbortedError
 
 
-async def test_a_removed_item_ends_its_life(janitor: Janitor) -> None:
+async def test_a_removed_item_ends_its_incarnation(janitor: Janitor) -> None:
     manager, born = await talked(janitor, "expired")
     await manager.close()
     janitor.follow_the_stream()
@@ -218,7 +218,7 @@ async def test_a_removed_item_ends_its_life(janitor: Janitor) -> None:
     await eventually(lambda: janitor.waiting() == 1)
 
 
-async def test_a_new_life_over_an_expired_item_ends_the_old_one_and_not_itself(janitor: Janitor) -> None:
+async def test_an_incarnation_over_an_expired_item_ends_the_earlier_one_alone(janitor: Janitor) -> None:
     manager, old = await talked(janitor, "twice")
     await manager.close()
     past = int(time.time())

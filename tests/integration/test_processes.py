@@ -162,7 +162,9 @@ async def test_two_processes_at_one_session_lose_and_double_nothing(writer: Star
         assert each.acknowledged == [f"{tag} {number}" for number in range(40)]
 
 
-async def test_two_processes_that_take_it_from_each_other_lose_and_double_nothing(writer: Start, read: Read) -> None:
+async def test_two_processes_that_take_the_session_from_each_other_lose_and_double_nothing(
+    writer: Start, read: Read
+) -> None:
     # Each is sure that the other is dead, and wrong: what the fence is for.
     both = [writer(tag, messages=25, at_a_time=4, takeover=True) for tag in ("left", "right")]
     for each in both:

@@ -30,7 +30,7 @@ TRIED_FIRST = {
 
 @pytest.mark.timeout(400)  # half a minute on a quiet core
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_seeds(chunk: int) -> None:
+def test_random_seeds_keep_the_invariants(chunk: int) -> None:
     size = SEEDS // CHUNKS
     outcomes = [simulate(seed) for seed in range(chunk * size, (chunk + 1) * size)]
     assert sum(outcome.acknowledged for outcome in outcomes) > size, "the runs did something"
@@ -46,7 +46,7 @@ def test_a_seed_replays_exactly(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", [11026, 23268, 24070])
-def test_seeds_that_once_broke_something(seed: int) -> None:
+def test_a_seed_that_once_failed_keeps_the_invariants(seed: int) -> None:
     """Seeds that found a mistake once.
 
     11026: a heartbeat of an acquisition that was given up was refused after the same manager had acquired anew.

@@ -122,7 +122,7 @@ def test_figures_not_measured_are_not_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_all_of_it_is_drawn(tmp_path: Path) -> None:
+def test_a_whole_run_is_drawn_as_a_picture(tmp_path: Path) -> None:
     draw(_run(), tmp_path / "wire.png")
     assert (tmp_path / "wire.png").read_bytes().startswith(b"\x89PNG")
 

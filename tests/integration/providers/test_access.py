@@ -11,7 +11,7 @@ from worker.providers.access import check_access
 
 
 @pytest.mark.parametrize("name", list(FAKES))
-async def test_a_model_that_lets_the_worker_in(new_fake, name, counted, monkeypatch):
+async def test_an_accessible_model_passes_the_check_without_a_warning_or_metric(new_fake, name, counted, monkeypatch):
     warned = []
     monkeypatch.setattr(logger, "warning", lambda text, **more: warned.append((text, more)))
     fake = await new_fake(name)

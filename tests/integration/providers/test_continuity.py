@@ -74,7 +74,7 @@ async def handed_over(leaving: Call, successor: Call) -> Call:
 
 
 @pytest.mark.parametrize(("case", "end"), EXPECTED)
-async def test_the_conversation_goes_on(  # noqa: PLR0917 - fixtures
+async def test_a_conversation_goes_on_after_its_connection_or_process_ends(  # noqa: PLR0917 - fixtures
     case: str, end: str, new_fake: Any, new_call: Any, storage: MemoryStorage, counted: Counted, caplog: Any
 ) -> None:
     name, _, without = case.partition(", ")

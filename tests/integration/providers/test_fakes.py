@@ -55,7 +55,7 @@ async def refused(address: str, messages: list[Any], **options: Any) -> None:
         ([UPDATE, SPOKE], "i is no speech"),
     ],
 )
-async def test_openai(messages, problem):
+async def test_fake_openai_refuses_messages_against_its_protocol(messages, problem):
     async with FakeOpenAI() as fake:
         address = fake.environment()["SEGUE_PROVIDER_ENDPOINT"] + "?model=gpt-realtime"
         await refused(address, messages, additional_headers={"Authorization": f"Bearer {OPENAI_KEY}"})
@@ -75,7 +75,7 @@ async def test_openai(messages, problem):
         ([SETUP, RESULT], "a response to an unknown call i"),
     ],
 )
-async def test_gemini(messages, problem):
+async def test_fake_gemini_refuses_messages_against_its_protocol(messages, problem):
     async with FakeGemini() as fake:
         context = ssl.create_default_context(cafile=fake.environment()["SSL_CERT_FILE"])
         address = f"wss://localhost:{fake.port}/live?key={GEMINI_KEY}"
@@ -122,7 +122,7 @@ def text(name: str, words: str, prompt: str = "p") -> Any:
         ([PROMPT, text("u", "hello")], "input for no open content of the type TEXT"),
     ],
 )
-async def test_nova(events, problem):
+async def test_fake_nova_refuses_events_against_its_protocol(events, problem):
     """The test calls the fake below HTTP/2 and signatures, which only AWS's client makes."""
     fake = FakeNova()
     conversation = NovaConversation(fake, None, "m")  # type: ignore[arg-type]  # it does not answer what it refuses

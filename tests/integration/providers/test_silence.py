@@ -38,7 +38,7 @@ class Microphone:
 
 
 @pytest.mark.parametrize("name", ALL)
-async def test_the_turn_ends_the_provider_is_never_without_audio_and_hears_a_barge_in(
+async def test_marked_silence_ends_the_turn_and_a_later_barge_in_is_heard(
     name, new_fake, new_call, storage, clients, host
 ):
     fake = await new_fake(name, pace=0.3)

@@ -91,7 +91,9 @@ async def test_a_session_is_read_as_it_was(sessions: Sessions, manager: GuardedF
         sessions.read("talk", at=10_000)
 
 
-async def test_copies_and_moves(sessions: Sessions, manager: GuardedFileSessionManager, tmp_path: Path) -> None:
+async def test_a_session_is_forked_exported_and_imported(
+    sessions: Sessions, manager: GuardedFileSessionManager, tmp_path: Path
+) -> None:
     held(manager)
     await manager.flush()
 
@@ -124,14 +126,14 @@ async def test_a_holder_that_lives_keeps_its_session(sessions: Sessions, manager
     assert [one.state for one in sessions.list(ended=True)] == ["deleted"]
 
 
-def test_ids_are_checked(sessions: Sessions) -> None:
+def test_an_invalid_id_is_refused_and_a_valid_one_has_its_key(sessions: Sessions) -> None:
     with pytest.raises(ValueError, match="not valid"):
         sessions.read("")
     assert sessions.key("alice/talk") == "alice/talk"
     assert sessions.key("user@example.com") == "default/user=40example.com"
 
 
-def test_the_janitor_needs_no_strands_for_this_room() -> None:
+def test_importing_admin_orphans_imports_no_strands() -> None:
     import subprocess
     import sys
 

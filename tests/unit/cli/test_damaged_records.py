@@ -42,7 +42,7 @@ def named(result: Any) -> bool:
     return "record 1 is damaged, and left out" in result.stderr and "segue sessions verify" in result.stderr
 
 
-def test_show_prints_the_rest_and_names_the_gap(damaged: Path, run: Any, facts: Any) -> None:
+def test_show_prints_the_undamaged_records_and_names_the_gap(damaged: Path, run: Any, facts: Any) -> None:
     result = run("show", "talk")
 
     assert "What is the weather in Paris?" not in result.stdout

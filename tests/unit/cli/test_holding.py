@@ -46,14 +46,14 @@ def test_delete_asks_first(keep, run, said, item, directory):
     assert objects(directory) == []
 
 
-def test_delete_without_asking(keep, facts, said, item):
+def test_delete_with_yes_asks_nothing(keep, facts, said, item):
     keep(KEY, [said("a")], [said("b")])
 
     assert facts("delete", "talk", "--yes") == {"session": KEY, "deleted": True, "objects": 2}
     assert item().deleted
 
 
-def test_the_id_may_begin_anew(keep, run, said, item):
+def test_the_id_of_a_deleted_session_may_begin_anew(keep, run, said, item):
     keep(KEY, [said("a")])
     run("delete", "talk", "--yes")
     before = item()
@@ -194,7 +194,7 @@ def test_release_of_a_damaged_session_releases_and_says_so(keep, run, said, item
     assert not item().held
 
 
-def test_a_session_that_ends_under_the_question(keep, run, monkeypatch, said):
+def test_a_session_that_ends_while_delete_asks_is_not_found(keep, run, monkeypatch, said):
     """The answer may take its time."""
     keep(KEY, [said("a")])
     real, reads = FileGuard.read, []

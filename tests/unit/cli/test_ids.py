@@ -44,7 +44,7 @@ def test_a_session_is_named_and_shown_by_its_id_as_given(keep, run, facts, conve
     assert f"no session '{whole}'" in run("delete", whole, "--yes", code=1).stderr
 
 
-def test_questions_and_refusals_show_it_too(keep, run, said):
+def test_questions_and_refusals_show_the_id_as_given(keep, run, said):
     keep(session_key("alice", "user@example.com"), [said("a")], stay=True)
 
     assert "Delete alice/user@example.com with its 1 records" in run("delete", "alice/user@example.com", code=1).stderr

@@ -22,7 +22,7 @@ def test_a_list_says_who_holds_what(keep, run, said):
     assert len(lines) == 3
 
 
-def test_the_facts_have_fixed_names(keep, facts, stores, said):
+def test_json_of_list_has_fixed_names(keep, facts, stores, said):
     keep("alice/notes", [said("a")], [said("b")])
     item = Runtime.shared().run_sync(stores.guard.read("alice/notes"))
 
@@ -101,7 +101,7 @@ def test_an_item_that_cannot_be_right_is_named_and_the_others_are_listed(keep, r
     assert len(list(directory.glob("sessions/alice/wrong/**/*.json"))) == 1
 
 
-def test_no_sessions(run, facts):
+def test_a_list_without_sessions_is_empty_and_says_so(run, facts):
     assert run("list").stdout == ""
     assert "no sessions" in run("list").stderr
     assert facts("list") == []
@@ -121,7 +121,7 @@ def test_points_are_listed(keep, run, facts, conversation):
 
 
 @pytest.mark.parametrize("command", ["points", "show", "release", "delete", "tail"])
-def test_a_session_that_is_not_there(run, command):
+def test_commands_on_a_missing_session_say_that_there_is_none(run, command):
     result = run(command, "talk", code=1)
 
     assert result.stdout == ""

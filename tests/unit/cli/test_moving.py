@@ -64,7 +64,7 @@ def test_fork_takes_retention_days(keep, run, facts, said):
     assert expires["default/short"] < expires["default/long"]
 
 
-def test_out_to_strands_and_back(keep, run, facts, conversation, outside):
+def test_a_session_exported_to_strands_and_imported_is_equal(keep, run, facts, conversation, outside):
     keep(KEY, *conversation)
 
     for layout in ("messages", "snapshot"):
@@ -135,7 +135,7 @@ def test_strands_ids_may_have_more_characters(run, facts, outside):
     assert texts(voice(FileSessionManager("user:2", str(outside)))) == ["hi"]
 
 
-def test_an_earlier_point_goes_out(keep, run, conversation, outside):
+def test_export_takes_an_earlier_point(keep, run, conversation, outside):
     keep(KEY, *conversation)
 
     run("export", "talk", str(outside), "--at", "2")
@@ -206,7 +206,7 @@ def test_a_graph_moves_in_and_out(run, facts, outside, tmp_path, layout):
     assert facts("import", back, "third", "--layout", layout, "--from", "talk")["multi_agents"]
 
 
-def test_a_session_may_have_both(run, facts, outside, directory, tmp_path):
+def test_export_and_import_choose_among_agents_and_multi_agents(run, facts, outside, directory, tmp_path):
     manager = GuardedFileSessionManager("talk", directory)
     Agent(model=FakeModel(["Hello."]), session_manager=manager, callback_handler=None)("hi")
     graph(manager, "plan")("Do it")
@@ -239,7 +239,7 @@ def test_a_torn_file_is_named(run, outside):
 
 
 @pytest.mark.parametrize("layout", ["messages", "snapshot"])
-def test_asking_for_what_is_not_there_makes_nothing(run, outside, directory, layout):
+def test_importing_a_missing_session_creates_nothing(run, outside, directory, layout):
     result = run("import", str(outside), "talk", "--layout", layout, code=1)
 
     assert "no session" in result.stderr
@@ -259,7 +259,7 @@ def test_an_import_may_make_its_directory(keep, run, conversation, outside, tmp_
     assert "Sunny" in run("show", "talk", place=["--directory", str(tmp_path / "fresh")]).stdout
 
 
-def test_ids_that_are_none(keep, run, said, outside):
+def test_invalid_ids_of_export_import_and_fork_are_wrong_usage(keep, run, said, outside):
     keep(KEY, [said("a")])
 
     run("export", "talk", str(outside), "--as", "../x", code=2)
@@ -271,7 +271,7 @@ def test_ids_that_are_none(keep, run, said, outside):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", ["messages", "snapshot"])
-def test_to_and_from_a_bucket(keep, run, aws, conversation, layout):
+def test_a_session_is_exported_to_and_imported_from_a_bucket(keep, run, aws, conversation, layout):
     boto3.client("s3").create_bucket(Bucket="strands")
     keep(KEY, *conversation)
     where = ("s3://strands/some/prefix", "--layout", layout)

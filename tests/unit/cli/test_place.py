@@ -64,7 +64,7 @@ def in_bucket(stage):
 
 
 @pytest.mark.slow
-def test_a_bucket_and_a_table(keep, run, facts, conversation, bucket, in_bucket):
+def test_commands_work_on_a_bucket_and_a_table(keep, run, facts, conversation, bucket, in_bucket):
     keep("default/talk", *conversation, within=in_bucket())
 
     assert [one["session"] for one in facts("list", place=bucket)] == ["default/talk"]
@@ -77,7 +77,7 @@ def test_a_bucket_and_a_table(keep, run, facts, conversation, bucket, in_bucket)
 
 
 @pytest.mark.slow
-def test_a_prefix_is_written_in_any_way(keep, run, said, bucket, in_bucket):
+def test_a_prefix_is_taken_with_and_without_slashes(keep, run, said, bucket, in_bucket):
     keep("default/talk", [said("hello")], within=in_bucket("team/voice/"))
 
     for prefix in ("team/voice", "/team/voice/"):
@@ -86,7 +86,7 @@ def test_a_prefix_is_written_in_any_way(keep, run, said, bucket, in_bucket):
 
 
 @pytest.mark.slow
-def test_the_environment_says_it_too(keep, facts, said, stage, in_bucket, directory):
+def test_the_place_is_taken_from_the_environment_too(keep, facts, said, stage, in_bucket, directory):
     keep("default/talk", [said("hello")], within=in_bucket("p/"))
     keep("alice/local", [said("hello")])
     cloud = {
@@ -113,7 +113,7 @@ def test_the_environment_says_it_too(keep, facts, said, stage, in_bucket, direct
         (["--directory", "not-there"], "there is no directory 'not-there'"),
     ],
 )
-def test_a_place_that_is_none(run, place, says):
+def test_an_incomplete_or_contradicting_place_is_wrong_usage(run, place, says):
     assert says in run("list", place=place, code=2).stderr
 
 
@@ -131,13 +131,13 @@ def test_a_place_that_is_none(run, place, says):
         ["nonsense"],
     ],
 )
-def test_wrong_usage(run, arguments):
+def test_wrong_usage_prints_nothing_on_the_standard_output(run, arguments):
     assert run(*arguments, code=2).stdout == ""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("missing", ["bucket", "table"])
-def test_a_bucket_or_table_that_is_not_there(keep, run, said, bucket, in_bucket, missing):
+def test_a_missing_bucket_or_table_is_one_line(keep, run, said, bucket, in_bucket, missing):
     keep("default/talk", [said("hello")], within=in_bucket())
     place = list(bucket)
     place[1 if missing == "bucket" else 3] = "elsewhere"
@@ -149,14 +149,14 @@ def test_a_bucket_or_table_that_is_not_there(keep, run, said, bucket, in_bucket,
     assert "fix the name, region or permissions" in result.stderr
 
 
-def test_a_profile_that_is_not_there(run, bucket):
+def test_a_missing_profile_is_one_line(run, bucket):
     result = run("list", place=[*bucket, "--profile", "ghost"], code=1)
 
     assert "ghost" in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_an_endpoint_that_does_not_answer(run):
+def test_an_endpoint_that_does_not_answer_is_one_line(run):
     place = ["--bucket", "b", "--lock-table", "t", "--region", "us-east-1", "--endpoint-url", "http://127.0.0.1:9"]
 
     result = run("list", place=place, code=1)

@@ -23,7 +23,7 @@ def test_a_transcript_is_readable(keep, run, conversation):
     ]
 
 
-def test_as_it_was_at_a_point(keep, run, conversation):
+def test_show_at_a_point_shows_the_session_as_it_was(keep, run, conversation):
     keep(KEY, *conversation)
 
     then = run("show", "talk", "--at", "4").stdout.splitlines()
@@ -45,7 +45,7 @@ def test_an_earlier_point_shows_the_redacted_form(keep, run, said):
     assert run("show", "talk", "--at", "1").stdout.splitlines()[1] == "12:00:00  user       [redacted]"
 
 
-def test_the_facts_have_fixed_names(keep, facts, conversation):
+def test_json_of_show_has_fixed_names(keep, facts, conversation):
     keep(KEY, *conversation)
 
     found = facts("show", "talk", "--last", "2")
@@ -81,7 +81,7 @@ def test_the_facts_have_fixed_names(keep, facts, conversation):
     assert (run["status"], run["ms"]) == ("success", 12)
 
 
-def test_several_agents(keep, run, said):
+def test_show_lists_each_agent_and_selects_one(keep, run, said):
     one, other = said("hello"), said("bonjour")
     keep(KEY, [one, Record(kind=other.kind, data=other.data, at=other.at, agent="french")])
 
@@ -141,7 +141,7 @@ def test_long_lines_are_not_broken_for_programs(keep, run, said):
     assert len(run("show", "talk").stdout.splitlines()) == 2
 
 
-def test_a_session_without_messages(keep, run):
+def test_show_of_a_session_without_messages_says_so(keep, run):
     keep(KEY)
 
     result = run("show", "talk")

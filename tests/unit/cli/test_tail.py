@@ -100,7 +100,7 @@ async def test_nothing_is_missed_or_repeated_when_pages_are_folded(session, memo
     assert memory.guard.items[KEY]["pages"] >= 1
 
 
-async def test_only_what_is_new_is_read(session, memory, clock, monkeypatch):
+async def test_a_follower_reads_only_new_objects(session, memory, clock, monkeypatch):
     for number in range(120):
         await commit(session, number)
     follower = Follower(memory, KEY, clock, 0.5)
@@ -137,7 +137,7 @@ async def test_a_fold_between_two_steps_is_followed(session, memory, clock, monk
     assert folded[0] not in memory.objects.objects
 
 
-async def test_the_end_of_a_session_ends_it(session, memory, clock):
+async def test_the_end_of_a_session_ends_the_follower(session, memory, clock):
     await commit(session, 0)
     follower = Follower(memory, KEY, clock, 0.5)
     await follower.start_before_head(back=1)
@@ -251,7 +251,7 @@ def test_an_approval_record_is_one_transcript_line(data, line):
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_it_quietly(keep, tail, said):
+def test_ctrl_c_ends_tail_quietly(keep, tail, said):
     keep(KEY, [said("first")])
     process, line = tail("--json", "--lines", "1")
     assert json.loads(line()) == {

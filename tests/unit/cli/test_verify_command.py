@@ -14,7 +14,7 @@ def objects(directory, part=""):
     return sorted(path for path in (directory / "sessions").rglob("*.json") if part in str(path))
 
 
-def test_a_sound_session(keep, run, facts, conversation):
+def test_verify_of_a_sound_session_ends_with_0(keep, run, facts, conversation):
     keep(KEY, *conversation)
 
     lines = run("verify", "talk").stdout.splitlines()
@@ -109,7 +109,7 @@ def test_damage_is_named(kept, run, facts, damage, says):
         assert len(refused.stderr.splitlines()) == 1
 
 
-def test_notes_do_not_make_it_fail_but_strangers_do(keep, run, conversation, directory):
+def test_verify_fails_at_foreign_objects_and_not_at_notes(keep, run, conversation, directory):
     keep(KEY, *conversation)
     first = objects(directory)[0]
     first.with_name("9-1-neverCommitted.json").write_text("{}")
@@ -123,7 +123,7 @@ def test_notes_do_not_make_it_fail_but_strangers_do(keep, run, conversation, dir
     assert "[foreign]" in result.stdout
 
 
-def test_several_and_all(keep, run, facts, said, directory):
+def test_verify_takes_several_sessions_or_all(keep, run, facts, said, directory):
     keep(KEY, [said("a")])
     keep("alice/notes", [said("a")])
     (path,) = objects(directory, "alice")

@@ -30,7 +30,7 @@ from tests.unit.client.clients import client_of, of_kind
 from tests.unit.client.conftest import Network, events_until, quick, records_of
 
 
-async def test_a_conversation(server):
+async def test_a_conversation_sends_input_and_shows_the_answers(server):
     async with client_of(server) as client:
         assert client.ready.session == "s"
         assert (client.session, client.epoch, client.connection, client.last_record) == ("s", 2, 1, -1)
@@ -144,7 +144,7 @@ async def test_a_plain_client_without_numbers_is_heard(server):
 # --- what is sent
 
 
-async def test_images_and_traces(server):
+async def test_images_are_sent_in_parts_and_input_carries_the_trace(server):
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     async with Client(server.url, session="s", trace=lambda: trace, settings=quick()) as client:
         await client.send_image(b"x" * 50_000, "image/png")
@@ -169,7 +169,7 @@ async def test_audio_that_is_too_much_is_given_up_oldest_first_and_counted(serve
             await client.send_audio(b"odd")
 
 
-async def test_limits(server):
+async def test_input_beyond_a_limit_is_refused(server):
     async with client_of(server, sender=SenderSettings(lasting_bytes=500)) as client:
         with pytest.raises(FrameError):
             await client.send_text("x" * 40_000)

@@ -25,7 +25,7 @@ from tests.unit.client.clients import client_of, of_kind
 from tests.unit.client.conftest import events_until, quick
 
 
-async def test_no_holder_ready_in_time(server):
+async def test_a_start_without_a_holder_raises_not_ready(server):
     server.answer_hello = False
     client = client_of(server, ready_timeout=0.2)
     with pytest.raises(NotReady, match="'s' was not ready"):
@@ -37,7 +37,7 @@ async def test_no_holder_ready_in_time(server):
 
 
 @pytest.mark.parametrize("status", [401, 403])
-async def test_refused_credentials(server, status):
+async def test_refused_credentials_raise_handshake_refused(server, status):
     server.refuse_with = status
     with pytest.raises(HandshakeRefused) as caught:
         await client_of(server).start()
@@ -182,7 +182,7 @@ async def test_a_wrong_address_is_not_tried_again(server):
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-async def test_the_reason_why_no_holder_was_ready(server, status):
+async def test_not_ready_names_the_last_reason(server, status):
     server.refuse_with = status
     with pytest.raises(NotReady, match=f"status {status}"):
         await client_of(server, ready_timeout=0.2).start()

@@ -147,7 +147,7 @@ def test_the_old_connection_may_be_told_that_it_is_superseded():
     assert client.failure.code == "superseded"
 
 
-def test_superseded_by_a_connection_of_its_own_that_has_broken_a_client_needs_a_newer_one():
+def test_superseded_after_the_newer_connection_broke_loses_the_old_one_too():
     client = renewing()
     client.disconnected(2)
     assert hear(client, error_frame("superseded"), link=1) == []

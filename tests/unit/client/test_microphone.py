@@ -28,13 +28,13 @@ def test_a_second_of_silence_is_sent_and_then_a_marker_every_two():
     assert [at for at, one in enumerate(sent([LOUD, *[QUIET] * 52]).split(" ")) if one == "m"] == [11, 31, 51]
 
 
-def test_the_last_300_ms_come_before_the_sound():
+def test_the_last_300_ms_of_silence_are_sent_before_a_sound():
     assert sent([LOUD, *[QUIET] * 20, LOUD, QUIET]).split(" ")[-2:] == ["qqqL", "q"]
     assert sent([LOUD, *[QUIET] * 12, LOUD]).split(" ")[-1] == "qqL", "no more than was kept back"
     assert sent([LOUD, *[QUIET] * 10, LOUD]).split(" ")[-1] == "L"
 
 
-def test_a_microphone_that_was_silent_from_the_beginning():
+def test_a_microphone_silent_from_the_start_sends_a_second_and_then_markers():
     assert sent([QUIET] * 12).replace(" ", "") == "q" * 10 + "m"
 
 
@@ -44,7 +44,7 @@ def test_silence_is_sent_whole_to_a_holder_without_silence_markers(pieces):
     assert sent([LOUD, *[QUIET] * pieces], marks=False, microphone=microphone).replace(" ", "") == "L" + "q" * pieces
 
 
-def test_after_a_ready_without_it_real_audio_goes_again():
+def test_silence_is_sent_as_audio_after_a_ready_without_markers():
     microphone = Microphone()
     sent([LOUD, *[QUIET] * 30], microphone=microphone)
     assert sent([QUIET, QUIET], marks=False, microphone=microphone) == "qqqq q"

@@ -191,7 +191,7 @@ def test_a_barge_in_before_any_sound_of_its_epoch_reports_nothing_played(sound):
     assert acks(client, 1.0) == [OutputAck(epoch=1, seq=2, played=Played(seq=0, ms=0))]
 
 
-def test_an_old_holder_is_not_told():
+def test_played_is_not_sent_to_a_holder_that_does_not_announce_it():
     client = talking(history=False)
     hear(client, BargeIn(epoch=1, seq=2))
     client.played(None, 0.0, 1.0)

@@ -140,7 +140,7 @@ def test_any_word_of_the_holder_is_a_sign_of_life(sign):
     assert client.wants_renewal(3.5, 1)
 
 
-def test_a_pong_is_none():
+def test_a_pong_does_not_delay_a_renewal():
     client = greeted()
     typed(client, 1.0)
     hear(client, Pong(), now=2.4)
@@ -150,13 +150,13 @@ def test_a_pong_is_none():
 @pytest.mark.parametrize(
     "answer", [ready(features=("binary",)), ready(window=None)], ids=["gateway", "confirms nothing"]
 )
-def test_elsewhere_silence_asks_for_no_renewal(answer):
+def test_silence_of_an_indirect_connection_asks_for_no_renewal(answer):
     client = greeted(answer)
     typed(client, 1.0)
     assert not client.wants_renewal(60.0, 1)
 
 
-def test_silence_without_anything_to_confirm_is_none():
+def test_silence_without_unconfirmed_input_asks_for_no_renewal():
     client = greeted()
     assert not client.wants_renewal(500.0, 1)
 
@@ -225,7 +225,7 @@ def test_a_client_that_only_listens_is_as_impatient_with_the_next_worker_that_ha
     assert client.wants_renewal(again + 1.5, 2)
 
 
-def test_an_answer_that_was_late_ends_no_row_of_silences():
+def test_a_late_answer_keeps_the_longer_patience():
     client = greeted()
     at, _ = moved(client)
     assert client.wants_renewal(at + 1.5, 1)
@@ -237,7 +237,7 @@ def test_an_answer_that_was_late_ends_no_row_of_silences():
     assert client.wants_renewal(at + 7.0, 2)
 
 
-def test_a_worker_that_looks_for_a_holder_is_not():
+def test_a_worker_that_answers_pings_while_it_looks_for_a_holder_is_kept():
     client = greeted()
     at, _ = moved(client)
     hear(client, Pong(), now=at + 1.4)
@@ -261,7 +261,7 @@ def test_an_acknowledgement_before_the_hello_is_no_question_that_a_worker_leaves
     assert left == [15.5], "the ping behind the second hello has no answer"
 
 
-def test_a_connection_that_follows_a_broken_one_is_left_too():
+def test_a_connection_that_follows_a_broken_one_is_renewed_too():
     client = greeted()
     client.disconnected(1)
     client.connected(5.0)
@@ -270,7 +270,7 @@ def test_a_connection_that_follows_a_broken_one_is_left_too():
 
 
 @pytest.mark.parametrize("answer", [ready(features=()), None], ids=["gateway", "not known yet"])
-def test_elsewhere_a_hello_goes_alone_and_waits(answer):
+def test_a_hello_over_an_indirect_connection_goes_alone_and_asks_for_no_renewal(answer):
     client = Conversation("s", "c", "voice", ClientSettings())
     client.connected(0.0)
     said = client.outgoing(0.0, 1)
@@ -294,7 +294,7 @@ def test_audio_goes_as_a_binary_message_where_the_connection_takes_it():
     assert client.message(TextInput(text="a", seq=1), 1) == encode_frame(TextInput(text="a", seq=1))
 
 
-def test_elsewhere_it_goes_as_text():
+def test_audio_goes_as_text_without_the_direct_feature():
     client = greeted(ready(features=()))
     audio = AudioInput.from_pcm(b"ab", seq=1)
     message = client.message(audio, 1)
@@ -334,7 +334,7 @@ def test_a_worker_that_ends_or_is_full_is_left_at_once_and_not_for_ever(code):
 
 
 @pytest.mark.parametrize("code", [None, 1000, 1001, 1006, 1011])
-def test_any_other_end_is_followed_by_a_pause(code):
+def test_a_reconnect_after_any_other_close_code_waits(code):
     retries = Retries(ClientSettings(first_backoff=1.0, longest_backoff=4.0))
     longest = max(Retries(ClientSettings(first_backoff=1.0)).pause(code) for _ in range(50))
     assert 0.2 < longest <= 1.0

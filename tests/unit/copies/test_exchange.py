@@ -110,7 +110,7 @@ def test_nothing_that_is_there_is_overwritten(layout):
     assert len(agent_on(layout("talk"), agent_id="second").messages) == 1
 
 
-def test_an_agent_that_is_not_there(layout):
+def test_importing_a_missing_agent_raises_session_not_found(layout):
     with pytest.raises(SessionNotFound, match="ghost"):
         import_(layout("talk"), "ghost")
     with pytest.raises(SessionNotFound, match="ghost"):

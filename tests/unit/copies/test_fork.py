@@ -186,7 +186,7 @@ async def test_a_living_session_is_never_overwritten(stores, clock, write, messa
         await fork(stores, SOURCE, SOURCE, clock)
 
 
-async def test_nor_is_one_that_begins_meanwhile(stores, clock, write, message, texts, meddle):
+async def test_a_session_that_begins_during_the_fork_is_not_overwritten(stores, clock, write, message, texts, meddle):
     await write(SOURCE, [message("a")])
 
     async def meanwhile(real, key, body, **conditions):
@@ -317,7 +317,7 @@ async def test_a_missing_or_corrupt_session_cannot_be_forked(stores, clock, writ
 
 
 @pytest.mark.parametrize("key", ["copy", "bob/", "/copy", "bob/../alice", "bob/a b", "bob/.."])
-async def test_a_key_that_is_none(stores, clock, key):
+async def test_an_invalid_key_cannot_be_created(stores, clock, key):
     with pytest.raises(ValueError, match="not valid"):
         await create(stores, key, [], clock)
 

@@ -68,7 +68,7 @@ async def test_there_is_no_point_inside_a_commit(stores, clock, write, message):
         await read_at(stores, KEY, clock, 2)
 
 
-async def test_a_session_that_is_not_there(stores, clock):
+async def test_points_of_a_missing_session_raise_session_not_found(stores, clock):
     with pytest.raises(SessionNotFound):
         await points(stores, KEY, clock)
 
@@ -80,7 +80,7 @@ async def test_earlier_points_show_the_redacted_form(stores, clock, write, messa
         assert texts(await read_at(stores, KEY, clock, records))[0] == "gone"
 
 
-async def test_also_while_the_sweep_is_not_finished(stores, clock, write, message, texts):
+async def test_earlier_points_show_the_redacted_form_during_the_sweep_too(stores, clock, write, message, texts):
     """The crash is between the commit and the sweep: the page still has the old content."""
     await write(KEY, *([message(f"secret {number}", str(number))] for number in range(60)))
     page = next(key for key in stores.objects.objects if "/pages/" in key)

@@ -17,7 +17,7 @@ def rewrite(objects, key, **changes):
 
 
 @pytest.mark.slow
-async def test_a_sound_session(check, paged, objects):
+async def test_verify_finds_nothing_in_a_sound_session(check, paged, objects):
     seen = []
 
     report = await check(progress=lambda done, total: seen.append((done, total)))
@@ -42,7 +42,7 @@ async def test_a_session_in_use_is_sound_and_stays_in_use(check, write, message,
 
 
 @pytest.mark.parametrize("where", ["/pages/", "/segments/"])
-async def test_a_truncated_object(check, paged, objects, where):
+async def test_verify_finds_a_truncated_object(check, paged, objects, where):
     key = named(objects, where)[1]
     objects[key] = objects[key][:-20]
 
@@ -59,7 +59,7 @@ async def test_a_truncated_object(check, paged, objects, where):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["/pages/", "/segments/"])
-async def test_a_missing_object(check, paged, objects, where):
+async def test_verify_finds_a_missing_object(check, paged, objects, where):
     key = named(objects, where)[0]
     del objects[key]
 
@@ -71,7 +71,7 @@ async def test_a_missing_object(check, paged, objects, where):
 
 
 @pytest.mark.parametrize("where", ["/pages/", "/segments/"])
-async def test_swapped_objects(check, paged, objects, where):
+async def test_verify_finds_swapped_objects(check, paged, objects, where):
     first, second = named(objects, where)[:2]
     objects[first], objects[second] = objects[second], objects[first]
 
@@ -82,7 +82,7 @@ async def test_swapped_objects(check, paged, objects, where):
 
 
 @pytest.mark.slow
-async def test_one_object_over_another(check, paged, objects):
+async def test_verify_finds_an_object_copied_over_another(check, paged, objects):
     first, second, _ = named(objects, "/pages/")
     objects[second] = objects[first]
 
@@ -102,7 +102,7 @@ async def test_one_object_over_another(check, paged, objects):
         ({"records": "none"}, "not a readable"),
     ],
 )
-async def test_an_object_that_is_not_the_sessions(check, paged, objects, changes, problem):
+async def test_verify_finds_an_object_of_another_session(check, paged, objects, changes, problem):
     key = named(objects, "/segments/")[2]
     rewrite(objects, key, **changes)
 
@@ -114,7 +114,7 @@ async def test_an_object_that_is_not_the_sessions(check, paged, objects, changes
 
 
 @pytest.mark.slow
-async def test_a_record_that_is_none(check, paged, objects):
+async def test_verify_finds_malformed_records(check, paged, objects):
     key = named(objects, "/pages/")[1]
     records = json.loads(unpack(objects[key]))["records"]
     rewrite(objects, key, records=[*records[:3], {"kind": 5}, "?", *records[5:]])
@@ -126,7 +126,7 @@ async def test_a_record_that_is_none(check, paged, objects):
     assert report.records == 148
 
 
-async def test_another_commit_in_the_segments_place(check, paged, objects):
+async def test_verify_finds_another_commit_in_a_segments_place(check, paged, objects):
     key = named(objects, "/segments/")[0]
     block = json.loads(unpack(objects[key]))
     rewrite(objects, key, commits=[[block["commits"][0][0], 1, "someone-else"]])
@@ -137,7 +137,7 @@ async def test_another_commit_in_the_segments_place(check, paged, objects):
     assert "someone-else" in report.findings[0].problem
 
 
-async def test_a_commit_of_an_epoch_that_never_was(check, paged, objects):
+async def test_verify_finds_a_commit_of_an_impossible_epoch(check, paged, objects):
     key = named(objects, "/pages/")[0]
     commits = json.loads(unpack(objects[key]))["commits"]
     rewrite(objects, key, commits=[[end, 99, commit_id] for end, _, commit_id in commits])
@@ -148,14 +148,14 @@ async def test_a_commit_of_an_epoch_that_never_was(check, paged, objects):
     assert "epochs [99]" in report.findings[0].problem
 
 
-async def test_records_that_do_not_add_up(check, write):
+async def test_verify_finds_records_that_do_not_fold(check, write):
     await write(KEY, [Record(kind="window", data={"keep": ["never"]})])
     await write("alice/other", [Record(kind="message", data={"text": "no message"})])
     assert codes(await check()) == codes(await check("alice/other")) == ["history"]
 
 
 @pytest.mark.parametrize("data", [{}, {"message": {}}, {"message": {"tracking_id": []}}, {"message": 5}, [], 5])
-async def test_a_redaction_that_is_none(check, write, objects, data):
+async def test_verify_finds_a_malformed_redaction(check, write, objects, data):
     await write(KEY, [Record(kind="state", data={}), Record(kind="state", data={})])
     (key,) = named(objects, "/segments/")
     rewrite(objects, key, records=[{"kind": "message", "data": data}, {"kind": "redact", "data": data}])
@@ -181,7 +181,7 @@ async def test_a_redaction_that_is_none(check, write, objects, data):
         ({"scrub": "3"}, "does not name redactions"),
     ],
 )
-async def test_a_guard_item_that_cannot_be(check, paged, stores, changes, problem):
+async def test_verify_finds_an_impossible_guard_item(check, paged, stores, changes, problem):
     stores.guard.items[KEY].update(changes)
 
     report = await check()
@@ -190,7 +190,7 @@ async def test_a_guard_item_that_cannot_be(check, paged, stores, changes, proble
     assert problem in " | ".join(one.problem for one in report.damage)
 
 
-async def test_a_tail_out_of_order(check, paged, stores):
+async def test_verify_finds_a_tail_out_of_order(check, paged, stores):
     stores.guard.items[KEY]["tail"].reverse()
 
     report = await check()

@@ -10,7 +10,7 @@ from tests.unit.copies.verifying import KEY, codes, named
 
 
 @pytest.mark.slow
-async def test_an_unfinished_redaction(check, paged, write, message, objects, stores):
+async def test_verify_finds_an_unfinished_redaction(check, paged, write, message, objects, stores):
     page = named(objects, "/pages/")[0]
     unswept = objects[page]
     await write(KEY, [message("gone", "7", kind="redact")])
@@ -25,7 +25,7 @@ async def test_an_unfinished_redaction(check, paged, write, message, objects, st
     assert report.damage == ()
 
 
-async def test_a_session_that_is_folded_under_the_check(check, write, message, objects, stores, monkeypatch):
+async def test_a_session_folded_during_the_check_has_no_findings(check, write, message, objects, stores, monkeypatch):
     session = await write(KEY, *([message(str(number))] for number in range(48)), stay=True)
     real, folded = stores.objects.get, []
 
@@ -47,7 +47,7 @@ async def test_a_session_that_is_folded_under_the_check(check, write, message, o
 
 
 @pytest.mark.slow
-async def test_a_session_that_never_stands_still(check, paged, objects, stores, monkeypatch):
+async def test_a_session_that_changes_at_every_look_is_reported_as_moving(check, paged, objects, stores, monkeypatch):
     real = stores.guard.read
 
     async def moved(key):

@@ -46,7 +46,7 @@ async def test_objects_of_a_holders_next_commit_are_no_orphans(check, write, mes
     assert codes(await check()) == ["orphan", "orphan"]
 
 
-async def test_an_orphan_that_is_gone_the_next_moment(check, paged, objects, stores, monkeypatch):
+async def test_an_orphan_deleted_during_the_check_is_not_reported(check, paged, objects, stores, monkeypatch):
     """A holder deletes what it has folded only after the commit."""
     orphan = named(objects, "/segments/")[0].rsplit("/", 1)[0] + "/10-1-folded.json"
     objects[orphan] = b"{}"
@@ -61,7 +61,7 @@ async def test_an_orphan_that_is_gone_the_next_moment(check, paged, objects, sto
     assert (await check()).findings == ()
 
 
-async def test_objects_of_an_earlier_life(check, write, message, objects, clock):
+async def test_objects_of_an_earlier_incarnation_are_reported(check, write, message, objects, clock):
     session = await write(KEY, [message("old")], stay=True)
     old = dict(objects)
     await session.delete()
@@ -84,7 +84,7 @@ async def check_deleted(check, objects, old):
     return codes(report, "warning")
 
 
-async def test_an_expired_session_is_the_janitors(check, write, message, clock):
+async def test_an_expired_session_is_a_note(check, write, message, clock):
     await write(KEY, [message("a")])
     clock._now += 366 * 86_400
 
@@ -95,7 +95,7 @@ async def test_an_expired_session_is_the_janitors(check, write, message, clock):
 
 
 @pytest.mark.slow
-async def test_objects_that_no_item_names(check, paged, stores, clock):
+async def test_objects_without_an_item_are_a_note_and_later_a_warning(check, paged, stores, clock):
     del stores.guard.items[KEY]
 
     report = await check()

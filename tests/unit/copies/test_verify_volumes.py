@@ -60,7 +60,7 @@ def codes(report):
     return [(one.severity, one.code) for one in report.findings]
 
 
-async def test_a_sound_session(check, bound, objects, item):
+async def test_a_sound_session_with_volumes_has_no_findings(check, bound, objects, item):
     report = await check()
 
     assert report.findings == ()
@@ -72,7 +72,7 @@ async def test_a_sound_session(check, bound, objects, item):
 @pytest.mark.parametrize(
     ("damage", "code"), [(lambda body: body[:-9], "damaged"), (lambda body: None, "missing")], ids=["cut", "gone"]
 )
-async def test_a_damaged_or_missing_volume(check, bound, objects, damage, code):
+async def test_a_damaged_or_missing_volume_is_damage(check, bound, objects, damage, code):
     key = volume_among(objects)
     body = damage(objects.pop(key))
     if body is not None:
@@ -84,7 +84,7 @@ async def test_a_damaged_or_missing_volume(check, bound, objects, damage, code):
     assert report.findings[0].key == key
 
 
-async def test_a_volume_that_is_not_a_copy_of_its_pages(check, bound, objects):
+async def test_a_volume_that_differs_from_its_pages_is_damage(check, bound, objects):
     key = volume_among(objects)
     block = json.loads(unpack(objects[key]))
     block["records"][0], block["records"][1] = block["records"][1], block["records"][0]
@@ -107,27 +107,27 @@ async def test_a_redaction_that_is_being_swept_makes_them_differ(check, bound, o
     assert codes(await check()) == [("warning", "scrub")]
 
 
-async def test_a_volume_that_was_not_committed(check, bound, objects, item):
+async def test_an_uncommitted_volume_is_an_orphan(check, bound, objects, item):
     left = volume_among(objects).replace("/0.json", f"/{len(item().volumes)}.json")
     objects[left] = b"{}"
 
     assert codes(await check()) == [("note", "orphan")]
 
 
-async def test_a_blank_in_the_place_of_the_next_volume(check, bound, objects, item, write, message):
+async def test_a_blank_in_the_place_of_the_next_volume_is_no_finding(check, bound, objects, item, write, message):
     await write(KEY, [message("gone", "first", kind="redact")])
 
     assert any(key.endswith(f"/volumes/{len(item().volumes)}.json") for key in objects)
     assert (await check()).findings == ()
 
 
-async def test_volumes_of_pages_that_are_not_there(check, bound, stores):
+async def test_an_item_with_volumes_of_missing_pages_is_damage(check, bound, stores):
     stores.guard.items[KEY]["volumes"] = "1" + "0" * 50
 
     assert ("damage", "guard") in codes(await check())
 
 
-async def test_a_fork_of_bound_pages(check, bound, stores, clock, item):
+async def test_a_fork_of_a_session_with_volumes_is_sound_and_has_none(check, bound, stores, clock, item):
     await fork(stores, KEY, "alice/copy", clock)
 
     report = await verify(stores, "alice/copy", clock)

@@ -51,7 +51,7 @@ def test_the_newest_version_is_asked_first_then_the_most_room(gateway, aws, cloc
     [{"room": {"N": "0"}}, {"claims_token": None}, {"expires_at": {"N": "1000"}}],
     ids=["full", "takes no claims", "gone for long"],
 )
-def test_workers_that_are_not_asked(gateway, worker, claim, changes):
+def test_full_expired_and_claimless_workers_are_not_asked(gateway, worker, claim, changes):
     gateway.register(worker, "w0", **changes)
     claim()
     assert worker.claims == []
@@ -59,7 +59,7 @@ def test_workers_that_are_not_asked(gateway, worker, claim, changes):
 
 
 @pytest.mark.slow
-def test_the_best_worker_takes_it_and_the_queue_hears_nothing(gateway, workers, claim):
+def test_the_best_worker_takes_the_claim_and_the_queue_gets_none(gateway, workers, claim):
     gateway.register(workers[0], "w0", version={"S": "1"})
     gateway.register(workers[1], "w1", version={"S": "2"})
     claim()
@@ -90,7 +90,7 @@ def test_a_wrong_token_is_refused_by_the_worker(gateway, worker, claim):
 
 
 @pytest.mark.slow
-def test_two_are_asked_and_then_the_queue_is_told(gateway, workers, claim):
+def test_a_claim_that_two_workers_refuse_is_queued(gateway, workers, claim):
     for number, worker in enumerate(workers):
         gateway.register(worker, f"w{number}", room={"N": str(9 - number)})
     workers[0].answers = workers[1].answers = [(409, b"")] * 2
@@ -109,7 +109,7 @@ def test_a_dead_worker_costs_a_refused_connection(gateway, workers, claim):
 
 
 @pytest.mark.slow
-def test_the_dead_do_not_count_as_refusals_while_there_is_time(gateway, worker, claim, monkeypatch):
+def test_dead_workers_do_not_count_as_refusals_within_the_search_time(gateway, worker, claim, monkeypatch):
     """A zone that was lost leaves more in the registry than may refuse."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
@@ -127,7 +127,7 @@ def test_the_dead_do_not_count_as_refusals_while_there_is_time(gateway, worker, 
 
 
 @pytest.mark.slow
-def test_those_that_missed_their_last_beats_are_asked_last(gateway, workers, claim, clock):
+def test_workers_that_missed_their_last_beats_are_asked_last(gateway, workers, claim, clock):
     """The room of the dead stays what it was, so they would be the first."""
     gateway.register(workers[0], "w0", room={"N": "9"}, seen_at={"N": str(clock.now - FRESH_SECONDS)})
     gateway.register(workers[1], "w1", room={"N": "8"}, seen_at=None)

@@ -67,7 +67,7 @@ def test_a_holders_refusal_becomes_an_error_frame_of_the_protocol(gateway, worke
     assert gateway.claims() == []
 
 
-def test_outcomes():
+def test_a_workers_answer_becomes_an_outcome():
     assert outcome_of(202, b"") == Accepted()
     assert outcome_of(403, b"") == Gone("unreachable")
     assert outcome_of(410, b"") == outcome_of(*MOVED) == Gone("handoff")

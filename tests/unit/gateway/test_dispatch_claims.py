@@ -17,7 +17,7 @@ from tests.unit.gateway.dispatching import HELLO, KEY, MOVED, PLAIN
 
 
 @pytest.mark.parametrize("state", ["absent", "free", "tombstone", "no endpoint"])
-def test_no_holder_makes_a_claim(gateway, worker, deliver, state):
+def test_a_session_without_a_holder_is_claimed(gateway, worker, deliver, state):
     match state:
         case "free":
             gateway.free(KEY)
@@ -142,7 +142,7 @@ def test_hello_and_frames_without_a_number_wait_for_a_holder(gateway, worker, de
     assert len(gateway.clock.slept) == 3
 
 
-def test_waiting_ends(gateway, deliver):
+def test_a_wait_for_a_holder_ends_with_no_worker(gateway, deliver):
     start = gateway.clock.now
     assert deliver(PLAIN) == error_frame("no_worker")
     assert HOLDER_WAIT_SECONDS <= gateway.clock.now - start < HOLDER_WAIT_SECONDS + 0.5

@@ -20,14 +20,14 @@ def told(lines):
 
 
 @pytest.mark.slow
-def test_a_claim_that_goes_to_the_queue(gateway):
+def test_a_claim_that_goes_to_the_queue_counts_as_queued(gateway):
     gateway.open("c-1", "alice")
     with metrics_told(service=SERVICE, stage=STAGE) as lines:
         gateway.router.receive("c-1", encode_frame(Hello(session="s", client_id="c", connection=1)))
     assert told(lines) == {"Claims", "ClaimsQueued"}
 
 
-def test_a_claim_that_a_worker_takes(gateway, worker):
+def test_a_claim_that_a_worker_takes_counts_as_a_claim_alone(gateway, worker):
     gateway.open("c-1", "alice")
     gateway.register(worker, "w1")
     with metrics_told(service=SERVICE, stage=STAGE) as lines:
@@ -35,7 +35,7 @@ def test_a_claim_that_a_worker_takes(gateway, worker):
     assert told(lines) == {"Claims"}
 
 
-def test_a_frame_that_is_refused_and_one_that_is_taken(gateway, worker):
+def test_a_refused_frame_is_counted_and_a_taken_one_is_not(gateway, worker):
     gateway.open("c-1", "alice")
     with metrics_told(service=SERVICE, stage=STAGE) as lines:
         gateway.router.receive("c-1", "no frame")
@@ -48,7 +48,7 @@ def test_a_frame_that_is_refused_and_one_that_is_taken(gateway, worker):
     assert told(lines) == set(), "a line for every frame would cost more than the frame"
 
 
-def test_a_message_that_something_inside_fails_at(monkeypatch):
+def test_an_internal_failure_is_counted_with_its_lost_answer(monkeypatch):
     monkeypatch.setattr(message, "dependencies", lambda: 1 / 0)
     with metrics_told(service=SERVICE, stage=STAGE) as lines:
         message.handler({"requestContext": {"connectionId": "c-1"}}, None)
@@ -56,7 +56,7 @@ def test_a_message_that_something_inside_fails_at(monkeypatch):
 
 
 @pytest.mark.parametrize(("status", "counted"), [(200, set()), (410, set()), (500, {"AnswersLost"})])
-def test_an_answer_that_does_not_arrive(management, status, counted):
+def test_an_answer_that_does_not_arrive_is_counted(management, status, counted):
     management.statuses = [status]
     with metrics_told(service=SERVICE, stage=STAGE) as lines:
         Answers(management.endpoint, lambda _url, _body: {}, lambda: 0.0).post_frame("c-1", Pong())
@@ -70,7 +70,7 @@ def test_a_way_to_the_connections_that_is_forbidden_sets_off_an_alarm(management
     assert told(lines) == {"AnswersLost", "Failures"}
 
 
-async def test_the_sessions_of_a_stopped_task(aws, monkeypatch):
+async def test_sessions_offered_after_a_stopped_task_are_counted(aws, monkeypatch):
     offering = Stopped(aws.dynamodb, aws.sqs, StoppedEnvironment("connections", aws.queue_url))
     monkeypatch.setattr(stopped, "dependencies", lambda: offering)
     await Registry(aws.dynamodb, "connections", "w1", "1", host="task").beat("http://10.0.0.7:1", room=3, sessions=0)

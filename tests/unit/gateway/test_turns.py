@@ -60,7 +60,7 @@ def send(turns, frame, binding=BINDING):
     turns.send(binding, frame, encode_delivery(delivery))
 
 
-def test_hello_and_text_of_clients_that_want_text(turns):
+def test_turns_takes_hello_text_and_history_of_text_clients_alone(turns):
     hello = Hello(session="talk", client_id="c", connection=1, modality="text")
     voice = Binding("alice/talk", "talk", "c", 1)
     assert [turns.takes(BINDING, frame) for frame in (hello, TextInput(text="a", seq=1), HistoryRequest())] == [
@@ -153,7 +153,7 @@ def test_text_of_a_session_that_a_voice_worker_holds_goes_to_that_worker(texting
     assert [type(frame) for frame in frames(queue)] == [Hello]
 
 
-def test_once_that_worker_is_gone_another_is_asked_and_text_is_in_the_queue_should_none_come(texting, queue, worker):
+def test_text_of_a_vanished_worker_is_claimed_and_then_queued(texting, queue, worker):
     texting.hold("alice/talk", worker)
     worker.stop()
     say(texting, TextInput(text="a", seq=1))

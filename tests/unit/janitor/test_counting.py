@@ -55,18 +55,18 @@ def sweep_weekly(milliseconds=900_000):
     weekly.handler({"Records": [{"body": "{}"}]}, context)
 
 
-def test_a_life_that_ended(aws, told):  # noqa: F811
+def test_a_sweep_of_an_ended_incarnation_is_counted(aws, told):  # noqa: F811
     put_objects(aws, OLD)
     assert told(collect_ended) == SWEPT
 
 
-def test_a_life_once_more(aws, told, monkeypatch):  # noqa: F811
+def test_a_second_sweep_is_counted(aws, told, monkeypatch):  # noqa: F811
     put_objects(aws, OLD)
     assert told(lambda: sweep_again(aws, monkeypatch)) == SWEPT
 
 
 @pytest.mark.parametrize("milliseconds", [900_000, 1], ids=["to the end", "goes on in another run"])
-def test_every_week(aws, told, milliseconds):  # noqa: F811
+def test_a_weekly_sweep_is_counted(aws, told, milliseconds):  # noqa: F811
     put_objects(aws, OLD)
     assert told(lambda: sweep_weekly(milliseconds)) == SWEPT
 

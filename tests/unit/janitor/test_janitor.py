@@ -86,7 +86,7 @@ def test_half_an_item_does_not_pass_for_none(aws, body):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("images", ENDINGS.values(), ids=ENDINGS.keys())
-def test_a_life_that_ended_is_swept_now_and_waits_to_be_swept_again(aws, images):
+def test_an_ended_incarnation_is_swept_now_and_queued_for_a_second_sweep(aws, images):
     if "NewImage" in images:
         aws.dynamodb.put_item(TableName="locks", Item=images["NewImage"])
     put_objects(aws, OLD)
@@ -107,7 +107,7 @@ def test_a_life_that_ended_is_swept_now_and_waits_to_be_swept_again(aws, images)
     ],
     ids=["born", "committed", "tombstone removed"],
 )
-def test_other_changes_end_no_life(images):
+def test_other_changes_end_no_incarnation(images):
     assert ended.ended_incarnation(stream(**images)["Records"][0]) is None
 
 
@@ -128,7 +128,7 @@ def test_a_session_is_swept_whatever_its_id(aws, session_id):
     assert list(aws.sweeper.all_incarnations(f"{other}/{OLD}")) == []
 
 
-def test_a_life_that_goes_on_is_never_swept_whatever_the_event_says(aws):
+def test_a_live_incarnation_is_never_swept_whatever_the_event_says(aws):
     aws.dynamodb.put_item(TableName="locks", Item=item(OLD))
     put_objects(aws, OLD)
     ended.handler(stream(OldImage=item(OLD)), None)
@@ -228,7 +228,7 @@ def run(body="{}"):
     return {"Records": [{"messageId": "m", "body": body}]}
 
 
-def test_the_weekly_sweep_takes_lives_that_no_item_knows(aws):
+def test_the_weekly_sweep_takes_incarnations_without_an_item(aws):
     aws.dynamodb.put_item(TableName="locks", Item=item(NEW))
     put_objects(aws, OLD)
     put_objects(aws, NEW)
@@ -242,7 +242,7 @@ def test_the_weekly_sweep_takes_lives_that_no_item_knows(aws):
 
 
 @pytest.mark.slow
-def test_the_weekly_sweep_takes_what_arrived_too_late_in_a_life_that_goes_on(aws):
+def test_the_weekly_sweep_takes_orphans_of_a_live_incarnation(aws):
     """An example is a segment that a redaction has replaced while the segment's own request was in flight."""
     live, late, under_way = (f"sessions/a/s/{OLD}/segments/{name}.json" for name in ("4-6-live", "2-5-late", "6-7-now"))
     page, blank = (f"sessions/a/s/{OLD}/pages/{number}.json" for number in (0, 1))
@@ -298,7 +298,7 @@ def test_runs_out_of_time_end_when_everything_was_seen(aws):
 
 
 @pytest.mark.slow
-def test_a_life_that_cannot_be_swept_holds_up_no_other_and_is_tried_again(aws, monkeypatch):
+def test_an_incarnation_that_cannot_be_swept_holds_up_no_other_and_is_tried_again(aws, monkeypatch):
     monkeypatch.setattr(again, "DELAY_SECONDS", 0)
     # Whether this one lives is not known to a version that cannot read its item.
     aws.dynamodb.put_item(TableName="locks", Item=item(OLD, session_key="a/newer", schema=99))

@@ -23,7 +23,7 @@ def doors_of(settings: Settings, transport: str) -> ClientAddresses:
     return ClientAddresses(replace(settings, transport=transport), list)
 
 
-def test_by_the_api_nothing_is_added(settings: Settings, make_deployment: MakeDeployment) -> None:
+def test_the_api_transport_adds_nothing_to_a_deployment(settings: Settings, make_deployment: MakeDeployment) -> None:
     doors, deployment = doors_of(settings, "api"), make_deployment("9")
 
     assert doors.equip(deployment, KEYS_URL) == deployment

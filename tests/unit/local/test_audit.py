@@ -22,11 +22,11 @@ def package(name, **more):
         ([{"name": "a", "skip_reason": "not found"}], None),
     ],
 )
-def test_of_python(packages, findings):
+def test_vulnerable_python_packages_are_findings(packages, findings):
     assert audit.python_findings(json.dumps({"dependencies": packages})) == findings
 
 
-def test_of_node():
+def test_vulnerable_node_packages_are_findings():
     assert audit.node_findings(json.dumps({"vulnerabilities": {}})) == []
     assert audit.node_findings(json.dumps({"vulnerabilities": {"x": {"severity": "high"}}})) == ["x: high"]
 

@@ -85,7 +85,7 @@ async def test_balancer_passes_bytes_both_ways_until_each_side_ends(balancer):
     writer.close()
 
 
-async def test_new_connections_are_spread(balancer):
+async def test_balancer_spreads_new_connections_over_workers(balancer):
     counts = chosen(balancer, 0.0)
     assert min(counts["a"], counts["b"]) > 60
 

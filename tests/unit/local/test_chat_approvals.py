@@ -35,7 +35,9 @@ class Recorded:
         (ASKED, "what is it?", []),
     ],
 )
-async def test_a_line(approval: Approval | None, line: str, said: list[object]) -> None:
+async def test_a_typed_line_answers_an_open_approval_or_is_said(
+    approval: Approval | None, line: str, said: list[object]
+) -> None:
     client = Recorded(approval)
     conversation = Conversation("ws://x", "talk", lambda: "t", json_lines=True, modality="text")
     assert await conversation._say(client, line) == bool(said)
@@ -43,5 +45,5 @@ async def test_a_line(approval: Approval | None, line: str, said: list[object]) 
 
 
 @pytest.mark.parametrize(("line", "consent"), [("Yes", True), ("n", False), ("yep", None), ("", None)])
-def test_consent(line: str, consent: bool | None) -> None:
+def test_words_of_consent_are_recognized(line: str, consent: bool | None) -> None:
     assert consent_in(line) is consent

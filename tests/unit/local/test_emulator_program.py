@@ -40,7 +40,7 @@ async def status(headers: dict[str, str], kind: str = "http") -> int:
         {"Host": "127.0.0.1:4566", "Sec-Fetch-Site": "none"},  # typed into the address bar
     ],
 )
-async def test_programs_are_answered(headers):
+async def test_emulator_answers_programs(headers):
     assert await status(headers) == 200
 
 
@@ -57,7 +57,7 @@ async def test_programs_are_answered(headers):
         {"Host": "evil.example#.localhost"},
     ],
 )
-async def test_websites_are_not(headers):
+async def test_emulator_refuses_requests_of_websites(headers):
     assert await status({"Host": "127.0.0.1:4566", **headers}) == 403
 
 

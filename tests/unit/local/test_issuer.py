@@ -35,7 +35,7 @@ def issuer(settings):
     return Issuer(settings)
 
 
-def test_its_tokens_pass_the_gateways_check(issuer):
+def test_tokens_of_the_local_issuer_pass_the_gateways_check(issuer):
     verifier = Verifier(ISSUER, [AUDIENCE], Keys(issuer))
     assert verifier.verify(issuer.token()).principal == principal()
     assert verifier.verify(issuer.token("alice", 60)).principal == principal("alice") != principal()
@@ -66,7 +66,7 @@ def test_issuer_publishes_the_public_key_only(issuer):
     assert set(key) == {"kty", "crv", "x", "y", "kid", "alg", "use"}
 
 
-async def test_the_supervisor_publishes_it(issuer):
+async def test_supervisor_publishes_the_issuers_keys(issuer):
     class Stack:
         pass
 

@@ -52,7 +52,7 @@ def reply(*said: str, tools: tuple[Any, ...] = (), instructions: str | None = No
         (["  The sky is blue. "], "You said: The sky is blue."),
     ],
 )
-def test_the_table(said: list[str], answered: str) -> None:
+def test_answer_table_replies_by_the_last_words(said: list[str], answered: str) -> None:
     assert reply(*said) == Say(answered)
 
 

@@ -118,7 +118,7 @@ async def test_damaged_speech_is_a_turn_that_says_so(converse: Any, damaged: byt
     assert [(heard.kind, heard.text) for heard in talk.agent.model.heard] == [("garbled", None)]
 
 
-async def test_other_rates(converse: Any) -> None:
+async def test_offline_model_takes_other_audio_rates(converse: Any) -> None:
     talk = await converse(OfflineVoiceModel(pace=0, input_rate=8000, output_rate=24000))
     await talk.tell(speak("Hello", 8000), chunk_bytes=1600)
     assert await talk.says() == "Hello."
@@ -231,7 +231,7 @@ async def test_a_connection_ends_at_its_limit(converse: Any) -> None:
     assert await talk.ask("What's my name?") == "Your name is Alice."
 
 
-async def test_the_agent_restarts_it_ahead_of_time(converse: Any) -> None:
+async def test_agent_restarts_the_offline_model_ahead_of_its_limit(converse: Any) -> None:
     connection: Any = {"restart_after_s": 0.05}
     talk = await converse(OfflineVoiceModel(pace=0, connection=connection))
     await talk.ask("My name is Alice")
@@ -273,12 +273,12 @@ async def test_the_offline_model_sees_only_the_messages_that_it_is_given(convers
     assert await talk.ask("What's my name?") == "I don't know your name."
 
 
-async def test_its_instructions_are_the_system_prompt(converse: Any) -> None:
+async def test_offline_model_tells_its_system_prompt(converse: Any) -> None:
     talk = await converse(system_prompt="Be brief.")
     assert await talk.ask("What are your instructions?") == "My instructions are: Be brief."
 
 
-async def test_a_slow_reader_slows_it_down() -> None:
+async def test_a_slow_reader_slows_the_offline_model_down() -> None:
     model = OfflineVoiceModel(pace=0)
     await model.start()
     reader = model.receive()

@@ -179,7 +179,7 @@ async def test_the_offline_model_writes_down_what_it_hears_and_says(
     assert [line["messages"] for line in lines if line["event"] == "started"] == [0, 3]
 
 
-def test_the_public_names() -> None:
+def test_offline_package_exports_these_names() -> None:
     assert segue.testing.offline.__all__ == [
         "Ear",
         "Heard",
@@ -223,7 +223,7 @@ async def test_offline_model_refuses_an_addition_already_in_its_history() -> Non
     await model.stop()
 
 
-async def test_additions_can_be_refused() -> None:
+async def test_offline_model_refuses_additions_if_told_to() -> None:
     model = OfflineVoiceModel(additions=False)
     await model.start()
     with pytest.raises(HistoryRejected, match="start another connection"):
@@ -231,7 +231,7 @@ async def test_additions_can_be_refused() -> None:
     await model.stop()
 
 
-async def test_a_start_takes_its_time() -> None:
+async def test_offline_models_start_takes_the_given_time() -> None:
     waited: list[float] = []
 
     async def sleep(seconds: float) -> None:

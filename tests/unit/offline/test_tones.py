@@ -151,7 +151,7 @@ def test_a_rate_that_does_not_fit_is_refused(rate: int) -> None:
         Ear(rate)
 
 
-def test_nothing_to_say_is_no_audio() -> None:
+def test_an_empty_text_makes_no_audio() -> None:
     assert speak("") == b""
 
 

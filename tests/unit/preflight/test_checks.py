@@ -146,7 +146,7 @@ def test_a_permission_that_is_missing_is_named_by_its_action():
         assert refused.value.action == action
 
 
-def test_a_page_that_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_is_not_built_fails_with_the_command_that_builds_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(_config: Any) -> None:
         raise PageMissingError
 

@@ -35,7 +35,7 @@ EVERYTHING = {
 }
 
 
-def test_an_account_in_which_all_is_well():
+def test_an_account_that_lacks_nothing_has_only_good_findings():
     for settings in (SONIC, EVERYTHING, {"workers": "text", **SONIC}, {**SONIC, "network": "private"}):
         findings = examine(account(), from_context(settings))
 

@@ -52,7 +52,7 @@ async def next_of(earlier: ContinuousModel, other: ContinuousModel | None = None
     return later
 
 
-async def test_its_own_agent_starts_with_it_and_sends_nothing(opened):
+async def test_the_agent_that_opened_a_standby_connection_starts_on_it_and_sends_nothing(opened):
     await opened.start("prompt", TOOLS, list(BEFORE))
     assert inner(opened).started_with == [BEFORE]
     assert (inner(opened).added, inner(opened).sent, inner(opened).stops) == ([], [], 0)

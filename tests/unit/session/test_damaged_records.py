@@ -57,7 +57,7 @@ async def test_a_restore_names_the_object_and_the_record_records_nothing_and_rel
     assert (item.head, item.held) == (head, False)
 
 
-async def test_preparing_refuses_it_too(memory_sessions: Sessions, talk: MemoryStorage) -> None:
+async def test_prepare_refuses_a_damaged_record(memory_sessions: Sessions, talk: MemoryStorage) -> None:
     number = await number_of(talk, "Two")
     spoil(talk, number, UNDECODABLE["not UTF-8"])
 

@@ -53,7 +53,7 @@ async def _released(lease: Lease) -> GuardItem:
     return lease.item
 
 
-async def test_a_holder_that_is_stopped_after_its_look_is_not_fenced_from_a_life_that_goes_on() -> None:
+async def test_a_holder_stopped_after_its_read_is_not_fenced_from_a_live_incarnation() -> None:
     clock = _Clock()
     store = _Guard(clock)
     lease = Lease(store, "default/talk", retention_s=RETENTION_SECONDS, clock=clock)
@@ -66,7 +66,7 @@ async def test_a_holder_that_is_stopped_after_its_look_is_not_fenced_from_a_life
     assert (taken.born, taken.held) == (left.born, True)
 
 
-async def test_no_new_life_is_begun_for_who_goes_on_with_what_was_left() -> None:
+async def test_an_acquisition_that_goes_on_with_a_released_item_keeps_its_incarnation() -> None:
     clock, store = _Clock(), MemoryGuard()
     lease, other = (Lease(store, "default/talk", retention_s=RETENTION_SECONDS, clock=clock) for _ in range(2))
     left = await _released(lease)

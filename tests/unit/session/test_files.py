@@ -138,7 +138,7 @@ async def test_a_write_that_fails_leaves_the_old_file_and_no_rest(
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.json"]
 
 
-async def test_conditional_puts(tmp_path: Path) -> None:
+async def test_a_conditional_put_fails_if_its_condition_does_not_hold(tmp_path: Path) -> None:
     objects = FileObjects(tmp_path, Runtime.shared().executor)
     with pytest.raises(ObjectMissing):
         await objects.get("page.json")

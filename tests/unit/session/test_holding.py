@@ -16,7 +16,7 @@ from tests.support.waiting import eventually
 
 
 @pytest.mark.slow
-async def test_two_managers_on_one_session_the_second_is_told_who_holds_it(s3_sessions: Sessions) -> None:
+async def test_a_second_manager_is_told_the_holder_of_the_session(s3_sessions: Sessions) -> None:
     first = s3_sessions(holder="worker-1")
     await first.open()
 

@@ -93,7 +93,7 @@ def test_a_session_may_be_kept_for_ever(memory_sessions: Sessions, days: int) ->
             manager.flush_sync()
 
 
-def test_the_public_names() -> None:
+def test_segue_exports_its_public_names() -> None:
     assert {
         "GuardedFileSessionManager",
         "GuardedS3SessionManager",

@@ -22,7 +22,9 @@ CLOCK = Runtime.shared().clock
 
 @pytest.mark.parametrize("kind", ["begin", "take"])
 @pytest.mark.parametrize("how", ["lost", "resent"])
-async def test_an_acquisition(memory_sessions: Sessions, storage: MemoryStorage, kind: str, how: str) -> None:
+async def test_an_acquisition_whose_answer_is_lost_or_sent_twice_counts_once(
+    memory_sessions: Sessions, storage: MemoryStorage, kind: str, how: str
+) -> None:
     if kind == "take":
         await (await talked(memory_sessions(), "One")).stop()
     epoch = item(storage).epoch if kind == "take" else 0
@@ -39,7 +41,9 @@ async def test_an_acquisition(memory_sessions: Sessions, storage: MemoryStorage,
 
 
 @pytest.mark.parametrize("how", ["lost", "resent"])
-async def test_a_copys_first_write(storage: MemoryStorage, how: str) -> None:
+async def test_a_copys_first_write_whose_answer_is_lost_or_sent_twice_counts_once(
+    storage: MemoryStorage, how: str
+) -> None:
     if how == "lost":
         storage.after = Lost("begin")
     else:
@@ -52,7 +56,9 @@ async def test_a_copys_first_write(storage: MemoryStorage, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["lost", "resent"])
-async def test_the_end_of_a_redaction(memory_sessions: Sessions, storage: MemoryStorage, how: str) -> None:
+async def test_the_end_of_a_redaction_whose_answer_is_lost_or_sent_twice_counts_once(
+    memory_sessions: Sessions, storage: MemoryStorage, how: str
+) -> None:
     agent = await talked(memory_sessions(), "Secret", "Other")
     manager = agent._session_manager
     if how == "lost":
@@ -69,7 +75,9 @@ async def test_the_end_of_a_redaction(memory_sessions: Sessions, storage: Memory
 
 
 @pytest.mark.parametrize("how", ["lost", "resent"])
-async def test_a_release(memory_sessions: Sessions, storage: MemoryStorage, how: str) -> None:
+async def test_a_release_whose_answer_is_lost_or_sent_twice_counts_once(
+    memory_sessions: Sessions, storage: MemoryStorage, how: str
+) -> None:
     agent = await talked(memory_sessions(), "One")
     if how == "lost":
         storage.after = Lost("release")
@@ -87,7 +95,9 @@ async def test_a_release(memory_sessions: Sessions, storage: MemoryStorage, how:
 
 
 @pytest.mark.parametrize("how", ["lost", "resent"])
-async def test_a_deletion_by_hand(memory_sessions: Sessions, storage: MemoryStorage, how: str) -> None:
+async def test_a_deletion_by_hand_whose_answer_is_lost_or_sent_twice_counts_once(
+    memory_sessions: Sessions, storage: MemoryStorage, how: str
+) -> None:
     await (await talked(memory_sessions(), "One")).stop()
     if how == "lost":
         storage.after = Lost("bury", 2)

@@ -45,7 +45,7 @@ async def _standby(manager: Any) -> None:
 
 
 @pytest.mark.parametrize("ask", [_opened, _opened_without_a_loop, _standby])
-async def test_a_refused_read_is_both(
+async def test_a_refused_read_is_a_session_exception_and_storage_refused(
     memory_sessions: Sessions, storage: MemoryStorage, ask: Callable[[Any], Awaitable[None]]
 ) -> None:
     storage.before = Denied("read")
@@ -65,7 +65,9 @@ async def test_a_refused_read_is_both(
 
 
 @pytest.mark.parametrize("how", ["append_message", "close", "leave", "delete", "rewind", "redact"])
-async def test_a_refused_write_is_both(memory_sessions: Sessions, storage: MemoryStorage, how: str) -> None:
+async def test_a_refused_write_is_a_session_exception_and_storage_refused(
+    memory_sessions: Sessions, storage: MemoryStorage, how: str
+) -> None:
     manager = memory_sessions()
     await manager.open()
     agent = Agent(model=FakeModel(), session_manager=manager, callback_handler=None)
@@ -91,7 +93,9 @@ async def test_a_refused_write_is_both(memory_sessions: Sessions, storage: Memor
     assert isinstance(refused.value, StorageRefused)
 
 
-def test_a_refusal_in_a_hook_is_both(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+def test_a_refusal_in_a_hook_is_a_session_exception_and_storage_refused(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
     manager = memory_sessions()
     agent = Agent(model=FakeModel(), session_manager=manager, callback_handler=None)
     storage.before = Denied("put")
@@ -105,14 +109,14 @@ def test_a_refusal_in_a_hook_is_both(memory_sessions: Sessions, storage: MemoryS
         manager.close_sync()
 
 
-def test_a_bucket_or_table_that_is_not_there_is_both(stage: Stage) -> None:
+def test_a_missing_table_is_a_session_exception(stage: Stage) -> None:
     manager = GuardedS3SessionManager("talk", **{**stage.options, "lock_table": "nowhere"})
 
     with pytest.raises(SessionException, match="nowhere"):
         Agent(model=FakeModel(), session_manager=manager, callback_handler=None)
 
 
-def test_an_agent_id_that_is_used_twice_is_both(memory_sessions: Sessions) -> None:
+def test_an_agent_id_used_twice_is_a_session_exception_and_a_value_error(memory_sessions: Sessions) -> None:
     manager = memory_sessions("user@example.com")
     Agent(model=FakeModel(), session_manager=manager, agent_id="a", callback_handler=None)
 

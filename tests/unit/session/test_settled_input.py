@@ -80,7 +80,7 @@ async def test_input_counts_as_known_once_storage_has_it(manager: Any, storage: 
     await manager.close()
 
 
-async def test_the_first_of_an_acquisition_is_a_record(memory_sessions: Sessions) -> None:
+async def test_the_first_settled_input_of_an_acquisition_is_a_record(memory_sessions: Sessions) -> None:
     """A process that kept the session, of this release or of one before, must notice that what it knows is old."""
     kept = memory_sessions()
     await kept.open()
@@ -101,7 +101,7 @@ async def test_the_first_of_an_acquisition_is_a_record(memory_sessions: Sessions
     assert await known(memory_sessions) == {"page-1": Known(3)}
 
 
-async def test_after_a_release_the_first_is_a_record_again(memory_sessions: Sessions) -> None:
+async def test_the_first_settled_input_after_a_release_is_a_record_again(memory_sessions: Sessions) -> None:
     manager = memory_sessions()
     await manager.open()
     manager.settle_input("page-1", [1])
@@ -153,7 +153,7 @@ async def test_records_do_not_wait_for_input_that_is_settled_after_them(manager:
 
 
 @pytest.mark.parametrize("lost", ["request", "answer"])
-async def test_a_write_without_an_answer_is_settled_all_the_same(
+async def test_settled_input_counts_although_the_answer_to_its_write_is_lost(
     lost: str, manager: Any, memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
     failed: list[Any] = []

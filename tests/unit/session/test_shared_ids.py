@@ -70,7 +70,9 @@ def a_prompt_with_an_id_that_is_known(agent: Agent) -> None:
     ],
 )
 @pytest.mark.parametrize("then", ["nothing", "a removal", "all are copied"])
-def test_each_keeps_its_own_content(memory_sessions: Sessions, act: Callable[[Agent], None], then: str) -> None:
+def test_messages_that_share_an_id_keep_their_own_content(
+    memory_sessions: Sessions, act: Callable[[Agent], None], then: str
+) -> None:
     manager = memory_sessions()
     agent = built(manager)
     agent("Hello")
@@ -87,7 +89,7 @@ def test_each_keeps_its_own_content(memory_sessions: Sessions, act: Callable[[Ag
     assert built(memory_sessions()).messages == agent.messages
 
 
-def test_those_that_an_agent_is_built_with_keep_theirs(memory_sessions: Sessions) -> None:
+def test_messages_with_one_id_that_an_agent_is_built_with_keep_their_content(memory_sessions: Sessions) -> None:
     message = {"role": "user", "content": [{"text": "a"}], "tracking_id": "m"}
     manager = memory_sessions()
     agent = built(manager, messages=[message, other(message, "b"), other(message, "c")])

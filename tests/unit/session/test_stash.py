@@ -112,7 +112,7 @@ def test_entries_that_a_program_stored_in_the_stash_are_restored(memory_sessions
     assert gone not in found
 
 
-def test_nothing_is_recorded_twice(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+def test_a_session_records_the_presence_of_a_stash_once(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     for _ in range(3):
         with memory_sessions() as manager:
             agent_of(manager, tool_call("read_page", "t1"), "Done")("Read it")
@@ -121,7 +121,7 @@ def test_nothing_is_recorded_twice(memory_sessions: Sessions, storage: MemorySto
 
 
 @pytest.mark.parametrize("options", [{"context_manager": None}, {"context_manager": False}], ids=str)
-def test_an_agent_without_one_records_nothing_of_it(
+def test_an_agent_without_a_stash_records_none(
     memory_sessions: Sessions, storage: MemoryStorage, options: dict[str, Any]
 ) -> None:
     with memory_sessions() as manager:
@@ -170,7 +170,7 @@ async def test_a_redacted_message_is_gone_from_the_stash(
     await after.close()
 
 
-def test_a_session_that_began_without_one_has_it_from_then_on(memory_sessions: Sessions) -> None:
+def test_a_session_that_began_without_a_stash_gets_one_later(memory_sessions: Sessions) -> None:
     with memory_sessions() as manager:
         agent_of(manager, tool_call("read_page", "t1"), "Done", context_manager=None)("Read it")
     with memory_sessions() as manager:

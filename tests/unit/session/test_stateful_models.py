@@ -58,7 +58,7 @@ async def test_a_model_that_keeps_the_conversation_gets_no_old_messages(memory_s
     assert agent._model_state["answers"] == 3, "it goes on where it was"
 
 
-async def test_the_session_has_all_of_it_for_one_that_does_not(memory_sessions: Sessions) -> None:
+async def test_a_stateless_model_after_a_stateful_one_gets_all_messages(memory_sessions: Sessions) -> None:
     await talked(memory_sessions, StatefulModel(), "One")
     await talked(memory_sessions, StatefulModel(), "Two", "Three")
 
@@ -95,7 +95,7 @@ async def test_a_message_that_is_not_held_any_more_can_be_redacted(memory_sessio
 
 
 @pytest.mark.parametrize("kind", ["repository", "snapshot"])
-def test_strands_own_managers_give_it_none(kind: str, tmp_path: Path) -> None:
+def test_strands_own_managers_give_a_stateful_model_no_old_messages(kind: str, tmp_path: Path) -> None:
     def manager() -> Any:
         if kind == "repository":
             return FileSessionManager("talk", storage_dir=str(tmp_path))

@@ -167,7 +167,7 @@ async def test_a_key_that_is_not_deleted_is_told(
     ],
     ids=["no connection", "no answer", "no credentials"],
 )
-async def test_requests_that_get_no_answer(
+async def test_a_request_without_an_answer_raises_the_fitting_error(
     executor: ThreadPoolExecutor, failure: Exception, expected: type[Exception]
 ) -> None:
     class Client:

@@ -170,7 +170,9 @@ async def test_a_redaction_binds_a_lost_or_damaged_volume_again(
     assert not report.damage
 
 
-async def test_with_a_page_of_it_a_lost_volume_is_damage(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+async def test_a_lost_volume_is_damage_if_one_of_its_pages_is_lost_too(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
     agent = await talking(memory_sessions())
     await bound(agent, storage, "1")
     await agent.stop()

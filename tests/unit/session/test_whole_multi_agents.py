@@ -111,7 +111,7 @@ async def test_a_graph_built_anew_on_the_same_manager_runs_its_new_task(build: A
 
 @pytest.mark.slow
 @pytest.mark.parametrize("build", [a_graph, a_swarm])
-async def test_two_that_live_under_one_id_are_told_of(
+async def test_two_multi_agents_under_one_id_are_refused_or_logged(
     build: Any, memory_sessions: Sessions, caplog: pytest.LogCaptureFixture
 ) -> None:
     manager = memory_sessions()

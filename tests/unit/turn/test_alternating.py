@@ -52,7 +52,7 @@ async def ask(process, person: Person, text: str) -> str:
 
 
 @pytest.mark.slow
-async def test_each_knows_what_was_said_to_the_other(world, processes):
+async def test_voice_and_text_agents_know_what_was_said_to_the_other(world, processes):
     process, person = texting(processes), Person(world)
     assert await call(world, "My name is Alice") == ["Hello Alice, nice to meet you."]
     assert await ask(process, person, "What is my name?") == "Your name is Alice."
@@ -70,7 +70,7 @@ async def test_notes_of_the_voice_and_text_agents_are_shared(world, processes):
     assert await ask(process, person, "What did I ask you to remember?") == "- I like tea\n- I have a dog"
 
 
-async def test_neither_shortens_what_the_other_sees(world, processes):
+async def test_voice_and_text_agents_do_not_shorten_each_others_history(world, processes):
     process, person = texting(processes), Person(world)
     await call(world, *(f"repeat after me {number}" for number in range(3)))
     await ask(process, person, "repeat after me tea")

@@ -44,7 +44,7 @@ async def test_a_gate_before_the_first_step_keeps_the_text_it_was_for(processes)
 
 
 @pytest.mark.parametrize("able_to_answer", [True, False])
-async def test_such_a_gate_that_is_denied_ends_the_turn_and_lets_nothing_through(processes, able_to_answer):
+async def test_a_denied_gate_before_the_first_step_ends_the_turn(processes, able_to_answer):
     world = World()
 
     async def gate(context: Any, go_on: Any) -> Any:

@@ -119,7 +119,7 @@ def test_a_turn_that_was_taken_is_done(invoke, queue):
     assert queue.hidden == [HIDDEN_SECONDS]
 
 
-def test_its_log_lines_say_which_trace_it_belongs_to(invoke, monkeypatch):
+def test_log_lines_of_a_turn_have_its_trace(invoke, monkeypatch):
     written = io.StringIO()
     monkeypatch.setattr(handler.logger.registered_handler, "stream", written)
     traced = msgspec.structs.replace(DELIVERY, frame=TextInput(text="a", seq=1, trace=TRACE))

@@ -53,13 +53,13 @@ def test_an_event_without_records_tries_the_agent_of_the_file(variables):
     assert handler.handler({}, Context()) == {"agent": "Strands Agents", "model": "OfflineTextModel"}
 
 
-def test_a_variable_that_is_missing_fails_it(variables):
+def test_a_missing_variable_fails_the_trial(variables):
     variables.delenv("SEGUE_BUCKET")
     with pytest.raises(EnvironmentInvalid, match="SEGUE_BUCKET"):
         handler.handler({}, Context())
 
 
-def test_an_agent_that_cannot_be_built_fails_it(variables):
+def test_an_agent_that_cannot_be_built_fails_the_trial(variables):
     def build_text_agent(_session_manager):
         raise ValueError("no such tool")
 
@@ -68,7 +68,7 @@ def test_an_agent_that_cannot_be_built_fails_it(variables):
         handler.handler({}, Context())
 
 
-async def test_an_unknown_model_fails_it_at_once():
+async def test_an_unknown_model_fails_the_trial_at_once():
     model = Model(UNKNOWN())
     with pytest.raises(EnvironmentProblem, match="text_model_id"):
         await try_version(built(model), pauses=[0.0, 0.0])
@@ -81,10 +81,10 @@ async def test_a_permission_that_is_not_known_yet_is_waited_for():
     assert model.calls == 3
 
 
-async def test_a_closed_model_fails_it():
+async def test_a_closed_model_fails_the_trial():
     with pytest.raises(EnvironmentProblem, match="has no access to its model"):
         await try_version(built(Model(CLOSED(), CLOSED(), CLOSED())), pauses=[0.0, 0.0])
 
 
-async def test_a_busy_model_does_not():
+async def test_a_busy_model_passes_the_trial():
     assert await try_version(built(Model(BUSY())), pauses=[])

@@ -31,7 +31,7 @@ async def test_a_warm_process_reads_nothing_when_no_other_process_wrote(world, p
     assert person.texts[-1] == "Your name is Alice."
 
 
-async def test_commits_and_restores_are_told(world, processes):
+async def test_commits_and_restores_of_turns_are_counted(world, processes):
     process, person = processes(), Person(world)
     with metrics_told(service="segue-turn", stage="test") as lines:
         await process.take(await person.say(process, "My name is Alice"))

@@ -44,7 +44,7 @@ def message(header: object, samples: bytes = b"") -> bytes:
 
 
 @pytest.mark.parametrize("frame", INPUTS)
-def test_input_survives_it(frame):
+def test_input_audio_survives_the_binary_form(frame):
     assert decode_binary_client(encode_binary(frame)) == frame
 
 
@@ -59,7 +59,7 @@ def test_samples_are_left_as_they_came_and_passed_on_as_the_same_json(frame):
 
 
 @pytest.mark.parametrize("frame", OUTPUTS)
-def test_output_survives_it(frame):
+def test_output_audio_survives_the_binary_form(frame):
     assert decode_binary_server(encode_binary(frame)) == frame
 
 

@@ -24,7 +24,7 @@ def test_setting_and_using_an_entry_make_it_the_newest() -> None:
     assert kept.use("c") is None
 
 
-def test_a_default_counts_as_well() -> None:
+def test_setdefault_removes_the_oldest_entry_too() -> None:
     kept: BoundedDict[str, int] = BoundedDict(1)
     kept.setdefault("a", 1)
     kept.setdefault("b", 2)

@@ -35,13 +35,13 @@ def row_of(title, tag):
 
 
 @pytest.mark.parametrize("frame", CLIENT, ids=lambda frame: frame.__name__)
-def test_client_frames(frame):
+def test_document_names_all_fields_of_a_client_frame(frame):
     row = row_of("Frames of the client", frame.__struct_config__.tag)
     assert all(f"`{field}`" in row for field in frame.__struct_fields__ if field != "trace")
 
 
 @pytest.mark.parametrize("frame", SERVER, ids=lambda frame: frame.__name__)
-def test_server_frames(frame):
+def test_document_names_all_fields_of_a_server_frame(frame):
     row = row_of("Frames of the server", frame.__struct_config__.tag)
     assert all(f"`{field}`" in row for field in frame.__struct_fields__ if field not in EVERYWHERE)
 
@@ -53,7 +53,7 @@ def test_no_frame_is_made_up():
 
 
 @pytest.mark.parametrize("code", frames.MESSAGES)
-def test_error_codes(code):
+def test_document_says_of_each_error_code_if_it_is_retryable(code):
     (row,) = [
         line for line in section("Errors").splitlines() if line.startswith("|") and f"`{code}`" in line.split("|")[1]
     ]

@@ -152,7 +152,7 @@ def test_the_limit_is_exact():
 # --- errors
 
 
-def test_codes_are_open():
+def test_an_unknown_error_code_is_accepted():
     assert error_frame("quota", "none left", retryable=True) == Error(code="quota", message="none left", retryable=True)
     assert not error_frame("quota").retryable
     assert FrameError("quota").message

@@ -32,7 +32,7 @@ def test_an_image_survives_its_parts(size):
     assert not assembler._parts, "nothing is kept"
 
 
-def test_the_largest_image():
+def test_the_largest_image_is_taken_and_a_larger_one_refused():
     parts = parts_of(b"x" * MAX_IMAGE_BYTES)
     assembler = ImageAssembler()
     assert [assembler.take(part) for part in parts][-1].data == b"x" * MAX_IMAGE_BYTES
@@ -136,7 +136,7 @@ def test_pieces_of_20_to_250_ms_are_taken(rate):
     assert lengths(rate, 251, 1000, 100) == ["bad_audio", "bad_audio", "ok"]
 
 
-def test_only_the_last_of_an_utterance_may_be_shorter():
+def test_only_the_last_piece_of_an_utterance_may_be_short():
     assert lengths(16000, 100, 5, 100, 5, 5, 5, 100, 19) == [
         "ok",
         "ok",
@@ -182,7 +182,7 @@ def test_a_burst_passes_and_then_the_rate():
         rate.admit("a")
 
 
-def test_those_who_are_remembered_are_bounded():
+def test_senders_with_a_remembered_rate_are_bounded():
     rate = FrameRate(Clock(), rate=1.0, burst=1, senders=2)
     for sender in "abc":
         rate.admit(sender)

@@ -67,7 +67,7 @@ def test_the_numbers_that_wait_for_a_missing_one_are_known():
     assert receiver.offer(5, "e") == ["e", "f", "g"]
 
 
-def test_beyond_the_window_is_refused_and_changes_nothing():
+def test_a_number_beyond_the_window_is_refused_and_changes_nothing():
     receiver = Receiver(window=3)
     with pytest.raises(FrameError) as caught:
         receiver.offer(4, "d")

@@ -92,7 +92,7 @@ def play(path: Path, changes: dict[int, bool], most_steps: int) -> int:
     lost=st.frozensets(st.integers(0, 49), max_size=4),
     changes=st.dictionaries(st.integers(10, SPEAKING), st.booleans(), max_size=6),
 )
-def test_everything_arrives(per_second, seconds, lost, changes):
+def test_all_input_arrives_over_a_slow_path(per_second, seconds, lost, changes):
     play(Path(per_second, seconds, lost), changes, most_steps=4000)
 
 

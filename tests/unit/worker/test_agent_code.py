@@ -153,7 +153,7 @@ async def test_a_loop_that_waits_is_not_blocked(watched):
     assert log.lines == []
 
 
-async def test_a_debugger_may_block_it(monkeypatch):
+async def test_the_blocked_loop_watch_does_not_run_under_a_debugger(monkeypatch):
     started = []
     monkeypatch.setattr(BlockedLoopWatch, "start", lambda _: started.append("a watch"))
     monkeypatch.setenv("SEGUE_DEBUG", "1")

@@ -28,7 +28,7 @@ async def test_tasks_are_kept_until_they_are_done_and_can_be_waited_for() -> Non
     await tasks.done()  # returns at once when none runs
 
 
-async def test_the_first_that_is_done_ends_the_others() -> None:
+async def test_first_of_cancels_the_others_when_one_is_done() -> None:
     ended = asyncio.Event()
 
     async def slow() -> None:

@@ -15,13 +15,13 @@ def test_workers_of_one_deployment_have_its_number(dynamodb):
     assert [number_of(dynamodb, "connections", "worker:12") for _ in range(3)] == [1, 1, 1]
 
 
-def test_going_back_counts_as_newer(dynamodb):
+def test_a_rollback_gets_a_newer_number(dynamodb):
     started = ["worker:12", "worker:13", "worker:12", "worker:13"]
     assert [number_of(dynamodb, "connections", each) for each in started] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("before", [(), ("worker:12",)], ids=["the first", "after another"])
-def test_two_that_start_at_once_agree(dynamodb, before):
+def test_two_workers_that_start_at_once_agree_on_the_number(dynamodb, before):
     for deployment in before:
         number_of(dynamodb, "connections", deployment)
 

@@ -120,7 +120,7 @@ async def test_a_worker_waits_for_its_sockets_no_longer_than_it_has_to(
     assert socket.code == (1012 if end == "hurry" else None)
 
 
-def test_all_of_it_is_over_within_110_seconds_of_the_signal() -> None:
+def test_the_bounds_of_a_drain_add_up_to_110_seconds_at_most() -> None:
     sessions = DRAIN_SECONDS + HURRIED_SECONDS
     sockets = max(sessions, RECONNECT_SECONDS) + module.LAST_SECONDS
 

@@ -101,7 +101,7 @@ async def test_a_session_that_was_handed_over_waits_and_follows_its_socket_then(
 
 
 @pytest.mark.parametrize("end", ["drains", "ended", "came here"])
-async def test_a_change_meanwhile_keeps_the_session(
+async def test_a_session_that_drains_ends_or_gets_its_client_back_does_not_follow(
     following: Following, went: list[str], end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = Session("http://there", now())

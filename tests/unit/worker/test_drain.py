@@ -277,7 +277,7 @@ async def test_a_session_that_breaks_on_its_way_out_keeps_no_other_from_leaving(
     assert left == (set() if step == "say_moved" else {"default/s0"}), "what can be released is"
 
 
-async def test_its_own_handoff_is_not_taken_back(leaving, world):
+async def test_a_draining_worker_does_not_take_its_own_claim_back(leaving, world):
     await leaving.hold()
     leaving.queue.poll_seconds, polls = PATIENCE_SECONDS, len(leaving.queue.wanted)
     await eventually(lambda: len(leaving.queue.wanted) > polls)  # a poll that lasts until its own claim comes

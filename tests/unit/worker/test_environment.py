@@ -60,7 +60,7 @@ async def test_the_address_that_was_given_is_advertised():
     assert await advertised_host(environment, {"ECS_CONTAINER_METADATA_URI_V4": "http://never"}) == "10.1.2.3"
 
 
-async def test_without_any_the_address_is_loopback():
+async def test_the_advertised_address_defaults_to_loopback():
     assert await advertised_host(Environment.read(VARIABLES), {}) == "127.0.0.1"
 
 

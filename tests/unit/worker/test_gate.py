@@ -174,7 +174,7 @@ async def test_a_closed_gate_lets_nothing_out(the_gate, journal, out):
     assert out == []
 
 
-async def test_emptied_waits_for_what_waits(the_gate, journal, out):
+async def test_emptied_waits_until_held_frames_are_out(the_gate, journal, out):
     the_gate.put(final("waiting"), 1)
     emptied = asyncio.create_task(the_gate.emptied())
     await turns()

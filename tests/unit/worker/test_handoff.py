@@ -133,7 +133,7 @@ async def test_a_preparation_under_way_is_given_up_when_the_session_is_claimed(w
     assert sum(model.running for model in world.models[1:]) == 1
 
 
-async def test_a_conversation_without_a_pause_goes_over_all_the_same(world, old, new, monkeypatch):
+async def test_a_conversation_without_a_pause_is_handed_over_too(world, old, new, monkeypatch):
     """The caller speaks again each time that the successor is ready: it begins anew in the gap."""
     await conversation(world, old, "one")
     session = old.session

@@ -20,7 +20,7 @@ async def taken(intake: Intake, count: int) -> list[Said]:
         return [await intake.next() for _ in range(count)]
 
 
-def test_the_bound_is_documented():
+def test_bounds_of_waiting_input_are_documented():
     document = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text(encoding="utf-8")
     assert f"{QUEUE_FRAMES} frames of a session, and {QUEUE_BYTES:,} bytes" in document
     assert f"no more than {EARLY_BYTES:,} bytes of a client's frames" in document

@@ -53,7 +53,7 @@ def said(words: str) -> TextOutput:
     return TextOutput(text=words)
 
 
-def test_the_policy_is_documented():
+def test_bounds_of_waiting_output_are_documented():
     document = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text(encoding="utf-8")
     assert f"beyond {outbox.FLEETING_BYTES:,} characters of them" in document
     assert f"Beyond {outbox.LASTING_FRAMES:,} of these, or {outbox.LASTING_BYTES:,} bytes" in document
@@ -322,7 +322,7 @@ async def test_a_message_keeps_its_number_until_its_outcome_is_known(box, client
     assert clients.numbers["k1"] == [1, 1, 1, 1, 2]
 
 
-async def test_nothing_is_posted_once_the_session_is_not_ours(box, clients):
+async def test_nothing_is_posted_once_the_session_is_lost(box, clients):
     ours = [True]
     made = box(lambda: ours[0])
     clients.answers["k1"].append(PostOutcome.LIMITED)

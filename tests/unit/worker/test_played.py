@@ -46,7 +46,7 @@ def sound() -> SentSound:
         (ack(5), None),
     ],
 )
-def test_seconds_before_the_barge_in_that_were_not_played(sound, report, unplayed):
+def test_unplayed_seconds_before_the_barge_in_follow_from_the_report(sound, report, unplayed):
     assert sound.unplayed(report) == (None if unplayed is None else pytest.approx(unplayed))
 
 

@@ -112,7 +112,7 @@ async def test_a_refused_connection_is_an_unknown_outcome(unused_port):
         assert await poster.post(CONNECTION, b"{}") is PostOutcome.UNKNOWN
 
 
-async def test_looking_and_disconnecting(management):
+async def test_poster_asks_for_a_connection_and_disconnects_it(management):
     management.statuses = [200, 410, 204]
     async with Poster(management.endpoint, signer()) as poster:
         assert await poster.is_connected(CONNECTION) is PostOutcome.DELIVERED

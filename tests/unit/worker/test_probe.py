@@ -189,7 +189,7 @@ async def test_one_attempt_without_an_answer_proves_nothing(first):
 
 
 @pytest.mark.parametrize("answers", [(NotReached(), NotAnswered()), (NotAnswered(), NotReached())], ids=repr)
-async def test_two_of_either_kind_are_a_hung_holder(answers):
+async def test_an_unreachable_and_a_silent_attempt_are_a_hung_holder(answers):
     assert await holder_state(held(), Asked(*answers)) is HUNG
 
 
@@ -306,7 +306,7 @@ def test_the_evidence_takes_half_of_the_time_for_a_takeover_and_a_hung_worker_lo
     assert capacity <= TAKEOVERS_A_MINUTE <= 2 * capacity
 
 
-async def test_takeovers_from_a_dead_holder_are_not():
+async def test_takeovers_from_a_dead_holder_are_not_bounded():
     ask = Asked(ConnectionRefusedError())
     probes = HolderProbes(ask, ask.clock)
     probes._budget = TakeoverBudget(ask.clock, a_minute=1)

@@ -49,7 +49,7 @@ def test_a_frame_is_confirmed_after_a_second_with_all_that_came_meanwhile() -> N
     assert play(script) == [(CONFIRMED_SECONDS, "a", 2, ())]
 
 
-def test_many_are_confirmed_at_once() -> None:
+def test_many_frames_are_confirmed_at_once() -> None:
     async def script(clients: Clients) -> None:
         for upto in range(1, CONFIRMED_FRAMES + 1):
             clients.come(upto)

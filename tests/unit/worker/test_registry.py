@@ -47,7 +47,7 @@ async def test_leaving_without_a_table_does_no_harm(dynamodb):
     await Registry(dynamodb, "missing", "w1", "1").remove()
 
 
-async def test_the_others_are_those_that_have_room(dynamodb):
+async def test_others_are_the_registered_workers_with_room(dynamodb):
     one, two, full = (Registry(dynamodb, "connections", name, "1") for name in ("w1", "w2", "w3"))
     await one.beat("http://a", room=1, sessions=0)
     await two.beat("http://b", room=5, sessions=0)
@@ -86,5 +86,5 @@ async def test_held_sessions_are_noted_in_order_and_no_caller_waits(dynamodb):
     assert int(item["expires_at"]["N"]) > time.time()
 
 
-def test_a_peer_keeps_its_secret():
+def test_repr_of_a_registered_worker_hides_its_token():
     assert "hush" not in repr(RegisteredWorker("w", "http://x", "hush", "1", 3))

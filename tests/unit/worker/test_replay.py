@@ -140,7 +140,7 @@ def test_every_frame_is_settled_or_answered_exactly_once(steps):
 @pytest.mark.parametrize(
     ("sample", "expected"), [(0, False), (QUIET_PEAK, False), (QUIET_PEAK + 1, True), (-500, True)]
 )
-def test_loudness(sample, expected):
+def test_samples_above_the_threshold_are_loud(sample, expected):
     assert is_loud(sample.to_bytes(2, "little", signed=True) * 160) is expected
 
 

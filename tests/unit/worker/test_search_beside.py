@@ -27,7 +27,7 @@ def searches(clock):
     return SearchesBeside(clock, after_seconds=0.0)
 
 
-async def test_a_post_that_is_answered_in_time_is_all_there_is(clock):
+async def test_a_post_answered_in_time_starts_no_search(clock):
     async def answered():
         await asyncio.sleep(0)
         return 202

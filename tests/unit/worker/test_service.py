@@ -80,7 +80,7 @@ def stack(aws, management, monkeypatch):
 
 
 @pytest.mark.slow
-async def test_from_ready_to_handed_over(stack, management, unused_port):
+async def test_a_worker_registers_takes_a_claim_and_hands_over_at_sigterm(stack, management, unused_port):
     service = Service(Environment.read({**stack.variables, "SEGUE_WORKER_PORT": str(unused_port)}))
     running = asyncio.create_task(service.run())
     async with aiohttp.ClientSession(f"http://127.0.0.1:{unused_port}") as http:

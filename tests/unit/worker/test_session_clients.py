@@ -123,7 +123,7 @@ async def test_output_repeated_to_a_new_connection_is_bounded_in_bytes(host, cli
     assert [frame.record for frame in clients.of("k3", Transcript)] == records[5:], "one of any size is said"
 
 
-async def test_bye_frees_what_waits_for_a_missing_number(host, clients):
+async def test_bye_frees_input_that_waits_for_a_missing_number(host, clients):
     hosting = await host()
     intake = hosting.session._input._intake
     for seq in (1, 3, 4):
@@ -139,7 +139,7 @@ async def test_bye_frees_what_waits_for_a_missing_number(host, clients):
     await eventually(lambda: hosting.model.texts == ["1"])
 
 
-async def test_bye_frees_it_also_when_the_connection_was_found_to_be_gone_before(host, clients):
+async def test_bye_frees_early_input_of_a_connection_already_found_gone(host, clients):
     hosting = await host()
     hosting.session.deliver(delivery(text("3", 3)))
     clients.gone.add("k1")

@@ -48,7 +48,7 @@ def test_silence_is_given_in_real_time_and_late_by_what_a_client_keeps(room):
     assert room.given(2.0) == 2.0
 
 
-def test_audio_ends_it_and_what_is_late_is_not_given(room):
+def test_audio_ends_silence_and_late_silence_is_not_given(room):
     room.silence.marked("a")
     assert room.given(1.0) == 0.7
     room.silence.sounded("a")
@@ -80,7 +80,7 @@ def test_silence_held_up_by_a_delay_is_left_out(room):
     assert room.given(0.0) == 1.0
 
 
-def test_none_is_given_while_another_client_speaks(room):
+def test_no_silence_is_given_while_another_client_speaks(room):
     room.silence.marked("a")
     given = 0.0
     for _ in range(20):

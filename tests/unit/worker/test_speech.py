@@ -111,7 +111,7 @@ def test_text_that_does_not_fit_is_cut():
     assert said.frame.text.endswith("é…")
 
 
-def test_said_again_in_the_order_of_records():
+def test_retell_gives_frames_in_the_order_of_records():
     def message(tracking_id, role, content, **bidi):
         return {"tracking_id": tracking_id, "role": role, "content": content, "metadata": {"custom": {"bidi": bidi}}}
 

@@ -103,7 +103,7 @@ async def test_the_newest_version_comes_first_then_most_room(monkeypatch):
     assert given["a"] == 4, "an older version only when the newest has no room"
 
 
-async def test_the_dead_are_asked_last_and_do_not_count_as_refusals(monkeypatch):
+async def test_dead_workers_are_asked_last_and_do_not_count_as_refusals(monkeypatch):
     """Workers of a lost zone stay in the registry with the most room of all, and outnumber the refusals allowed."""
     asked: list[str] = []
 
@@ -127,7 +127,7 @@ async def test_the_dead_are_asked_last_and_do_not_count_as_refusals(monkeypatch)
     assert "dead0" not in asked, "it missed its last beats"
 
 
-async def test_a_search_among_the_dead_ends(monkeypatch):
+async def test_a_search_among_dead_workers_ends_at_its_time(monkeypatch):
     monkeypatch.setattr("worker.hosting.successors.SEARCH_SECONDS", 0.0)
 
     async def peers() -> list[RegisteredWorker]:
