@@ -52,7 +52,7 @@ def test_spoken_words_are_answered_aloud(scenes: Scenes, page: Page) -> None:
     scenes.picture(page, "call")
 
 
-def test_a_redeploy_under_the_call_is_heard_by_no_one(scenes: Scenes, page: Page) -> None:
+def test_a_call_goes_on_without_a_gap_through_a_redeploy(scenes: Scenes, page: Page) -> None:
     before = scenes.handoffs(page)
     with scenes.stack.redeploying():
         scenes.note("redeploy begins")
@@ -100,7 +100,7 @@ def test_speaking_over_the_agent_cuts_it_off(scenes: Scenes, page: Page) -> None
     assert "60" not in counted
 
 
-def test_without_a_network_what_is_typed_waits(scenes: Scenes, page: Page) -> None:
+def test_typed_text_waits_while_the_network_is_away(scenes: Scenes, page: Page) -> None:
     page.do("network", offline=True)
     page.wait("() => document.querySelector('.strip').dataset.state === 'offline'")
     scenes.note("no network")

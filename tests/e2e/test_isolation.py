@@ -242,7 +242,7 @@ async def test_another_principals_answer_to_an_approval_is_refused(facts: dict[s
 ID_TRICKS = ["", ".", "..", "../x", "a/b", "/a", "a\\b", "ä", "\u202e", "a b", "a\n", "a\u0000", "a%2fb", "x" * 129]
 
 
-async def test_ids_that_are_none_are_refused(facts: dict[str, Any], issuer: Issuer) -> None:
+async def test_invalid_ids_are_refused(facts: dict[str, Any], issuer: Issuer) -> None:
     other = principal("bob")
     async with connected(facts, issuer.token("alice")) as socket:
         for session in [*ID_TRICKS, f"{other}/same", f"../{other}/same"]:
@@ -287,7 +287,7 @@ async def test_a_malformed_frame_gets_an_error_that_shows_no_internals(facts: di
             assert not {"Traceback", "gateway", "/"} & set(told["message"].split())
 
 
-async def test_a_stale_route_token_is_worth_nothing(facts: dict[str, Any], issuer: Issuer, dynamodb: Any) -> None:
+async def test_a_stale_route_token_is_refused(facts: dict[str, Any], issuer: Issuer, dynamodb: Any) -> None:
     url, route = facts["websocket_url"], named("route", facts)
     async with Client(url, session=route, token=issuer.token("alice"), settings=PATIENT):
         key = f"{principal('alice')}/{route}"

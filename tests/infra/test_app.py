@@ -39,7 +39,7 @@ def test_a_wrong_setting_ends_the_synthesis_with_one_line(tmp_path):
     assert len(done.stderr.splitlines()) <= 2, "and one about Node.js, in the place of a banner"
 
 
-def test_an_old_node_is_told_of_in_one_line():
+def test_an_old_node_is_named_in_one_line():
     assert "install 22 or 24" in str(node.old("v20.20.2\n"))
     assert [node.old(version) for version in ("v22.1.0", "v24.0.0", "")] == [None, None, None]
 

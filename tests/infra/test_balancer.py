@@ -180,7 +180,7 @@ def told_to_the_page(stage):
     return text
 
 
-def test_the_page_connects_to_the_api_where_there_is_one(alone, both):
+def test_page_connects_to_the_api_or_else_to_the_balancer(alone, both):
     assert "wss://live.example.com" in called_by_the_page(alone)
     assert "execute-api" not in called_by_the_page(alone)
     # Coming from a load balancer alone, the page is told the API's address last, and calls the balancer until then.

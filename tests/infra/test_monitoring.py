@@ -152,14 +152,14 @@ def check(stage, told, metric):
             assert stage.service.resources[value.strip("<>")]["Type"] == kind(dimension), metric
 
 
-def test_every_metric_of_an_alarm_is_told(stage, told):
+def test_every_metric_of_an_alarm_is_emitted(stage, told):
     metrics = list(in_alarms(stage))
     assert len(metrics) > 20
     for metric in metrics:
         check(stage, told, metric)
 
 
-def test_every_metric_of_the_dashboard_is_told(stage, told):
+def test_every_metric_of_the_dashboard_is_emitted(stage, told):
     metrics = list(on_dashboard(stage))
     assert len(metrics) > 60
     for metric in metrics:
@@ -167,7 +167,7 @@ def test_every_metric_of_the_dashboard_is_told(stage, told):
 
 
 @pytest.mark.parametrize("name", ["alone", "both"])
-def test_a_stage_with_the_direct_transport_watches_what_is_told(request, told, name):
+def test_every_metric_watched_on_the_direct_transport_is_emitted(request, told, name):
     stage = request.getfixturevalue(name)
     metrics = [*in_alarms(stage), *on_dashboard(stage)]
     assert {"AWS/NetworkELB", "Segue"} <= {namespace for namespace, _, _ in metrics}
@@ -176,7 +176,7 @@ def test_a_stage_with_the_direct_transport_watches_what_is_told(request, told, n
         check(stage, told, metric)
 
 
-def test_all_that_the_code_tells_can_be_seen(both, told):
+def test_every_emitted_metric_is_on_the_dashboard(both, told):
     """Errors of kinds that only the gateway shows are an exception: ``Refused`` counts them."""
     seen = {name for namespace, name, _ in on_dashboard(both) if namespace == "Segue"}
     assert {name for _, name, _ in told if not name.startswith("Errors.")} <= seen
@@ -219,7 +219,7 @@ def test_every_alarm_has_a_runbook_and_every_runbook_an_alarm(both):
     assert set(re.findall(r"\]\(([a-z-]+)\.md\)", index)) == names
 
 
-def test_each_alarm_sends_mail_and_those_of_callers_send_one(dev):
+def test_each_alarm_sends_mail_and_alarms_of_callers_send_one_together(dev):
     (topic,) = [name for name, each in dev.service.resources.items() if each["Type"] == "AWS::SNS::Topic"]
     (composite,) = dev.service.of_type("AWS::CloudWatch::CompositeAlarm").values()
     assert composite["AlarmActions"] == composite["OKActions"] == [{"Ref": topic}]

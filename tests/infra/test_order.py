@@ -90,7 +90,7 @@ def test_each_version_has_a_trial_of_its_own(synthesized):
         assert trial == f"Trial{only(stage, 'version', 'TurnsHandler')}"
 
 
-def test_without_text_there_is_nothing_to_try(synthesized):
+def test_a_deployment_without_text_has_no_trial(synthesized):
     voice = synthesized(workers="voice")
 
     assert not voice.service.of_type("Custom::Trigger")

@@ -62,6 +62,6 @@ def test_failed_invocations_of_the_stopped_function_go_to_the_failures_queue(sta
     assert {name: invoked[name] for name in limits} == limits
 
 
-def test_without_workers_there_are_no_tasks(synthesized):
+def test_a_deployment_without_workers_has_no_rule_for_stopped_tasks(synthesized):
     resources = synthesized(workers="text").service.resources
     assert "StoppedTaskStopped" not in json.dumps(resources)

@@ -139,7 +139,7 @@ def test_the_page_calls_the_api_the_issuer_and_the_sign_in_pages(dev, oidc):
     }
 
 
-def test_the_microphone_is_the_pages_own_and_other_devices_nobodys(dev):
+def test_security_headers_allow_the_page_the_microphone_and_no_other_device(dev):
     for path, policy in policies(dev).items():
         custom = {each["Header"]: each["Value"] for each in policy["CustomHeadersConfig"]["Items"]}
         assert {"microphone=(self)", "camera=()"} <= set(custom["Permissions-Policy"].split(", "))
@@ -242,7 +242,7 @@ def test_the_emulator_has_no_page(local):
 
 
 @pytest.mark.parametrize("name", ["web_client_id", "web_login_origins"])
-def test_settings_of_another_issuer_need_one(name):
+def test_page_settings_of_another_issuer_are_refused_without_oidc(name):
     with pytest.raises(ConfigurationError, match=f"{name}.*only with auth=oidc"):
         from_context({name: "https://tokens.example"})
 

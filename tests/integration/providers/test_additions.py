@@ -26,7 +26,7 @@ async def handed_over_late(call, new_call, fake, storage):
     return await second.go_on(ready)
 
 
-async def test_openai_is_told_what_came_since_as_items_in_order(new_fake, new_call, storage, counted):
+async def test_openai_gets_additions_as_items_in_order(new_fake, new_call, storage, counted):
     fake = await new_fake("openai-realtime")
     call = await new_call(fake, storage)
     counted()

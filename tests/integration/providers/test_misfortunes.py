@@ -226,7 +226,7 @@ async def test_a_connection_is_renewed_between_turns_before_its_limit(
     assert not counts.keys() & {Model.DISCONNECTED, Model.OFFER_REFUSED}
 
 
-async def test_nova_is_told_no_more_than_aws_allows(new_fake, new_call, storage):
+async def test_history_given_to_nova_is_within_awss_limits(new_fake, new_call, storage):
     fake = await new_fake("nova-sonic")
     call = await new_call(fake, storage)
     await call.ask("My name is Alice", "Hello Alice")

@@ -208,7 +208,7 @@ def test_the_command_runs_as_a_module(keep, said, directory):
     assert done.stderr == ""
 
 
-def test_without_its_extra_it_says_what_to_install():
+def test_command_without_its_extra_says_what_to_install():
     code = "import sys; sys.modules['click'] = None; from segue.cli import main; main()"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)

@@ -53,7 +53,7 @@ def test_each_connection_has_a_higher_counter_and_says_what_was_shown():
     assert client.counter == 2
 
 
-def test_on_a_new_connection_only_an_answer_to_hello_ends_it():
+def test_hello_on_a_new_connection_is_repeated_until_answered():
     """A claim may make the same holder say ready unasked, while what the old connection has lost is still missing."""
     client = greeted(hello_interval=2.0)
     client.disconnected(client.counter)
@@ -107,6 +107,6 @@ def test_a_ready_that_waited_since_the_last_connection_does_not_answer_for_this_
 
 
 @pytest.mark.parametrize(("session", "client_id"), [("", "c"), ("a/b", "c"), ("..", "c"), ("s", "c d"), ("s", "")])
-def test_ids_that_are_none_are_refused_before_anything_is_said(session, client_id):
+def test_invalid_ids_are_refused_before_anything_is_sent(session, client_id):
     with pytest.raises(ValueError, match=r"session id|regex"):
         Conversation(session, client_id, "text", ClientSettings())

@@ -89,7 +89,7 @@ def test_a_holder_whose_clock_is_behind_says_how_long_is_left_and_is_asked_again
     assert kinds(outgoing(client, 18.0)) == ["Hello"]
 
 
-def test_an_approval_that_was_answered_meanwhile_causes_no_hello():
+def test_a_closed_approval_causes_no_hello_at_its_deadline():
     client = greeted(ack_delay=1e9, ping_interval=1e9)
     hear(client, asked(2, seconds=10.0), closed(3, 4))
     assert outgoing(client, 20.0) == []

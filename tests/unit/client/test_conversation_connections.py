@@ -168,13 +168,13 @@ def test_a_successor_that_greets_the_replaced_connection_is_told_of_the_present_
 # --- credentials and admission
 
 
-def test_expired_credentials_are_an_end_without_new_ones():
+def test_expired_credentials_that_cannot_be_renewed_end_the_client():
     client = greeted()
     hear(client, error_frame("expired"))
     assert (client.failure.code, client.link(1).lost) == ("expired", False)
 
 
-def test_with_new_credentials_they_are_a_new_connection_unless_those_are_refused_too():
+def test_expired_credentials_that_can_be_renewed_lead_to_a_new_connection():
     client = Conversation("s", "c", "voice", ClientSettings(), renewable=True)
     client.connected(0.0)
     hear(client, ready())

@@ -51,7 +51,7 @@ def test_silence_is_sent_as_audio_after_a_ready_without_markers():
     assert sent([QUIET] * 12, microphone=microphone).replace(" ", "") == "q" * 10 + "m"
 
 
-def test_pieces_of_another_length_make_a_whole_second_too():
+def test_pieces_of_another_length_make_a_whole_second_of_silence_too():
     piece = b"\3\0" * (RATE * 15 // 100)
     microphone = Microphone()
     microphone.cut_pieces(LOUD, RATE, marks=True)

@@ -137,7 +137,7 @@ async def test_a_redacted_summary_does_not_come_along_while_the_sweep_is_not_fin
     assert not [key for key, body in objects_of(stores, TARGET).items() if b'"secret"' in unpack(body)]
 
 
-async def test_to_its_clients_a_fork_is_new(stores, clock, write, message):
+async def test_a_fork_has_none_of_its_sources_client_inputs(stores, clock, write, message):
     await write(SOURCE, [message("a", inputs=("page", (1, 2)))])
     assert (await item_of(stores, SOURCE)).inputs == {"page": Known(2)}
 

@@ -47,7 +47,7 @@ def enter_all(gateway, say, count, principal="alice"):
     return [say(hello(f"s{number}", f"c{number}"), f"{principal}{number}") for number in range(count)]
 
 
-def test_a_principal_has_so_many_sessions_and_no_more(gateway, worker, say, held):
+def test_a_principals_sessions_are_bounded(gateway, worker, say, held):
     answers = enter_all(gateway, say, SESSIONS + 2)
     refused = error_frame("too_many_sessions")
     assert refused.retryable
@@ -81,7 +81,7 @@ def test_a_session_that_ended_makes_room(gateway, say, held, admission):
 
 
 @pytest.mark.slow
-def test_an_end_that_was_not_told_counts_until_the_connection_must_have_ended(gateway, clock, say, held):
+def test_an_unnoticed_end_counts_until_the_connections_lifetime_is_over(gateway, clock, say, held):
     enter_all(gateway, say, SESSIONS)
     clock.now += LIFETIME_SECONDS - 1
     gateway.open("late", "alice")
@@ -167,7 +167,7 @@ def test_a_client_that_reconnects_is_counted_once_however_often(admission):
     assert set(codes) == {None}
 
 
-def test_an_older_connection_does_not_put_out_a_newer_one():
+def test_an_older_connection_does_not_replace_a_newer_one():
     newer = entered({}, "new", bound("s", counter=2), 0, 1)
     assert set(entered(newer, "old", bound("s", counter=1), 0, 1)) == {"new", "old"}
 
@@ -178,7 +178,7 @@ steps = st.lists(st.tuples(names, names, names, st.integers(1, 3), st.integers(0
 
 @pytest.mark.slow
 @given(steps, st.integers(1, 4))
-def test_never_more_sessions_than_allowed_and_no_other_is_put_out(steps, most):
+def test_sessions_never_exceed_the_limit_and_none_is_displaced(steps, most):
     entries, now = {}, 0
     for connection, session, client, counter, later in steps:
         now += later

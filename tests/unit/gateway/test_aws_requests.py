@@ -232,7 +232,7 @@ def test_a_page_of_a_proxy_counts_as_no_answer(service, dynamodb):
     assert len(service.asked) == 3
 
 
-def test_half_an_answer_and_a_changed_one_are_none(service, dynamodb):
+def test_a_truncated_or_changed_answer_is_asked_for_again(service, dynamodb):
     whole = b'{"Item":{}}'
     service.answers = [
         (200, whole[:5], {"content-length": "11", "connection": "close"}),
@@ -249,7 +249,7 @@ def test_a_service_that_is_asked_too_often_is_given_time(service, dynamodb, slep
     assert slept == [1.0, 2.0]
 
 
-def test_a_refusal_is_told_as_botocore_tells_it(service, dynamodb):
+def test_a_refusal_raises_botocores_error(service, dynamodb):
     service.refuses(400, "ConditionalCheckFailedException")
     with pytest.raises(ServiceRefused) as refused:
         dynamodb.put_item(TableName="t", Item={})

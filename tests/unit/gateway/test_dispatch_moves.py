@@ -102,7 +102,7 @@ def test_a_session_that_only_ended_is_claimed_at_once(gateway, worker, deliver):
     assert len(gateway.claims()) == 1
 
 
-def test_a_later_handoff_is_another_one(gateway, worker, deliver):
+def test_a_second_handoff_a_minute_later_waits_for_its_own_successor(gateway, worker, deliver):
     gateway.hold(KEY, worker)
     worker.answers = [LEAVING]
     assert deliver() is None

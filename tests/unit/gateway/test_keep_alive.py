@@ -141,7 +141,7 @@ def test_work_done_meanwhile_is_not_added_to_a_requests_timeout(server):
     assert server.asked == 1
 
 
-def test_requests_that_are_made_meanwhile_do_nothing_beside_themselves(server, new_connections):
+def test_a_request_made_meanwhile_starts_no_work_beside_it(server, new_connections):
     server.speaks, server.late_status = False, 200
     other, asked = Server(), []
 

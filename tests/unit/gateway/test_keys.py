@@ -98,7 +98,7 @@ def refusing(error):
     ],
     ids=["the function fails", "throttled", "no way to it", "no JSON", "no object", "no keys"],
 )
-def test_without_keys_nothing_is_known_about_a_token(issuer, monkeypatch, client):
+def test_a_token_cannot_be_judged_without_keys(issuer, monkeypatch, client):
     monkeypatch.setattr(boto3, "client", lambda *_args, **_more: client)
     verifier = Verifier(ISSUER, [AUDIENCE], issuer_keys("lambda:segue-keys"))
 
@@ -149,7 +149,7 @@ def answering(monkeypatch):
         pytest.param(200, b'{"keys": [], "x": "' + b"x" * keys.LARGEST + b'"}', (), id="too long"),
     ],
 )
-def test_an_answer_that_is_no_set_of_keys_is_none(answering, status, body, sent):
+def test_an_answer_that_is_no_set_of_keys_raises_keys_unavailable(answering, status, body, sent):
     answering(status=status, body=body, sent=sent)
 
     with pytest.raises(keys.KeysUnavailable):

@@ -178,13 +178,13 @@ async def test_an_unsampled_trace_is_carried_and_not_exported(call, spans, trace
     assert spans.get_finished_spans() == ()
 
 
-async def test_without_an_exporter_frames_carry_what_came(call):
+async def test_frames_carry_the_incoming_trace_without_an_exporter(call):
     await call.say(TextInput(text="My name is Alice.", seq=1, trace=TRACE))
     await eventually(lambda: call.heard(Transcript, role="assistant", final=True))
     assert {frame.trace for frame in call.heard(AudioOutput)} == {TRACE}
 
 
-async def test_a_turn_that_is_cut_is_told_of_all_the_same(call, spans):
+async def test_a_turn_that_is_cut_off_is_exported_too(call, spans):
     call.model.free = asyncio.Event()
     await call.say(TextInput(text="My name is Alice.", seq=1, trace=TRACE))
     await eventually(lambda: call.model.within)
@@ -232,7 +232,7 @@ def lines(written):
     return [json.loads(line) for line in written.getvalue().splitlines()]
 
 
-async def test_a_trace_is_not_told_of_the_next_message(call, log):
+async def test_log_lines_of_the_next_message_do_not_have_the_trace(call, log):
     await call.say(Hello(session="s", client_id="c", connection=2, trace=TRACE))
     assert lines(log)[-1]["trace_id"] == trace_id(TRACE)
     message.handler({"requestContext": {"connectionId": "c-1"}, "body": "no frame"}, None)

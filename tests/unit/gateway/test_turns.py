@@ -284,7 +284,7 @@ def test_an_answer_waits_for_a_turn_once_for_each_number(texting, queue):
 
 
 @pytest.mark.slow
-def test_an_answer_of_a_client_of_voice_is_for_a_turn_as_well(gateway, turns, queue):
+def test_an_answer_of_a_client_of_voice_goes_to_the_turns_too(gateway, turns, queue):
     gateway.open("c-1", "alice")
     gateway.router._dispatch._turns = turns
     say(gateway, Hello(session="talk", client_id="c", connection=1))
@@ -304,9 +304,7 @@ def test_an_answer_without_a_number_goes_to_the_worker_if_there_are_no_turns(gat
 
 
 @pytest.mark.parametrize("approvals", [True, False])
-def test_a_turn_is_told_whether_its_client_can_answer_approvals_by_whatever_function_it_comes(
-    gateway, turns, queue, approvals
-):
+def test_a_delivery_says_if_its_client_can_answer_approvals(gateway, turns, queue, approvals):
     gateway.open("c-1", "alice")
     gateway.router._dispatch._turns = turns
     say(gateway, Hello(session="talk", client_id="c", connection=1, modality="text", approvals=approvals))

@@ -174,7 +174,7 @@ def test_an_item_that_cannot_be_right_is_named_and_nothing_of_it_is_deleted_and_
 
 
 @pytest.mark.slow
-def test_a_janitor_of_another_prefix_is_told_so_and_deletes_nothing(aws, monkeypatch):
+def test_a_janitor_of_another_prefix_raises_and_deletes_nothing(aws, monkeypatch):
     monkeypatch.setattr(again, "DELAY_SECONDS", 0)
     elsewhere = item(OLD, prefix="team-b/")
     aws.dynamodb.put_item(TableName="locks", Item=elsewhere)

@@ -32,7 +32,7 @@ def test_vulnerable_node_packages_are_findings():
 
 
 @pytest.mark.parametrize("output", ["", "no json", '{"error": {"code": "EAUDIT"}}'])
-def test_no_answer_is_not_a_clean_one(output):
+def test_an_audit_without_an_answer_is_not_clean(output):
     assert audit.python_findings(output) is None
     assert audit.node_findings(output) is None
 

@@ -113,7 +113,7 @@ async def test_a_worker_that_drains_gets_a_few_for_a_while(balancer, workers):
     assert set(chosen(balancer, 100.0 + LEAVING_SECONDS)) == {"a"}
 
 
-async def test_if_none_is_healthy_all_are_tried(balancer, workers):
+async def test_all_workers_are_tried_if_none_is_healthy(balancer, workers):
     for each in workers:
         each.status = 500
     checks = [each.checks for each in workers]
@@ -121,7 +121,7 @@ async def test_if_none_is_healthy_all_are_tried(balancer, workers):
     assert set(chosen(balancer, 0.0)) == {"a", "b"}
 
 
-async def test_without_workers_a_connection_is_broken(workers):
+async def test_a_connection_is_closed_if_there_are_no_workers(workers):
     balancer = Balancer(list)
     await balancer.start()
     try:

@@ -23,6 +23,6 @@ def test_another_template_is_refused():
         version_of("Outputs:\n  BucketName:\n    Value: '33'\n")
 
 
-def test_an_emulator_that_does_not_answer_is_told_of():
+def test_an_emulator_that_does_not_answer_is_named():
     with pytest.raises(LocalError, match="CDKToolkit, of the CDK's bootstrap, cannot be made: Could not connect"):
         bootstrap(f"http://127.0.0.1:{free_port()}", ROOT)

@@ -126,7 +126,7 @@ async def test_a_redeploy_goes_on_without_its_terminal(client, stack):
         await stack.deployed.wait()
 
 
-async def test_without_the_token_nothing_is_answered(server, stack):
+async def test_requests_without_the_token_are_refused(server, stack):
     async with aiohttp.ClientSession() as http:
         for headers in ({}, {"authorization": "Bearer guess"}):
             async with http.post(server.url + "/down", headers=headers) as answer:

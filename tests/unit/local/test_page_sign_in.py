@@ -105,7 +105,7 @@ async def test_a_link_is_good_once(browser):
 
 
 @pytest.mark.parametrize("hint", [None, "", "guess"])
-async def test_without_a_link_there_is_no_code(browser, hint):
+async def test_a_sign_in_without_a_link_gets_no_code(browser, hint):
     answer = answered(await browser.authorize("", login_hint=hint))
     assert (answer["error"], answer["state"], "code" in answer) == ("login_required", "s", False)
 

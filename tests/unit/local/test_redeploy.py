@@ -82,7 +82,7 @@ async def test_an_edit_of_the_agent_replaces_the_text_function_and_the_workers(s
     assert stack.deployment.version != "first"
 
 
-async def test_without_a_change_workers_are_replaced_all_the_same(stack, world):
+async def test_workers_are_replaced_without_a_change_too(stack, world):
     await stack.redeploy(everything=False)
     assert [each.partition(" ")[0] for each in world.asked] == ["check", "text", "workers"]
 

@@ -53,7 +53,7 @@ def test_a_changed_file_asks_for_the_change_of_its_folder(checkout, name, change
     assert sources.change(before, sources.read(checkout)) is change
 
 
-def test_a_removed_file_is_a_change_and_a_file_saved_as_it_was_is_none(checkout):
+def test_a_removed_file_is_a_change_and_an_unchanged_save_is_not(checkout):
     before = sources.read(checkout)
     path = checkout / "functions/worker/agent.py"
     path.write_text("1")

@@ -61,7 +61,7 @@ async def test_stop_ends_receive_and_what_is_being_said() -> None:
     assert not left, (before, left)
 
 
-async def test_after_a_drop_everything_is_lost_until_it_is_started_again() -> None:
+async def test_a_dropped_offline_model_loses_everything_until_it_is_started_again() -> None:
     model = OfflineVoiceModel(pace=0)
     await model.start()
     await model.send(typed("Drop the line"))
@@ -197,7 +197,7 @@ def turns_of(*texts: str) -> Any:
     ]
 
 
-async def test_more_of_the_history_can_be_told_later_and_is_not_answered() -> None:
+async def test_offline_model_takes_additions_and_does_not_answer_them() -> None:
     model = OfflineVoiceModel(pace=0)
     with pytest.raises(RuntimeError, match="call start before adding"):
         await model.add([])

@@ -92,7 +92,7 @@ def test_a_piece_missing_in_the_middle_is_one_garbled_utterance() -> None:
     assert texts(listen(pcm[:9600] + pcm[12800:])) == [None]
 
 
-def test_without_a_start_it_is_garbled_and_without_a_stop_it_ends_in_silence() -> None:
+def test_speech_without_a_start_is_garbled_and_without_a_stop_ends_in_silence() -> None:
     assert texts(listen(speak("no beginning")[3200:])) == [None]
     assert texts(listen(speak("no end")[:-3200] + silence(0.3))) == ["no end"]
     cut = Ear()
@@ -107,7 +107,7 @@ def test_another_start_ends_what_has_no_stop() -> None:
     assert texts(listen(pcm)) == [None, "Next"]
 
 
-def test_the_ear_notices_early_that_someone_speaks() -> None:
+def test_the_ear_reports_speech_before_its_end() -> None:
     pcm, ear = speak("Hello"), Ear()
     ear.feed(pcm[: 2 * 3200])
     assert ear.hearing

@@ -87,7 +87,7 @@ def test_an_account_that_cannot_be_reached_fails_though_nothing_is_known():
     assert "does not answer" in finding.found
 
 
-def test_without_credentials_nothing_else_is_asked():
+def test_preflight_without_credentials_asks_nothing_else():
     there = account(sts__GetCallerIdentity=Refusal("InvalidClientTokenId", "not valid", 403))
     there.id = None
     findings = examine(there, from_context({}))

@@ -72,7 +72,7 @@ async def test_trouble_that_may_pass_does_not_end_the_start(when, trouble):
     assert model.stopped == 1
 
 
-async def test_a_model_that_answers_is_let_go_after_a_moment():
+async def test_a_model_that_answers_the_check_is_stopped_after_a_moment():
     model = Model()
     await check_access(model, listen=0.01)
     assert model.stopped == 1

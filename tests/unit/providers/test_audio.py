@@ -73,7 +73,7 @@ def test_equal_rates_pass_unchanged():
     assert resampler.convert(b"\x01\x02\x03") == b"\x01\x02\x03"
 
 
-def test_after_a_barge_in_nothing_of_before_is_left():
+def test_drop_filter_leaves_no_sound_of_before():
     resampler = Resampler(16000, 24000)
     resampler.convert(sine(16000))
     resampler.drop_filter()
@@ -120,7 +120,7 @@ def test_audio_too_short_for_the_filter_is_held_until_it_gives_output():
     assert len(given.source["bytes"]) > 2 * 16000
 
 
-def test_at_equal_rates_everything_passes_as_it_is():
+def test_audio_passes_unchanged_at_equal_rates():
     edges = Edges((16000, 24000), (16000, 24000))
     for event in (spoken(b"ab"), BidiAudioStopEvent("c1"), BidiBargeInEvent()):
         assert list(edges.to_client(event)) == [event]

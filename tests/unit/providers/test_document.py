@@ -59,7 +59,7 @@ def test_models_that_take_additions_are_documented_with_their_source(name: str):
     assert row
 
 
-def test_additions_are_a_property_of_the_model_too():
+def test_additions_depend_on_the_model_too():
     offline, nova = PROVIDERS["offline"].additions, PROVIDERS["nova-sonic"].additions
     assert [offline.taken_by(name) for name in ("offline", "offline-without-additions")] == [True, False]
     assert not nova.taken_by("amazon.nova-2-sonic-v1:0")

@@ -88,7 +88,7 @@ def test_an_error_is_told_from_others(error: Exception, kind: Kind, wrapped: boo
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_people_are_told_nothing_of_the_inside(kind: Kind):
+def test_messages_of_errors_show_no_internals(kind: Kind):
     error = ERRORS[kind]
     assert re.fullmatch(r"[a-z ;',]+", error.message)
     assert len(error.message) < 120

@@ -115,7 +115,7 @@ def test_the_smaller_of_the_limits_that_are_published_for_nova_sonic_holds():
     assert nova.message_bytes.value == min(40 * 1024, bedrock._MAX_HISTORY_MESSAGE_BYTES)
 
 
-def test_without_tools_is_text_only():
+def test_limits_without_tools_are_text_only():
     assert without_tools(PROVIDERS["openai-realtime"].limits).text_only
 
 

@@ -58,7 +58,7 @@ async def test_the_agent_that_opened_a_standby_connection_starts_on_it_and_sends
     assert (inner(opened).added, inner(opened).sent, inner(opened).stops) == ([], [], 0)
 
 
-async def test_the_next_model_is_told_what_came_since_and_in_order(opened):
+async def test_additions_are_given_to_the_next_model_in_order(opened):
     later = await next_of(opened)
     await later.open_ahead("prompt", TOOLS, [*BEFORE, *SINCE])
     last = await next_of(later)

@@ -190,7 +190,7 @@ def test_the_providers_account_counts_more_than_a_report(talk):
     assert talk.cuts == [("One. Two. Three.", "One. Two.")]
 
 
-def test_a_barge_in_that_is_told_of_twice_is_one(talk):
+def test_a_barge_in_reported_twice_cuts_once(talk):
     talk.says("one ", "two ", "three")
     talk.now += 1.5
     talk.saw(OVER, OVER)

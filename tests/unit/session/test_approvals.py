@@ -223,7 +223,7 @@ async def test_a_redaction_of_what_asks_takes_it_out_of_every_object_and_of_what
 
 
 @pytest.mark.parametrize("data", [{}, {"status": "asked", "requests": 5}, 7], ids=str)
-async def test_an_approval_that_is_none_is_named(memory_sessions: Sessions, data: Any) -> None:
+async def test_a_malformed_approval_record_is_corrupt(memory_sessions: Sessions, data: Any) -> None:
     from segue import JournalCorrupt
     from segue.journal.records import Record
 
@@ -232,9 +232,7 @@ async def test_an_approval_that_is_none_is_named(memory_sessions: Sessions, data
 
 
 @pytest.mark.parametrize("seconds", [float("inf"), float("nan"), -1, 1e12, "soon", None])
-async def test_a_time_limit_that_is_none_is_refused_and_nothing_is_recorded(
-    memory_sessions: Sessions, seconds: Any
-) -> None:
+async def test_an_invalid_time_limit_is_refused_and_nothing_recorded(memory_sessions: Sessions, seconds: Any) -> None:
     manager = memory_sessions(probe=certainly_dead)
     await manager.open()
     agent = built(manager, tool_call("delete", "x", key="X"))

@@ -52,7 +52,7 @@ async def test_a_redaction_in_one_session_touches_no_other_and_no_constant(
     assert (await restored(memory_sessions, build, "one")).messages == redacted.messages
 
 
-async def test_all_that_an_agent_is_built_with_stays_as_it_was(memory_sessions: Sessions, build: Build) -> None:
+async def test_objects_that_an_agent_is_built_with_are_not_written_to(memory_sessions: Sessions, build: Build) -> None:
     given: dict[str, Any] = {
         "messages": [{"role": "user", "content": [{"text": "Hi"}]}, greeting()],
         "state": {"cart": {"items": [1]}},
@@ -145,7 +145,7 @@ async def test_a_result_that_is_a_constant_of_its_tool_is_not_redacted(memory_se
 
 
 @pytest.mark.parametrize("tracking_id", [None, "mine"])
-async def test_appended_and_redacting_messages_are_the_callers_too(
+async def test_appended_and_replacing_messages_are_not_written_to(
     memory_sessions: Sessions, storage: MemoryStorage, build: Build, tracking_id: str | None
 ) -> None:
     manager = await opened(memory_sessions)

@@ -160,7 +160,7 @@ async def test_calls_that_wait_for_a_commit_fail_in_bounded_time(
 
 
 @pytest.mark.slow
-async def test_after_a_leave_that_could_not_release_nothing_is_written(
+async def test_a_manager_that_left_without_a_release_writes_nothing_more(
     memory_sessions: Sessions, outage: Unavailable
 ) -> None:
     agent = await stuck(manager := memory_sessions(lease=SHORT), outage)

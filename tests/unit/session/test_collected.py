@@ -268,7 +268,7 @@ def test_an_agent_in_a_cycle_is_found_to_be_gone(storage: MemoryStorage) -> None
     assert len(built(manager(storage)).messages) == 2
 
 
-def test_a_session_that_is_in_use_in_this_process_is_told_to_be(
+def test_session_held_says_if_the_session_is_in_use_in_this_process(
     storage: MemoryStorage, caplog: pytest.LogCaptureFixture
 ) -> None:
     agent = built(first := manager(storage))
@@ -361,7 +361,7 @@ async def test_a_wait_says_whose_holder_it_is_and_for_how_long(
 
 
 @pytest.mark.slow
-async def test_a_wait_for_storage_is_told_of_too(storage: MemoryStorage, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_wait_for_storage_is_logged_too(storage: MemoryStorage, caplog: pytest.LogCaptureFixture) -> None:
     storage.before = outage = Unavailable()
     caplog.set_level(logging.WARNING)
 

@@ -148,7 +148,7 @@ async def test_an_item_that_names_absurdly_many_pages_is_corrupt_at_once(
     assert f"pages 16 to {many - 1} are named by the guard, but not there" in [one.problem for one in report.findings]
 
 
-def test_numbers_that_are_none_are_named_as_dynamodb_tells_them() -> None:
+def test_malformed_attributes_of_dynamodb_are_named() -> None:
     attributes = {"schema": {"N": "1"}, "epoch": {"N": "1.5"}, "beat": {"NULL": True}, "tail": {"SS": ["a"]}}
     with pytest.raises(JournalCorrupt) as found:
         GuardItem.from_attributes({**attributes, "head": {"M": {}}, "born": {"B": b"x"}})

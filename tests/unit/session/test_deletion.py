@@ -45,7 +45,7 @@ async def test_the_holder_of_a_deleted_session_cannot_write(memory_sessions: Ses
     assert not storage.objects.objects
 
 
-async def test_the_id_begins_anew_with_another_life_and_a_higher_epoch(
+async def test_a_deleted_id_begins_anew_with_another_incarnation_and_a_higher_epoch(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
     first = await talked(memory_sessions(), "One")

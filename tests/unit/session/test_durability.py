@@ -308,7 +308,7 @@ async def test_a_whole_queue_goes_in_commits_of_bounded_size(memory_sessions: Se
     await agent.stop()
 
 
-async def test_flush_waits_for_state_that_no_hook_told_of(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+async def test_flush_waits_for_state_that_no_hook_reported(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     agent = await talking(memory_sessions())
     agent.state.set("mood", "good")
     await agent._session_manager.flush()

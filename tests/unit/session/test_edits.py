@@ -241,7 +241,7 @@ async def test_unedited_messages_write_no_record(memory_sessions: Sessions, buil
 
 
 @pytest.mark.slow
-async def test_an_edit_that_is_too_large_is_told_once_and_keeps_nothing_else_from_being_saved(
+async def test_an_oversize_edit_is_reported_once_and_keeps_nothing_else_from_being_saved(
     memory_sessions: Sessions, build: Build
 ) -> None:
     manager = memory_sessions()

@@ -156,7 +156,7 @@ def test_storage_that_hangs_is_waited_for_in_bounds_and_what_it_did_not_take_is_
 
 
 @pytest.mark.slow
-def test_a_wait_at_the_end_is_told_of_after_a_second(program: Programs, tmp_path: Path) -> None:
+def test_a_wait_at_exit_is_logged_after_a_second(program: Programs, tmp_path: Path) -> None:
     slow = HUNG.replace("0.3", "10.0").replace("await asyncio.Event().wait()", "await asyncio.sleep(1.2)")
 
     ended = program(f"{slow}\nmanager.append_message({{'role': 'user', 'content': [{{'text': 'Late'}}]}}, agent)")
@@ -184,7 +184,7 @@ other._recorders["default"].state = fails
 
 @pytest.mark.slow
 @pytest.mark.parametrize("notices", ["at its end", "before"])
-def test_a_session_that_another_has_taken_is_told_of_and_left_alone(
+def test_a_session_that_another_holder_took_is_logged_at_exit_and_left_alone(
     program: Programs, tmp_path: Path, notices: str
 ) -> None:
     ended = program(

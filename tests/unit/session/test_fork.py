@@ -73,12 +73,12 @@ def test_a_child_can_append_nothing(held: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["flush", "durable", "close"])
-def test_a_child_that_waits_for_the_session_is_told(held: Any, name: str) -> None:
+def test_waiting_calls_of_a_child_are_fenced(held: Any, name: str) -> None:
     assert in_a_child(lambda: fenced(lambda: asyncio.run(getattr(held, name)())))
 
 
 @pytest.mark.parametrize("name", ["flush_sync", "close_sync"])
-def test_a_child_that_blocks_on_the_session_is_told(held: Any, name: str) -> None:
+def test_blocking_calls_of_a_child_are_fenced(held: Any, name: str) -> None:
     assert in_a_child(lambda: fenced(getattr(held, name)))
 
 

@@ -67,7 +67,7 @@ def test_the_numbers_are_those_of_the_records_that_last_determined_a_message() -
     assert fold(records).agents["default"].numbers == {"a": 2, "b": 3}
 
 
-def test_a_point_in_time_uses_so_many_records() -> None:
+def test_a_history_up_to_a_point_uses_the_records_before_it() -> None:
     records = [message("a", "one"), message("b", "two"), replaced("update", "a", "1")]
 
     assert [texts(*records, upto=upto) for upto in (1, 2, 3)] == [["one"], ["one", "two"], ["1", "two"]]

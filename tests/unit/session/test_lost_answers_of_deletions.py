@@ -79,7 +79,7 @@ async def test_a_heartbeat_that_finds_the_tombstone_first_spoils_nothing(
 
 @pytest.mark.parametrize("operation", ["list", "delete"])
 @pytest.mark.parametrize("side", ["before", "after"])
-async def test_a_sweep_that_fails_is_finished_by_the_next_call_and_begins_no_life(
+async def test_a_deletions_failed_sweep_is_finished_by_the_next_call(
     memory_sessions: Sessions, storage: MemoryStorage, operation: str, side: str
 ) -> None:
     agent = await talked(memory_sessions(), "One")
@@ -187,7 +187,7 @@ async def test_a_commit_whose_outcome_is_not_known_is_in_no_deletions_way(
     await asyncio.gather(sending, return_exceptions=True)
 
 
-async def test_objects_of_earlier_lives_go_too_and_those_of_a_copy_under_way_stay(
+async def test_objects_of_earlier_incarnations_are_deleted_and_those_of_a_copy_in_progress_stay(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
     agent = await talked(memory_sessions(), "One")

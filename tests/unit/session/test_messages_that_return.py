@@ -81,7 +81,7 @@ def test_a_window_that_keeps_what_an_earlier_one_left_out_can_be_read() -> None:
 
 
 @pytest.mark.parametrize("kind", ["update", "redact"])
-def test_a_returning_message_is_as_it_was_changed_meanwhile(kind: str) -> None:
+def test_a_returning_message_has_the_changes_made_while_it_was_out(kind: str) -> None:
     changed = Record(kind=kind, data={"message": message("a", "changed")})
 
     assert texts(added("a", "one"), added("b", "two"), window("b"), changed, window("b", "a")) == ["two", "changed"]

@@ -119,7 +119,7 @@ def test_a_value_that_is_no_message_is_refused_once_and_others_are_recorded(
     assert restored_by_both(memory_sessions) == agent.messages
 
 
-def test_a_message_whose_content_is_not_there_is_none_yet(memory_sessions: Sessions) -> None:
+def test_a_message_without_content_is_recorded_once_it_has_some(memory_sessions: Sessions) -> None:
     manager = memory_sessions()
     agent = built(manager)
     empty: Any = {"role": "user"}

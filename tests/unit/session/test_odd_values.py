@@ -159,7 +159,7 @@ async def test_a_model_whose_config_has_no_json_form_is_described_without_it(mem
     assert again.history.agents["default"].connection["audio"]["input"]["sample_rate"] == 16000
 
 
-async def test_a_hook_that_puts_an_odd_value_into_a_result_is_met_too(memory_sessions: Sessions) -> None:
+async def test_an_odd_value_that_a_hook_puts_into_a_result_is_refused_once(memory_sessions: Sessions) -> None:
     manager = memory_sessions()
     agent = await text_agent(manager, tool_call("lookup", "t1"), "Done.", tools=(returning({}),))
 

@@ -268,7 +268,7 @@ def test_interrupt_state_of_an_earlier_strands_is_a_pause() -> None:
     assert fit.report.paused == ("x",)
 
 
-def test_a_pause_whose_message_is_not_there_is_none() -> None:
+def test_a_pause_without_its_message_is_dropped() -> None:
     call = {"role": "assistant", "content": [X], "tracking_id": "m"}
     pending = {"assistant_message": {**call, "tracking_id": "gone"}, "completed_tool_results": []}
     state = {"interrupts": {}, "context": {}, "activated": True, "pending_tool_execution": pending}

@@ -53,7 +53,7 @@ async def run_into_a_crash(build: Any, manager: Any, prompt: Any, running: async
     await asyncio.wait({turn})
 
 
-async def test_a_crash_of_an_approved_tool_stays_one(memory_sessions: Sessions) -> None:
+async def test_a_crash_of_an_approved_tool_is_restored_as_interrupted(memory_sessions: Sessions) -> None:
     result = await paused(memory_sessions, [X])
     running = asyncio.Event()
     await run_into_a_crash(cut_off_by(running), memory_sessions(probe=certainly_dead), answers(result), running)
@@ -87,7 +87,7 @@ async def test_a_crash_of_one_tool_leaves_the_other_to_be_answered(memory_sessio
     assert an_agent()(memory_sessions(), []).messages == heir.messages
 
 
-async def test_a_crash_after_a_checkpoint_was_resumed_stays_one(memory_sessions: Sessions) -> None:
+async def test_a_crash_after_a_resumed_checkpoint_is_restored_as_interrupted(memory_sessions: Sessions) -> None:
     running = asyncio.Event()
     build = cut_off_by(running)
     first = Agent(
@@ -118,7 +118,7 @@ async def test_a_crash_after_a_checkpoint_was_resumed_stays_one(memory_sessions:
     assert results_of(an_agent()(memory_sessions(probe=certainly_dead), []).messages) == {"x": INTERRUPTED}
 
 
-async def test_a_crash_without_a_pause_stays_one(memory_sessions: Sessions) -> None:
+async def test_a_crash_without_a_pause_is_restored_as_interrupted(memory_sessions: Sessions) -> None:
     running = asyncio.Event()
     unasked = an_agent(tools=cut_off_by(running)(None, []).tool_registry.registry.values())
     manager = memory_sessions(probe=certainly_dead)

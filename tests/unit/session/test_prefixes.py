@@ -81,7 +81,7 @@ WAYS = list(attempts(Under(MemoryStorage(), "")))
 @pytest.mark.slow
 @pytest.mark.parametrize("state", ["free", "held", "deleted", "expired"])
 @pytest.mark.parametrize("way", WAYS)
-async def test_another_prefix_is_told_so_and_writes_nothing(
+async def test_calls_under_another_prefix_are_refused_and_write_nothing(
     memory_sessions: Sessions, storage: MemoryStorage, other: Under, way: str, state: str
 ) -> None:
     manager = memory_sessions()

@@ -74,7 +74,7 @@ async def test_a_running_agent_is_left_alone(memory_sessions: Sessions) -> None:
     await agent.stop()
 
 
-async def test_a_point_that_is_none_is_refused(memory_sessions: Sessions) -> None:
+async def test_a_rewind_to_an_invalid_point_is_refused(memory_sessions: Sessions) -> None:
     agent = await talked(memory_sessions(), "One")
     await agent.stop()
 

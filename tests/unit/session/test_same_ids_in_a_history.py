@@ -89,7 +89,7 @@ def test_runs_of_one_id_are_kept_apart_and_numbers_are_never_used_again() -> Non
 
 
 @pytest.mark.parametrize("number", [0, -1, "2", True, 10**9])
-def test_a_number_that_is_none_is_corrupt(number: Any) -> None:
+def test_an_invalid_use_number_is_corrupt(number: Any) -> None:
     record = Record(kind="tool", data={"tool_use_id": "a", "name": "pay", "phase": "started", "use": number})
     wrong: list[Any] = []
 

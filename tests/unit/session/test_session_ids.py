@@ -98,7 +98,7 @@ def test_an_id_that_was_valid_before_keeps_its_name_and_meets_no_other(before: s
 
 @pytest.mark.slow
 @given(st.text(max_size=30) | st.text("=%4aA0/.", max_size=8))
-def test_a_name_that_no_id_has_is_none(name: str) -> None:
+def test_a_name_that_encodes_no_id_is_refused(name: str) -> None:
     try:
         found = session_id_of(name)
     except ValueError:
@@ -178,7 +178,7 @@ async def _keys(manager: Any) -> list[str]:
     return await (await manager._stores()).guard.keys("alice/")  # type: ignore[no-any-return]
 
 
-async def test_copies_take_keys_and_say_how_to_make_one(storage: Any, memory_sessions: Sessions) -> None:
+async def test_fork_and_create_take_encoded_keys_only(storage: Any, memory_sessions: Sessions) -> None:
     source, target = session_key("alice", "user@example.com"), session_key("alice", "+1 copy")
     async with memory_sessions("user@example.com", principal="alice"):
         pass

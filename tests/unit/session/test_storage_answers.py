@@ -149,7 +149,7 @@ async def test_answers_that_decide_are_no_errors(bucket: tuple[S3Objects, Stubbe
 @pytest.mark.parametrize(
     ("code", "expected"), [("AccessDenied", StorageRefused), ("InternalError", StorageUnavailable)]
 )
-async def test_a_key_that_is_not_deleted_is_told(
+async def test_a_key_that_s3_does_not_delete_is_named(
     bucket: tuple[S3Objects, Stubber], code: str, expected: type[Exception]
 ) -> None:
     objects, stubber = bucket

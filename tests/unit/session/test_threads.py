@@ -30,7 +30,7 @@ def test_calls_return_and_raise_through_their_futures(pool: DaemonExecutor) -> N
         pool.submit(fails).result(5)
 
 
-def test_there_are_no_more_threads_than_it_was_told(pool: DaemonExecutor) -> None:
+def test_executor_starts_no_more_threads_than_its_limit(pool: DaemonExecutor) -> None:
     go, names = threading.Event(), []
 
     def call() -> None:

@@ -344,7 +344,7 @@ def test_placeholders_for_refused_values_have_the_shape_that_providers_check() -
     ]
 
 
-def test_a_tree_can_be_told_from_the_value_that_looks_like_it() -> None:
+def test_a_value_that_looks_like_an_encoded_tree_survives_a_round_trip() -> None:
     value = {"$tuple": [(1,), {"$dict": []}, {MARKER: True, "data": "AAE="}, b"\x00"], "nan": math.nan}
 
     tree, escapes = to_json(value)

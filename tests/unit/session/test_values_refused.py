@@ -232,7 +232,7 @@ async def test_a_graphs_state_without_a_json_form_keeps_the_last_one(memory_sess
     await manager.close()
 
 
-async def test_direct_callers_are_told_at_once(memory_sessions: Sessions) -> None:
+async def test_append_message_refuses_a_value_at_once(memory_sessions: Sessions) -> None:
     manager = memory_sessions()
     agent = await text_agent(manager)
 

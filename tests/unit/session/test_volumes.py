@@ -138,7 +138,7 @@ async def test_a_run_that_is_large_is_left_as_it_is(
     await heir.stop()
 
 
-async def test_a_new_life_begins_without_volumes(memory_sessions: Sessions, storage: MemoryStorage) -> None:
+async def test_a_new_incarnation_begins_without_volumes(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     manager = memory_sessions()
     agent = await talking(manager)
     await bound(agent, storage, "1")

@@ -157,7 +157,7 @@ async def test_a_dead_holders_session_expires(off: float) -> None:
         await dead.beat()
 
 
-async def test_evidence_of_a_death_takes_a_session_over_and_ends_no_life() -> None:
+async def test_a_takeover_on_evidence_of_a_death_keeps_the_incarnation() -> None:
     """It may be wrong."""
     store = Telling()
     holder = leased(store, Wrong(0))

@@ -37,7 +37,7 @@ async def test_the_whole_story_in_order_and_the_command_that_deletes_the_session
 
 
 @pytest.mark.slow
-async def test_after_a_step_that_all_others_need_they_say_that_they_were_not_tried():
+async def test_steps_after_a_failed_prerequisite_are_reported_as_not_tried():
     async with deployed(silent=True) as there:
         report = await Story(Visit(url=there.url, token="good")).play()
 

@@ -27,7 +27,7 @@ def world() -> World:
 # --- denied
 
 
-async def test_for_a_client_that_cannot_answer_the_tool_is_denied_and_the_turn_goes_on(world, processes):
+async def test_a_tool_is_denied_at_once_if_its_client_cannot_answer_approvals(world, processes):
     process, person = processes(), Person(world)
     await process.take(await person.say(process, FORGET))
     await person.settle(process)
@@ -141,7 +141,7 @@ async def test_an_answer_or_a_text_after_the_time_finds_it_denied_and_a_text_is_
     assert world.noted == []
 
 
-async def test_just_before_its_time_is_over_it_can_be_answered(world, processes):
+async def test_an_approval_can_be_answered_until_just_before_its_deadline(world, processes):
     process, person = processes(), able(world)
     approval = await asked(process, person)
     world.later = APPROVAL_SECONDS - 60

@@ -191,7 +191,7 @@ async def test_every_client_of_the_session_hears(world, processes):
     assert (person.texts, other.texts) == (["tea"], ["tea"])
 
 
-async def test_all_that_a_turn_says_has_the_trace_of_its_text(world, processes):
+async def test_all_frames_of_a_turn_have_the_trace_of_its_text(world, processes):
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     person = Person(world)
     await processes().take(person.delivery(TextInput(text="My name is Alice.", seq=1, trace=trace)))
@@ -269,7 +269,7 @@ async def test_a_turn_that_was_taken_over_says_nothing_more(world, processes):
     assert messages(await journal(world)) == [("user", "repeat after me tea"), ("assistant", "tea")]
 
 
-async def test_nothing_is_posted_once_the_session_may_be_someone_elses():
+async def test_nothing_is_posted_once_the_lease_may_have_expired():
     posted, mine = [], True
 
     def post(connection_id, message):

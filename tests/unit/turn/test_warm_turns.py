@@ -58,7 +58,7 @@ async def test_a_warm_process_restores_when_another_process_wrote(world, process
     assert len(messages(await journal(world))) == 6
 
 
-async def test_a_process_keeps_only_so_many(world, processes):
+async def test_sessions_kept_by_a_process_are_bounded_in_number(world, processes):
     process = processes()
     process.sessions._kept.most = 2
     for name in "abc":

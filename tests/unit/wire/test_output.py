@@ -200,7 +200,7 @@ def test_records_before_the_first_ready_are_history_and_not_shown():
     assert cursor.last_record == 3
 
 
-def test_in_an_empty_session_everything_is_news():
+def test_every_record_of_an_empty_session_is_new():
     cursor = opened(head=0)
     assert cursor.last_record == -1
     assert cursor.accept(text(0))

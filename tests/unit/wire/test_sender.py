@@ -250,7 +250,7 @@ def test_a_long_sleep_does_not_make_a_text_wait_for_a_new_holder():
     assert 2 in [frame.seq for tenth in range(3000, 3610) for frame in sender.due(tenth / 10)]
 
 
-def test_text_that_has_arrived_is_asked_for_as_ever():
+def test_text_that_arrived_is_sent_again_after_its_timeout_as_before():
     sender = Sender(SenderSettings(text_timeout=2.0))
     sender.window = 8
     sender.add(TextInput(text="a"))
@@ -268,7 +268,7 @@ def test_a_frame_that_reached_the_new_holder_by_itself_is_not_sent_again():
     assert numbers(sender.due(0.1)) == [2]
 
 
-def test_on_a_slow_path_a_new_holder_is_not_sent_at_once_what_is_on_its_way_to_it():
+def test_frames_in_flight_on_a_slow_path_are_not_sent_at_once_to_a_new_holder():
     sender = window_of(4, 8)
     assert numbers(sender.due(0.0)) == [1, 2, 3, 4]
     sender.arrived(2, now=3.0)

@@ -154,7 +154,7 @@ async def test_a_queue_that_does_not_answer_is_asked_again(taker, queue, a_host,
     assert not queue.failures
 
 
-async def test_the_real_queue_receives_settles_and_gives_back(aws: Any, monkeypatch):
+async def test_the_sqs_queue_receives_deletes_and_returns_claims(aws: Any, monkeypatch):
     monkeypatch.setattr("worker.aws.claims_queue.POLL_SECONDS", 0)
     sqs = boto3.client("sqs")
     url = sqs.create_queue(QueueName="claims", Attributes={"VisibilityTimeout": "30"})["QueueUrl"]

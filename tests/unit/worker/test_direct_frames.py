@@ -98,7 +98,7 @@ async def test_a_second_session_over_one_socket_is_refused(door: Door) -> None:
     assert told == ["already_bound"]
 
 
-async def test_a_principal_has_so_many_sessions(open_door: Callable[..., Awaitable[Door]]) -> None:
+async def test_a_principals_sessions_over_sockets_are_bounded(open_door: Callable[..., Awaitable[Door]]) -> None:
     door = await open_door(SEGUE_SESSIONS_PER_PRINCIPAL="1")
     first, _ = await door.bound()
     ws = await door.connect()

@@ -207,7 +207,9 @@ async def test_the_socket_of_a_process_that_has_ended_is_gone(door: Door, unused
     assert not ws.closed
 
 
-async def test_silences_of_a_worker_that_are_far_apart_are_not_one(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_failed_posts_to_a_worker_that_are_far_apart_do_not_add_up(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("worker.direct.poster.VANISHED_SECONDS", 1e-9)
     monkeypatch.setattr("worker.direct.poster.FORGOTTEN_SECONDS", 1e-9, raising=False)
     at = DirectAddress(endpoint="http://127.0.0.1:1", socket="s", secret="s")

@@ -94,7 +94,7 @@ async def metadata():
         ({"NetworkMode": "awsvpc", "IPv6Addresses": ["2001:db8::1"]}, "[2001:db8::1]"),
     ],
 )
-async def test_on_ecs_the_address_is_the_tasks_own(metadata, network, address):
+async def test_the_advertised_address_on_ecs_is_the_tasks_own(metadata, network, address):
     assert await advertised_host(Environment.read(VARIABLES), await metadata({"Networks": [network]})) == address
 
 

@@ -121,9 +121,7 @@ async def test_storage_that_fails_is_asked_again_and_complained_of_once(the_gate
     assert stalls == [True, False]
 
 
-async def test_a_pause_is_told_when_nothing_is_saved_for_long_and_when_it_goes_on(
-    the_gate, journal, out, stalls, monkeypatch
-):
+async def test_a_pause_of_storage_is_reported_at_its_start_and_end(the_gate, journal, out, stalls, monkeypatch):
     monkeypatch.setattr(output_gate, "PAUSE_SECONDS", 0.05)
     for number in (1, 2, 3):
         the_gate.put(TextOutput(text=f"{number}"), number)
@@ -134,7 +132,7 @@ async def test_a_pause_is_told_when_nothing_is_saved_for_long_and_when_it_goes_o
     assert stalls == [True, False]
 
 
-def test_no_pause_is_told_of_what_is_saved_in_time_or_ends(journal, out, stalls):
+def test_no_pause_is_reported_if_storage_answers_in_time_or_the_gate_ends(journal, out, stalls):
     async def run() -> None:
         made = OutputGate(journal, lambda frame, client_id: out.append(frame), stalls.append)
         running = asyncio.create_task(made.run())

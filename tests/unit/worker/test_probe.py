@@ -96,7 +96,7 @@ async def test_another_identity_is_death(answering):
 
 
 @pytest.mark.parametrize("status", [200, 503])
-async def test_the_holder_itself_lives_whatever_its_status(answering, status):
+async def test_an_answer_with_the_holders_id_is_life_at_any_status(answering, status):
     assert await holder_state(held(await answering('{"worker_id": "w1"}', status))) is LIVES
 
 

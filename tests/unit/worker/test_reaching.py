@@ -86,7 +86,7 @@ async def test_a_bucket_that_refuses_is_not_waited_for(stores, monkeypatch, code
 
 @pytest.mark.parametrize("hangs", [False, True], ids=["fails", "hangs"])
 @pytest.mark.parametrize("store", STORES, ids=["bucket", "table"])
-async def test_being_told_to_stop_ends_the_asking(stores, monkeypatch, store, hangs):
+async def test_a_stop_ends_the_wait_for_the_stores(stores, monkeypatch, store, hangs):
     silent, stop = Silent(monkeypatch, store, hangs=hangs), asyncio.Event()
     asking = asyncio.create_task(reach_storage(BUCKET, TABLE, "w1", stop))
     await eventually(lambda: silent.asked > (0 if hangs else 2))

@@ -84,7 +84,7 @@ def test_an_overtaken_number_is_not_told_as_missing() -> None:
     assert play(script) == [(OVERTAKEN_SECONDS, "a", 2, ())]
 
 
-def test_a_repeat_is_confirmed_again_for_what_was_told_may_be_lost() -> None:
+def test_a_repeated_frame_is_confirmed_again() -> None:
     async def script(clients: Clients) -> None:
         clients.come(1)
         await asyncio.sleep(2.0)

@@ -262,7 +262,7 @@ class OldClaim(Struct, frozen=True, kw_only=True):
     clients: tuple[OldAddress, ...] = ()
 
 
-async def test_to_a_release_before_the_address_of_a_socket_is_a_connection_that_is_gone(host, clients):
+async def test_an_earlier_release_takes_a_sockets_address_for_a_gone_connection(host, clients):
     """It reads no ``direct`` in a claim, and API Gateway knows no connection by that name: its other clients go on."""
     at = DirectAddress(endpoint="http://10.0.0.7:8080", socket="s1", secret="hush")
     body = encode_claim(claim("talk", address(), replace(address("c2", "direct-s1"), direct=at)))

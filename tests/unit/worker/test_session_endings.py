@@ -306,7 +306,7 @@ async def test_a_providers_refusal_ends_the_session_with_a_retryable_error(host,
     assert "secret" not in error.message
 
 
-async def test_a_trouble_that_the_conversation_survives_is_told(host, clients):
+async def test_a_trouble_that_the_conversation_survives_is_an_error_frame(host, clients):
     hosting = await host(start=False)
     hosting.model.on_trouble = None
     await hosting.session.start((address(),))

@@ -39,7 +39,7 @@ async def test_silence_is_acknowledged_and_makes_no_record(host, clients, storag
     assert item.inputs == {"c1": Known(5)}
 
 
-async def test_no_client_is_told_of_what_storage_does_not_have(host, clients, storage):
+async def test_settled_input_is_acknowledged_once_storage_has_it(host, clients, storage):
     """Neither by an acknowledgement nor by the ``ready`` of another connection: a client would forget its audio."""
     hosting = await host()
     hosting.session.deliver(delivery(audio(1, sample=0)))

@@ -74,7 +74,7 @@ async def test_a_full_or_leaving_worker_sends_clients_to_another(open_door: Call
     assert await closed(await door.connect()) == 1013
 
 
-async def test_a_principal_has_so_many_sockets_here_and_no_more(open_door: Callable[..., Awaitable[Door]]) -> None:
+async def test_a_principals_sockets_on_one_worker_are_bounded(open_door: Callable[..., Awaitable[Door]]) -> None:
     door = await open_door(SEGUE_SESSIONS_PER_PRINCIPAL="1")
     held = [await door.connect() for _ in range(4)]
     assert await refused(door.connect()) == 429

@@ -64,7 +64,7 @@ async def test_a_thread_answers_for_a_loop_that_stands_still_and_says_for_how_lo
     assert health(port)[1]["stood_still_ms"] >= first
 
 
-async def test_a_loop_that_stands_still_for_long_is_not_well(worker, monkeypatch):
+async def test_health_is_503_if_the_loop_stands_still_for_long(worker, monkeypatch):
     port, _ = worker
     monkeypatch.setattr("worker.server.UNWELL_SECONDS", 0.0)
     assert health(port)[0] == 503

@@ -117,7 +117,7 @@ async def test_a_standstill_ends_when_the_loop_goes_on_and_is_remembered():
     await turns()
 
 
-def test_no_evidence_is_quicker_than_a_standstill_after_which_a_lease_is_renewed():
+def test_a_standstill_is_noticed_before_a_prober_calls_the_worker_hung():
     assert STANDSTILL_SECONDS < ATTEMPTS * ANSWER_TIMEOUT_SECONDS
     assert BLOCKED_SECONDS <= 0.5, "what callers hear is told of"
 

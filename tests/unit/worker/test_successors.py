@@ -76,7 +76,7 @@ async def test_a_worker_that_is_not_there_is_the_last_once_the_search_time_is_ov
     assert len(await search(f"http://127.0.0.1:{unused_port}")) == 1
 
 
-async def test_an_address_that_is_none_is_no_worker(search):
+async def test_an_invalid_address_is_no_worker(search):
     assert len(await search("http://[nonsense")) == 1
 
 

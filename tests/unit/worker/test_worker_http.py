@@ -63,13 +63,13 @@ async def test_an_unrepeatable_request_goes_over_a_new_connection_after_a_silenc
 
 
 @pytest.mark.parametrize("endpoint", ["http://[nonsense", "http://w:port", "w1"])
-async def test_an_address_that_is_none_is_not_connected_to(http: WorkerHttp, endpoint: str) -> None:
+async def test_an_invalid_address_is_not_connected_to(http: WorkerHttp, endpoint: str) -> None:
     with pytest.raises(NotConnected) as refused:
         await http.request("POST", endpoint, "/frames", {}, b"{}", repeatable=True)
     assert not was_sent(refused.value)
 
 
-async def test_connections_are_kept_to_so_many_workers(
+async def test_connections_are_kept_to_a_bounded_number_of_workers(
     origin: Origin, http: WorkerHttp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_http, "WORKERS", 1)
