@@ -26,6 +26,8 @@ class Table(msgspec.Struct, kw_only=True):
     note: str = ""
     words: bool = False
     """True if its cells are words rather than figures."""
+    detail: bool = False
+    """True if it only explains another table; the terminal shows it, the page does not."""
 
 
 def tables(run: Run) -> Iterator[Table]:
@@ -44,13 +46,21 @@ def _managers(run: Run) -> Iterator[Table]:
     lengths = sorted({cell.length for cell in run.cells})
     cells = {(cell.manager, cell.length): cell for cell in run.cells}
 
-    def grid(title: str, note: str, show: Callable[[Cell], str], only: Callable[[str], bool] = lambda _: True) -> Table:
+    def grid(
+        title: str,
+        note: str,
+        show: Callable[[Cell], str],
+        only: Callable[[str], bool] = lambda _: True,
+        *,
+        detail: bool = False,
+    ) -> Table:
         shown = [name for name in names if only(name)]
         rows = [
             [f"{length:,}", *(show(cells[name, length]) if (name, length) in cells else "" for name in shown)]
             for length in lengths
         ]
-        return Table(title=title, note=note, columns=["messages", *(LABELS[name] for name in shown)], rows=rows)
+        columns = ["messages", *(LABELS[name] for name in shown)]
+        return Table(title=title, note=note, columns=columns, rows=rows, detail=detail)
 
     keeping = lambda name: name != "none"  # noqa: E731
     yield grid(
@@ -62,6 +72,7 @@ def _managers(run: Run) -> Iterator[Table]:
         "The machine's own part of it, ms: p50 / p99 / max",
         "The same just after each message, for as long, with nothing to do.",
         lambda cell: _of(cell.texts, lambda load: _spread(load.idle) if load.idle else ""),
+        detail=True,
     )
     yield grid(
         "Event loop stall for each turn, ms: p50 / p99 / max",
@@ -72,11 +83,13 @@ def _managers(run: Run) -> Iterator[Table]:
         "The machine's own part of that, ms: p50 / p99 / max",
         "",
         lambda cell: _of(cell.turns, lambda load: _spread(load.idle) if load.idle else ""),
+        detail=True,
     )
     yield grid(
         "Longest turn of the event loop for each text message, ms: p50 / p99 / max",
         "What runs on the loop itself; waiting for the interpreter's lock between turns is not part of it.",
         lambda cell: _of(cell.texts, lambda load: _spread(load.turn)),
+        detail=True,
     )
     yield grid(
         "From `agent.send` to the model, ms: p50 / p99",
@@ -173,9 +186,9 @@ def show(run: Run) -> None:
 
 
 def markdown(run: Run) -> str:
-    """Return all tables as Markdown."""
+    """Return the tables of the page as Markdown."""
     parts = [_caption(run)]
-    for table in tables(run):
+    for table in (one for one in tables(run) if not one.detail):
         lines = [
             " | ".join(["", *table.columns, ""]).strip(),
             "|".join(["", "---", *("---" if table.words else "--:" for _ in table.columns[1:]), ""]),

@@ -87,6 +87,10 @@ def test_the_tables_go_into_the_page_and_the_picture_into_its_file(tmp_path: Pat
     assert text.endswith("\nTail\n")
     assert "old" not in text
     assert "| 5,000 | 1.0 / 2.0 / 3.0 |" in text
+    shown = {table.title for table in tables.tables(found)}
+    explained = {title for title in shown if f"### {title}\n" not in text}
+    assert "The machine's own part of it, ms: p50 / p99 / max" in explained
+    assert len(explained) == 3, "the page leaves out what only explains another table"
     draw(found, tmp_path / "images" / "plot.png")
     assert (tmp_path / "images" / "plot.png").read_bytes().startswith(b"\x89PNG")
 
