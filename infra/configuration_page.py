@@ -23,8 +23,8 @@ _HEAD: Final = f"""\
 
 <!-- Written by `{COMMAND}`; a test fails if it is not current. Edit infra/settings.py instead. -->
 
-Reference: every setting of a deployment. A setting is given on the command line, or under `context` in `cdk.json`. The
-command line wins:
+Reference for operators: every setting of a deployment. A setting is given on the command line, or under `context` in
+`cdk.json`. The command line wins:
 
 ```sh
 npx cdk deploy --all -c stage=prod -c worker_count=4
