@@ -4,12 +4,7 @@
     lease_hold        the session's hold on its lease
     turn_boundary     moments between turns
     model_start       starting the model with the history
-    receipts          telling clients what has arrived
-    intake            frames of all clients, in one order
-    images            images under way
-    audio_replay      audio that no transcript has answered yet
-    silence           silence that clients mark, given to the model
-    input             from frames to the agent
+    input/            from clients' frames to the agent
     barge_in          shortening an interrupted answer to what was heard
     output_gate       journal content leaves when it is durable
     outbox            one connection: one POST at a time

@@ -27,8 +27,8 @@ from shared.messages import replaced_record
 from shared.record_positions import Mark, Marks
 from worker.conversation.audience import Audience
 from worker.conversation.barge_in import PlayedReports, correct, cut_message
+from worker.conversation.input.receipts import INPUT_WINDOW
 from worker.conversation.output_gate import OutputGate
-from worker.conversation.receipts import INPUT_WINDOW
 from worker.conversation.session_manager import Manager
 from worker.providers import AnswerCut, ProviderError
 from worker.telemetry.tracing import TurnTraces

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from strands.bidi import BidiAgent
 
 from worker.conversation.audience import Audience
-from worker.conversation.input import Input
+from worker.conversation.input.feed import InputFeed
 from worker.conversation.lease_hold import Hold
 from worker.conversation.model_start import ModelStart
 from worker.conversation.outbox import Posters
@@ -44,7 +44,7 @@ class ConversationParts:
     turn: TurnBoundary
     audience: Audience
     output: Output
-    input: Input
+    input: InputFeed
 
     @classmethod
     def wire(cls, manager: Manager, model_start: ModelStart, connections: Posters) -> ConversationParts:
@@ -60,7 +60,7 @@ class ConversationParts:
         turn = TurnBoundary(TurnTraces(manager.session_key, manager.epoch))
         audience = Audience(manager.epoch, connections.of_session(manager.session_key, manager.epoch), hold.may_speak)
         output = Output(manager, agent, audience, turn.traces)
-        return cls(manager, model_start, hold, turn, audience, output, Input(manager, agent, turn, output))
+        return cls(manager, model_start, hold, turn, audience, output, InputFeed(manager, agent, turn, output))
 
     @property
     def agent(self) -> BidiAgent:

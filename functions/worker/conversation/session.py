@@ -30,7 +30,7 @@ from segue.wire.rate import FrameRate
 from shared.history_pages import PAGES_AT_ONCE, PAGES_PER_SECOND, asks_for_page
 from shared.log import logger
 from worker.conversation.audience import Arrival
-from worker.conversation.intake import CLIENTS
+from worker.conversation.input.intake import CLIENTS
 from worker.conversation.lifecycle import Lifecycle, State
 from worker.conversation.parts import ConversationParts
 from worker.providers import AnswerCut

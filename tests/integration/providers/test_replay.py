@@ -12,7 +12,7 @@ from tests.integration.providers.conftest import Host
 from tests.support.provider_calls import Call
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import FakeConnections, delivery
-from worker.conversation import audio_replay
+from worker.conversation.input import audio_replay
 
 ALL = ["nova-sonic", "openai-realtime", "gemini-live"]
 SENTENCE = "My name is Alice"

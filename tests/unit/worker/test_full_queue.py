@@ -11,8 +11,8 @@ from segue.wire.rate import FrameRate
 from segue.wire.sender import SenderSettings
 from tests.support.waiting import eventually, within
 from tests.unit.worker.stand_ins import delivery, turns
-from worker.conversation.intake import QUEUE_FRAMES
-from worker.conversation.receipts import INPUT_WINDOW
+from worker.conversation.input.intake import QUEUE_FRAMES
+from worker.conversation.input.receipts import INPUT_WINDOW
 
 TOO_MANY = 40
 QUICK = SenderSettings(rate=1000.0, burst=QUEUE_FRAMES, text_timeout=60.0)

@@ -8,7 +8,7 @@ from segue.lease.item import Known
 from segue.wire.frames import AnswerInput, AudioInput, Error, ImageInput, InputAck, Response
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, audio, delivery, text
-from worker.conversation.images import UnfinishedImages
+from worker.conversation.input.images import UnfinishedImages
 
 PICTURE = b"\x89PNG" + bytes(50_000)
 

@@ -12,7 +12,15 @@ from segue.wire.frames import FrameError
 from segue.wire.memory import kept_bytes
 from tests.support.waiting import within
 from tests.unit.worker.stand_ins import audio, text
-from worker.conversation.intake import ALL_EARLY_BYTES, CLIENTS, EARLY_BYTES, QUEUE_BYTES, QUEUE_FRAMES, Intake, Said
+from worker.conversation.input.intake import (
+    ALL_EARLY_BYTES,
+    CLIENTS,
+    EARLY_BYTES,
+    QUEUE_BYTES,
+    QUEUE_FRAMES,
+    Intake,
+    Said,
+)
 
 
 async def taken(intake: Intake, count: int) -> list[Said]:

@@ -18,7 +18,7 @@ from tests.support.waiting import eventually
 from tests.unit.worker.handoffs import Worker, conversation, drain
 from tests.unit.worker.stand_ins import AddingModel, audio, claim, delivery, finals, text
 from tests.unit.worker.worlds import World, weather
-from worker.conversation import audio_replay
+from worker.conversation.input import audio_replay
 from worker.hosting.handoff import PREPARATIONS
 from worker.providers.continuous_model import ContinuousModel
 from worker.providers.settings import Settings

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from tests.simulation.loop import VirtualLoop
-from worker.conversation.receipts import CONFIRMED_FRAMES, CONFIRMED_SECONDS, OVERTAKEN_SECONDS, Receipts
+from worker.conversation.input.receipts import CONFIRMED_FRAMES, CONFIRMED_SECONDS, OVERTAKEN_SECONDS, Receipts
 
 
 class Clients:

@@ -19,7 +19,7 @@ from tests.support.scripted_model import spoken
 from tests.support.waiting import eventually, promptly, within
 from tests.unit.worker.stand_ins import address, audio, delivery
 from tests.unit.worker.worlds import LEASE
-from worker.conversation.audio_replay import (
+from worker.conversation.input.audio_replay import (
     ENDED_SECONDS,
     SILENCE_SECONDS,
     UNANSWERED_SECONDS,
@@ -52,7 +52,7 @@ def test_silence_is_settled_after_a_few_seconds():
 
 def test_kept_audio_is_bounded_in_bytes_and_the_oldest_is_settled(monkeypatch):
     size = kept_bytes(loud(1))
-    monkeypatch.setattr("worker.conversation.audio_replay.UNANSWERED_BYTES", 10 * size)
+    monkeypatch.setattr("worker.conversation.input.audio_replay.UNANSWERED_BYTES", 10 * size)
     kept = Unanswered()
     for seq in range(1, 31):
         kept.add("ab"[seq % 2], loud(seq), 0.0, TENTH)
@@ -146,7 +146,7 @@ def test_samples_above_the_threshold_are_loud(sample, expected):
 
 async def test_an_open_microphone_in_silence_is_acknowledged_for_good(host, clients, monkeypatch):
     monkeypatch.setattr("worker.conversation.session.SETTLE_SECONDS", 0.01)
-    monkeypatch.setattr("worker.conversation.audio_replay.SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr("worker.conversation.input.audio_replay.SILENCE_SECONDS", 0.05)
     hosting = await host()
     for seq in range(1, 6):
         hosting.session.deliver(delivery(audio(seq, sample=0)))
@@ -207,7 +207,7 @@ async def test_speech_that_a_restart_cuts_is_understood_whole(storage, clients):
         for seq, piece in enumerate(pieces, start=1):
             session.deliver(delivery(AudioInput.from_pcm(piece, seq)))
             if seq == cut:
-                await eventually(lambda: len(session._input._unanswered._kept) == cut)
+                await eventually(lambda: len(session._input._audio.unanswered._kept) == cut)
                 model._line.drop("as a provider does after eight minutes")
         await eventually(lambda: any(one.final and one.role == "user" for one in clients.of("k1", Transcript)))
         assert [(one.kind, one.text) for one in model.heard] == [("speech", "My name is Alice")]
@@ -226,7 +226,7 @@ async def test_audio_that_waits_for_the_new_connection_follows_the_replayed_audi
     model.free.clear()
     hosting.session.deliver(delivery(audio(2, sample=LOUD + 2)))
     await asyncio.sleep(0)
-    await eventually(lambda: hosting.session._input._giving is not None)
+    await eventually(lambda: hosting.session._input._audio._sending is not None)
     model.emit([ConnectionTimeoutError("eight minutes")])
     await eventually(lambda: len(model.started_with) == 2)
     model.free.set()
@@ -236,7 +236,7 @@ async def test_audio_that_waits_for_the_new_connection_follows_the_replayed_audi
 
 
 async def test_a_restart_during_a_replay_keeps_the_order(host, monkeypatch):
-    monkeypatch.setattr("worker.conversation.input.REPLAY_SPEED", 0.5)
+    monkeypatch.setattr("worker.conversation.input.audio_feed.REPLAY_SPEED", 0.5)
     hosting = await host()
     model = hosting.model
     frames = [audio(seq, sample=LOUD + seq) for seq in (1, 2, 3)]
@@ -255,8 +255,8 @@ async def test_stopping_the_feeding_during_a_restart_does_not_wait(host):
     model, session = hosting.model, hosting.session
     model.free.clear()
     session.deliver(delivery(audio(1, sample=LOUD)))
-    await eventually(lambda: session._input._giving is not None)
-    session._input._giving = None  # as ``_after_restart`` does
+    await eventually(lambda: session._input._audio._sending is not None)
+    session._input._audio._sending = None  # as ``take_again`` does
     session.lifecycle._feeding.cancel()
     async with within(2):
         await session.lifecycle.stop_feeding()
@@ -267,7 +267,7 @@ async def test_a_connection_that_refuses_audio_just_before_it_is_replaced_breaks
     model = hosting.model
     model.refusal = ConnectionResetError("closed by the provider")
     hosting.session.deliver(delivery(audio(1, sample=LOUD)))
-    await eventually(lambda: hosting.session._input._refused)
+    await eventually(lambda: hosting.session._input._audio._refused)
     model.refusal = None
     model.emit([ConnectionTimeoutError("eight minutes")])
     await eventually(lambda: model.audio == [audio(1, sample=LOUD).pcm])
@@ -275,7 +275,7 @@ async def test_a_connection_that_refuses_audio_just_before_it_is_replaced_breaks
 
 
 async def test_a_connection_that_refuses_audio_and_is_not_replaced_ends_the_conversation(host, monkeypatch):
-    monkeypatch.setattr("worker.conversation.input.RESTART_SECONDS", 0.02)
+    monkeypatch.setattr("worker.conversation.input.audio_feed.RESTART_SECONDS", 0.02)
     hosting = await host()
     hosting.model.refusal = ConnectionResetError("gone for good")
     hosting.session.deliver(delivery(audio(1, sample=LOUD)))

@@ -96,8 +96,8 @@ async def test_settle_does_not_acquire_a_session_that_has_ended(host, clients, s
     hosting = await host()
     hosting.session.deliver(delivery(audio(1)))
     await eventually(lambda: hosting.model.audio)
-    monkeypatch.setattr("worker.conversation.audio_replay.SILENCE_SECONDS", -1.0)
-    monkeypatch.setattr("worker.conversation.audio_replay.ENDED_SECONDS", -1.0)
+    monkeypatch.setattr("worker.conversation.input.audio_replay.SILENCE_SECONDS", -1.0)
+    monkeypatch.setattr("worker.conversation.input.audio_replay.ENDED_SECONDS", -1.0)
     monkeypatch.setattr(hosting.manager, "lease_is_fresh", lambda: False)
     hosting.model.emit([speech()])
     await eventually(hosting.session.ended.is_set)
@@ -113,7 +113,7 @@ async def test_sessions_that_begin_together_do_not_commit_together(host, monkeyp
     monkeypatch.setattr("worker.conversation.session.SETTLE_SECONDS", 1.0)
     settled = []
     monkeypatch.setattr(
-        "worker.conversation.input.Input.settle_silence", lambda one: settled.append((one, time.monotonic()))
+        "worker.conversation.input.feed.InputFeed.settle_silence", lambda one: settled.append((one, time.monotonic()))
     )
     hostings = [await host(start=False, session_id=f"talk-{number}") for number in range(8)]
     await asyncio.gather(*(hosting.session.start((address(f"k{hosting.manager.session_id}"),)) for hosting in hostings))

@@ -19,8 +19,8 @@ from tests.support.memory_manager import Latch
 from tests.support.scripted_model import answered, spoken
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, audio, delivery, finals, text, turns
-from worker.conversation.intake import QUEUE_FRAMES
-from worker.conversation.receipts import CONFIRMED_FRAMES, INPUT_WINDOW
+from worker.conversation.input.intake import QUEUE_FRAMES
+from worker.conversation.input.receipts import CONFIRMED_FRAMES, INPUT_WINDOW
 
 
 async def test_text_reaches_the_agent_once_and_in_order(host, clients):

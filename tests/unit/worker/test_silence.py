@@ -8,8 +8,8 @@ from strands.bidi.models import ConnectionTimeoutError
 from segue.wire.frames import AudioInput, Ready
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, audio, delivery
-from worker.conversation.audio_replay import SILENCE_SECONDS, Unanswered
-from worker.conversation.silence import MARKED_SECONDS, MarkedSilence
+from worker.conversation.input.audio_replay import SILENCE_SECONDS, Unanswered
+from worker.conversation.input.silence import MARKED_SECONDS, MarkedSilence
 
 PIECE = bytes(2 * 1600)
 """100 ms at the model's rate."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from segue.wire.frames import ImageInput
 from segue.wire.images import MAX_IMAGE_BYTES, Image, ImageAssembler, ImageRefused
-from worker.conversation.intake import CLIENTS
+from worker.conversation.input.intake import CLIENTS
 
 MOST_BYTES: Final = 4 * MAX_IMAGE_BYTES
 """Bytes of all unfinished images of a session: 17 MB; beyond them the least recently continued is dropped. A process

@@ -27,7 +27,7 @@ from segue.wire.audio import AudioLimits
 from segue.wire.frames import MAX_FRAME_BYTES, AudioInput, FrameError, InputFrame
 from segue.wire.memory import kept_bytes
 from segue.wire.sequence import Receiver
-from worker.conversation.receipts import INPUT_WINDOW
+from worker.conversation.input.receipts import INPUT_WINDOW
 
 QUEUE_FRAMES: Final = 512
 """Frames that wait for the agent at most, 50 s of one client's audio; more are refused with ``busy``. The agent takes
