@@ -146,6 +146,35 @@ async def test_an_incomplete_answer_of_s3_is_storage_unavailable(there: tuple[St
             await stores.objects.delete(["k"])
 
 
+@pytest.mark.parametrize("status", [301, 302, 307])
+@pytest.mark.parametrize("body", [b"", PAGE, MISSING[:20]])
+async def test_a_redirection_that_names_no_region_is_followed_nowhere(
+    there: tuple[Stores, Answering], status: int, body: bytes
+) -> None:
+    """botocore asks for the bucket's region, is redirected again, and asks again, until there is no stack left."""
+    stores, answering = there
+    answering.say(status, body, location="https://hotel.example/sign-in")
+    with pytest.raises(StorageUnavailable, match=f"redirected.*{status}"):
+        await stores.objects.get("k")
+    assert answering.asked == 1
+
+
+async def test_a_redirection_of_s3_without_a_region_asks_for_it_once(there: tuple[Stores, Answering]) -> None:
+    stores, answering = there
+    answering.say(301, b"<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message></Error>")
+    with pytest.raises(StorageUnavailable):
+        await stores.objects.get("k")
+    assert answering.asked <= 2
+
+
+async def test_a_redirection_to_the_buckets_region_is_followed(there: tuple[Stores, Answering]) -> None:
+    stores, answering = there
+    answering.say(301, b"<Error><Code>PermanentRedirect</Code></Error>", x_amz_bucket_region="eu-west-1")
+    with pytest.raises(StorageRefused, match="PermanentRedirect"):
+        await stores.objects.get("k")
+    assert answering.asked == 2, "the second time at the region that S3 named"
+
+
 async def test_a_complete_error_answer_of_s3_decides(there: tuple[Stores, Answering]) -> None:
     stores, answering = there
     answering.say(404, MISSING)

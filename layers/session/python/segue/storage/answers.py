@@ -207,6 +207,9 @@ def read_whole(client: Client) -> Client:
     return client
 
 
+_REDIRECTIONS: Final = frozenset({301, 302, 307})
+"""Statuses that botocore takes for S3's word that the bucket is in another region."""
+
 _ROOTS: Final = {"ListObjectsV2": b"<ListBucketResult", "DeleteObjects": b"<DeleteResult"}
 
 
@@ -216,9 +219,11 @@ def _must_be_whole(operation_model: Any, response_dict: Mapping[str, Any], **_: 
     Raises:
         Unread: It cannot be the service's. The request may have been carried out.
     """
+    name, body = operation_model.name, response_dict["body"]
+    if response_dict["status_code"] in _REDIRECTIONS:
+        _must_be_of_s3(name, response_dict)
     if response_dict["status_code"] >= 300:  # errors have a code, which decides
         return
-    name, body = operation_model.name, response_dict["body"]
     if name in _ROOTS:
         whole = _ROOTS[name] in body[:1024]
     elif operation_model.service_model.service_name == "dynamodb":
@@ -227,6 +232,23 @@ def _must_be_whole(operation_model: Any, response_dict: Mapping[str, Any], **_: 
         return
     if not whole:
         raise Unread(problem=f"{name} was answered with something else: truncated, damaged, or not by the service")
+
+
+def _must_be_of_s3(name: str, response_dict: Mapping[str, Any]) -> None:
+    """Check a redirection before botocore follows it.
+
+    botocore asks for the bucket's region (HeadBucket) when a redirection names none. A proxy redirects that request
+    too, and botocore asks again, until it raises RecursionError: some 80 requests for one of ours.
+
+    Raises:
+        Unread: Neither a region nor a code of S3's is in it.
+    """
+    coded = name != "HeadBucket" and b"</Code>" in response_dict["body"]  # S3's answers to HEAD have no body
+    if not coded and "x-amz-bucket-region" not in response_dict["headers"]:
+        raise Unread(
+            problem=f"{name} was redirected ({response_dict['status_code']}) to no region: by a proxy or a sign-in "
+            "page, not by S3"
+        )
 
 
 def _is_object(body: bytes) -> bool:
