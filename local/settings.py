@@ -105,6 +105,11 @@ class Settings:
         return self.home / "tmp"
 
     @property
+    def unpacked(self) -> Path:
+        """Code and layers of functions, which all stacks of the checkout share."""
+        return self.root / ".segue" / "unpacked"
+
+    @property
     def emulator_python(self) -> Path:
         """Interpreter of the emulator's own environment."""
         return self.root / ".emulator" / "bin" / "python"

@@ -1,5 +1,6 @@
 """The stack as it is deployed to the local AWS.
 
+    unpacked          code and layers of functions, unpacked once
     emulator_program  MiniStack's program, closed to websites; run by its own Python
     emulator          MiniStack as a child process
     issuer            this machine's issuer of tokens

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 
+from local.deployment.emulator_program import UNPACKED
 from local.errors import LocalError
 from local.processes.children import (
     AWS_ENVIRONMENT,
@@ -34,14 +35,15 @@ STOP_SECONDS = 20.0
 POLL_SECONDS = 0.05
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it, and checked
 MEMORY_BYTES = 1 << 30
-"""Free room that the file system in memory must have; three functions with their layers take about 120 MB."""
+"""Free room that the file system in memory must have: beside small files, it gets each archive of code and layers
+before it is looked at (``unpacked``)."""
 
 
 def scratch_folder(settings: Settings, memory: Path = MEMORY) -> Path:
     """Return where temporary files go: into memory if there is room.
 
-    For every function it runs the emulator unpacks the function's layers, thousands of files, and it removes them while
-    the function is updated and every other request waits. On a slow disk that takes longer than a lease lives.
+    For every function it runs the emulator writes the archives of the function's layers, and it removes them while the
+    function is updated and every other request waits. On a slow disk that takes longer than a lease lives.
 
     Args:
         settings: Names the folder to fall back on.
@@ -82,6 +84,7 @@ def environment(settings: Settings, port: int, scratch: Path, inherited: Mapping
         "STATE_DIR": str(settings.state / "services"),
         "S3_PERSIST": "1",
         "S3_DATA_DIR": str(settings.state / "s3"),
+        UNPACKED: str(settings.unpacked),
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         # It removes containers it takes for its own from any Docker daemon it finds; here it has none to find.
