@@ -7,7 +7,6 @@ import base64
 import json
 import os
 import shlex
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -15,6 +14,7 @@ from typing import Any, Final
 from shared.principal import principal_of
 
 POLL_SECONDS: Final = 5.0
+RELEASED_POLL_SECONDS: Final = 1.0
 DEPLOYED_SECONDS: Final = 900.0
 DELETE_SECONDS: Final = 240.0
 """A voice worker keeps a session for a while after its last client (``worker_linger_seconds``)."""
@@ -56,27 +56,27 @@ class Stack:
         raise TimeoutError(f"the deployment is not over after {DEPLOYED_SECONDS:g} s")
 
     async def delete(self, principal: str, session: str) -> str:
-        """Delete a session, when its holder has released it; what the command says.
+        """Delete a session, when its holder has released it; return what became of it.
 
         Raises:
             OSError: It could not be deleted.
         """
+        from segue.admin import Sessions  # with boto3, as ``_client``
+        from segue.errors import SegueError, SessionHeld
+
+        sessions = Sessions.s3(self.outputs["BucketName"], self.outputs["LockTableName"], principal=principal)
         until = time.monotonic() + DELETE_SECONDS
-        command = delete_command(principal, session, self.outputs)
         while True:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *command,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-            )
-            output, _ = await process.communicate()
-            said = output.decode(errors="replace").strip()
-            if process.returncode == 0:
-                return said
-            if time.monotonic() > until or "held" not in said:
-                raise OSError(said[-500:])
-            await asyncio.sleep(POLL_SECONDS)
+            try:
+                objects = await asyncio.to_thread(sessions.delete, session)
+            except SessionHeld as held:
+                if time.monotonic() > until:
+                    raise OSError(str(held)) from held
+            except SegueError as error:
+                raise OSError(str(error)) from error
+            else:
+                return f"{principal}/{session} is deleted, {objects} objects of it"
+            await asyncio.sleep(RELEASED_POLL_SECONDS)
 
 
 async def find(name: str) -> Stack:
