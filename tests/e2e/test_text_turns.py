@@ -32,6 +32,9 @@ LONGEST_ANSWER_SECONDS = 240.0
 """Seconds until an answer at most: a turn that was killed is tried again by a function that starts anew, which
 takes long on a busy machine."""
 
+FORGOTTEN, CUT_OFF = "Everything is forgotten.", "The tool forget failed: "
+"""Answers to a tool that was allowed, and to one that a kill has cut off."""
+
 MOST_TEXTS = 20
 """Some turns are over before they can be killed."""
 
@@ -83,10 +86,17 @@ class Talk:
     async def say(self, text: str) -> None:
         await self._client.send_text(text)
 
-    async def hear(self, answer: str, seen: int = 0) -> None:
+    async def hear(self, answer: str, seen: int = 0, *, other: str | None = None) -> bool:
+        """Wait for an answer, or for one that begins as another; true if it is the first."""
+
+        def heard() -> list[str]:
+            texts = (text for _, text in self.said[seen:])
+            return [text for text in texts if text == answer or (other is not None and text.startswith(other))]
+
         async with within(LONGEST_ANSWER_SECONDS), self._changed:
-            await self._changed.wait_for(lambda: answer in [said for _, said in self.said[seen:]])
+            await self._changed.wait_for(heard)
         await self._client.flush()
+        return heard()[0] == answer
 
 
 async def talk(facts: dict[str, Any], modality: Modality, *exchanges: tuple[str, str]) -> list[tuple[int | None, str]]:
@@ -263,9 +273,16 @@ async def test_an_approval_is_answered_by_the_next_client_and_denied_where_none_
         await second.hear("asked")
         assert [one.record for one in second.approvals] == [approval.record]
         await turn_killed_in_the_answer(facts, session, second)
-        await second.hear("Everything is forgotten.")
+        times = 1
+        if not await second.hear(FORGOTTEN, other=CUT_OFF):
+            times = 2  # it was killed while the tool ran, which is not run again (RFC 0011) until the user asks again
+            seen = len(second.said)
+            await second.say("Forget everything")
+            await second.hear("asked", seen)
+            await second.answer(True)
+            await second.hear(FORGOTTEN)
         await second.ask("What did I ask you to remember?", "Nothing was noted yet.")
-        assert [one.status for one in second.approvals] == ["asked", "answered"]
+        assert [one.status for one in second.approvals] == ["asked", "answered"] * times
         records = [record for record, _ in second.said]
         assert records == sorted(records)
 
