@@ -14,6 +14,7 @@ from local.demo import stored_content
 from local.demo.caller import Caller
 from local.demo.frames import Frames, read_log
 from local.demo.listener import Listener
+from local.timeouts import patient
 from segue.client import Client, ClientSettings
 from tests.chaos.faults import FaultInjector
 from tests.chaos.plan import Outcome, Place, Plan
@@ -32,8 +33,10 @@ measure only that."""
 PLAIN: Final = ClientSettings(ready_timeout=90.0)
 """The first connection of all waits for cold starts of the deployment's functions, which are no part of the chaos."""
 
-RENEWING: Final = replace(PLAIN, connection_lifetime=6.0)
-"""Each connection is replaced by one that is opened beside it every few seconds, instead of every two hours."""
+RENEWAL_SECONDS: Final = 6.0
+"""Lifetime of a connection that is replaced by one that is opened beside it, instead of every two hours. A busy machine
+gets more: each renewal sends again what is unacknowledged, and where that took longer than until the next one, one
+function of the emulator would carry nothing else."""
 
 
 class Kind(Enum):
@@ -103,7 +106,8 @@ class Call:
                 await asyncio.gather(*tasks, return_exceptions=True)
 
     def _connect(self) -> Client:
-        settings = RENEWING if self._kind is Kind.RENEWING else PLAIN
+        renewing = self._kind is Kind.RENEWING
+        settings = replace(PLAIN, connection_lifetime=patient(RENEWAL_SECONDS)) if renewing else PLAIN
         return Client(self._relay.url, session=self.session, token=self._place.token, settings=settings)
 
     async def _converse(self, caller: Caller, listener: Listener, over: asyncio.Event) -> None:
@@ -118,12 +122,17 @@ class Call:
 
     async def _say_lines(self, caller: Caller, over: asyncio.Event) -> None:
         number = 0
-        while not (over.is_set() and number >= self._plan.lines):
+        while not (over.is_set() and number >= self._plan.lines and self._has_renewed):
             number += 1
             text = f"{self.session} line {number}"
             spoken = self._dice.random() < 0.7
             await caller.say(text, f"You said: {text}", ANSWER_SECONDS, spoken=spoken)
             await asyncio.sleep(self._plan.pause_s * self._dice.uniform(0.5, 1.5))
+
+    @property
+    def _has_renewed(self) -> bool:
+        """True once a call that renews its connections has another than its first."""
+        return self._kind is not Kind.RENEWING or self._client is None or self._client.connection > 1
 
     async def caught_up(self) -> None:
         """Wait, bounded, until no more than usual is unacknowledged."""
