@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def later(folder: Path) -> Unpacked:
-    """What another emulator sees when all that is there has not been used for a while."""
+    """The archives for another emulator, when none of them has been used for a while."""
     return Unpacked(folder, lambda: folder.stat().st_mtime + 2 * UNUSED_SECONDS)
 
 
