@@ -9,14 +9,16 @@ nowhere else; the library has no switch for any of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from segue.errors import SessionFenced, StorageUnavailable
+from segue.errors import SegueError, SessionFenced, StorageUnavailable
 from segue.journal import committer
+from segue.journal.block_writer import BlockWriter
 from segue.journal.blocks import encode_page, encode_segment
 from segue.journal.committer import Committer
 from segue.journal.keys import ObjectKeys
@@ -48,6 +50,21 @@ def _both(*patches: AbstractContextManager[Any]) -> Iterator[None]:
         for patch in patches:
             stack.enter_context(patch)
         yield
+
+
+_unawaited: set[asyncio.Task[None]] = set()
+
+
+def in_background(request: Coroutine[Any, Any, None]) -> None:
+    """Send a request that no caller waits for, as a fault has it; nothing is told of its failure."""
+
+    async def quietly() -> None:
+        with suppress(SegueError):
+            await request
+
+    task = asyncio.get_running_loop().create_task(quietly())
+    _unawaited.add(task)
+    task.add_done_callback(_unawaited.discard)
 
 
 def _without(function: Callable[..., ConditionalWrite], *attributes: str) -> Callable[..., ConditionalWrite]:
@@ -143,7 +160,7 @@ def input_settled_while_a_commit_is_in_flight() -> AbstractContextManager[Any]:
     def at_once(self: JournalWriter, record: Any) -> None:
         original(self, record)
         if self.in_flight:
-            self._committer._chore(self._committer.settle_input)
+            self._committer._clean_up(self._committer.name_settled_input)
 
     return mock.patch.object(JournalWriter, "_settle_soon", at_once)
 
@@ -151,13 +168,13 @@ def input_settled_while_a_commit_is_in_flight() -> AbstractContextManager[Any]:
 @_mutant
 def input_acknowledged_when_it_is_sent() -> AbstractContextManager[Any]:
     """A client forgets what no successor knows of."""
-    original = Committer.settle_input
+    original = Committer.name_settled_input
 
     async def early(self: Committer) -> None:
-        self.on_settled(tuple(self.settling))
+        self._settled_input._on_named(self._settled_input.waiting)
         await original(self)
 
-    return mock.patch.object(Committer, "settle_input", early)
+    return mock.patch.object(Committer, "name_settled_input", early)
 
 
 @_mutant
@@ -197,34 +214,34 @@ def held_life_ended_by_a_clock() -> AbstractContextManager[Any]:
 def page_moved_before_it_is_written() -> AbstractContextManager[Any]:
     """The commit counts a page that comes only afterwards."""
 
-    async def later(self: Committer, mine: GuardItem, segments: Sequence[Any], commit_id: str) -> None:
+    async def later(self: BlockWriter, mine: GuardItem, segments: Sequence[Any], commit_id: str) -> None:
         key, body = self._keys.page(mine.pages), encode_page(mine, segments, commit_id)
-        self._chore(lambda: self._objects.put(key, body))
+        in_background(self._objects.put(key, body))
 
-    return mock.patch.object(Committer, "_put_page", later)
+    return mock.patch.object(BlockWriter, "put_page", later)
 
 
 @_mutant
 def folded_segments_deleted_before_the_commit_won() -> AbstractContextManager[Any]:
     """A folding commit that loses, or is never sent, has taken the segments with it."""
-    original = Committer._put_page
+    original = BlockWriter.put_page
 
-    async def too_soon(self: Committer, mine: GuardItem, segments: Sequence[Any], commit_id: str) -> None:
+    async def too_soon(self: BlockWriter, mine: GuardItem, segments: Sequence[Any], commit_id: str) -> None:
         await original(self, mine, segments, commit_id)
-        await self.answered(lambda: self._objects.delete([self._keys.segment(one.entry) for one in segments]))
+        folded = [self._keys.segment(one.entry) for one in segments]
+        await self._requests.until_answered(lambda: self._objects.delete(folded))
 
-    return mock.patch.object(Committer, "_put_page", too_soon)
+    return mock.patch.object(BlockWriter, "put_page", too_soon)
 
 
 @_mutant
 def commit_before_its_segment_is_there() -> AbstractContextManager[Any]:
     """The conditional write and the segment race."""
 
-    async def later(self: Committer, mine: GuardItem, segment: Any) -> None:
-        body = encode_segment(mine, segment)
-        self._chore(lambda: self._objects.put(self._keys.segment(segment.entry), body))
+    async def later(self: BlockWriter, mine: GuardItem, segment: Any) -> None:
+        in_background(self._objects.put(self._keys.segment(segment.entry), encode_segment(mine, segment)))
 
-    return mock.patch.object(Committer, "_put_segment", later)
+    return mock.patch.object(BlockWriter, "put_segment", later)
 
 
 @_mutant
@@ -265,7 +282,7 @@ def regrouped_while_the_outcome_is_unknown() -> AbstractContextManager[Any]:
         async def once(request: Callable[[], Any]) -> Any:
             return await request()
 
-        self.answered = once  # type: ignore[method-assign]
+        self._requests.until_answered = once  # type: ignore[method-assign]
         try:
             return await original(self, group)
         except StorageUnavailable:
@@ -282,7 +299,7 @@ def lost_answer_taken_for_a_failure() -> AbstractContextManager[Any]:
 
     async def decide(self: Committer, write: ConditionalWrite, commit_id: str) -> Any:
         try:
-            await self.answered(lambda: self._lease.write(write))
+            await self._requests.until_answered(lambda: self._lease.write(write))
         except ConditionFailed as lost:
             self._lease.adopt(GuardItem.parse(lost.item or {}), 0.0)
             again = replace(write, assign={**write.assign, **_moved(write, lost)})
@@ -303,7 +320,7 @@ def _moved(write: ConditionalWrite, lost: ConditionFailed) -> dict[str, Any]:
 @_mutant
 def reopened_without_comparing_the_item() -> AbstractContextManager[Any]:
     """After a release, the next write goes on as if no other holder could have written."""
-    return mock.patch.object(AcquisitionAttempts, "_as_left", return_value=True)
+    return mock.patch.object(AcquisitionAttempts, "_is_unchanged", return_value=True)
 
 
 @_mutant

@@ -8,12 +8,12 @@ from typing import Any
 from unittest import mock
 
 from segue.journal import committer, garbage, redaction
-from segue.journal.committer import Committer
+from segue.journal.block_writer import BlockWriter
 from segue.journal.keys import ObjectKeys
 from segue.journal.volumes import Binder
 from segue.lease.item import GuardItem
 from tests.simulation import network
-from tests.simulation.mutants import Mutant
+from tests.simulation.mutants import Mutant, in_background
 
 MUTANTS_OF_OBJECTS: dict[str, Mutant] = {}
 
@@ -102,14 +102,14 @@ def collected_while_a_commit_is_under_way() -> AbstractContextManager[Any]:
 def volume_named_before_it_is_written() -> AbstractContextManager[Any]:
     """The commit counts a volume that comes only afterwards."""
 
-    async def later(self: Committer, key: str, body: bytes) -> None:
+    async def later(self: BlockWriter, key: str, body: bytes) -> None:
         if "/volumes/" in key:
-            self._chore(lambda: self._objects.put(key, body))
+            in_background(self._objects.put(key, body))
         else:
             await original(self, key, body)
 
-    original = Committer._put_sealed
-    return mock.patch.object(Committer, "_put_sealed", later)
+    original = BlockWriter.put_sealed
+    return mock.patch.object(BlockWriter, "put_sealed", later)
 
 
 @_mutant

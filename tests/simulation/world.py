@@ -16,7 +16,7 @@ import msgspec
 
 from segue.errors import SegueError
 from segue.ids import session_key
-from segue.journal import blocks, committer, volumes, writer
+from segue.journal import blocks, committer, record_queue, volumes
 from segue.journal.reader import read_unheld
 from segue.journal.records import Record
 from segue.lease import attempts
@@ -317,7 +317,7 @@ def _seeded(seed: int) -> Iterator[None]:
         mock.patch.object(volumes, "small_enough", small_enough_for_this_version),
         mock.patch.multiple(blocks, PAGE_SEGMENTS=0, PAGE_RECORDS=0, TAIL_LIMIT=0),  # put back in the end
         mock.patch.object(committer, "full_page", full_page_of_this_version),
-        mock.patch.object(writer, "_COMMIT_RECORDS", dice.randint(1, 6)),
+        mock.patch.object(record_queue, "_COMMIT_RECORDS", dice.randint(1, 6)),
         mock.patch.object(attempts, "_POLL_SECONDS", 1.0),  # waiting for a lease would be half of all requests
         mock.patch.object(GuardItem, "parse", _parsed_once()),
         mock.patch.object(blocks, "unpack", _once(blocks.unpack)),

@@ -21,7 +21,7 @@ def crash(manager: GuardedSessionManager) -> None:
                 session.writer._draining.cancel()
             if session.writer._committer._binder._binding is not None:
                 session.writer._committer._binder._binding.cancel()
-            session.writer._queue.clear()
+            session.writer._queue.remove(len(session.writer._queue))
             session.writer.failure = SessionFenced(session.epoch, "the test")
         session.lease.forget()
 

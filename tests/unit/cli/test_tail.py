@@ -70,7 +70,7 @@ def numbered(*numbers: int) -> list[Record]:
 async def commit(session, *numbers):
     session.append(*numbered(*numbers))
     await session.durable()
-    while session.live._committer._chores:
+    while session.live._committer._cleanups:
         await asyncio.sleep(0)
 
 

@@ -59,7 +59,7 @@ def write(stores: Stores, clock: ManualClock) -> Write:
             clock._now += 1.0
             session.append(*commit)
             await session.durable()
-        while session.live._committer._chores:
+        while session.live._committer._cleanups:
             await asyncio.sleep(0)
         if not stay:
             await session.close()

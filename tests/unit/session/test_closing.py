@@ -20,7 +20,7 @@ from tests.support.waiting import eventually, within
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segue.session.session, "CLOSE_TIMEOUT_SECONDS", 0.2)
-    monkeypatch.setattr(segue.session.session, "CHORES_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(segue.session.session, "CLEANUP_TIMEOUT_SECONDS", 0.2)
     monkeypatch.setattr(segue.session.heartbeat, "CLOSE_TIMEOUT_SECONDS", 0.2)
 
 

@@ -172,7 +172,7 @@ def test_a_finalizer_takes_no_lock_and_waits_for_nothing(storage: MemoryStorage)
 
     def drop() -> None:
         nonlocal agent, one
-        with Runtime._shared_lock, session.writer._lock:  # type: ignore[union-attr]  # as if it were collected in there
+        with Runtime._shared_lock, session.writer._queue._lock:  # type: ignore[union-attr]  # as if it were collected in there
             del agent, one
         done.set()
 

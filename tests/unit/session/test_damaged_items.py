@@ -180,7 +180,7 @@ async def test_a_holder_whose_item_was_spoilt_says_so_and_writes_nothing_more(
     spoilt = dict(vandal.items["default/talk"])
     with pytest.raises(JournalCorrupt, match="its pages is 1000000000000000000"):
         await manager.durable(manager.position + 1)
-    assert not manager._session.heartbeat._beating
+    assert not manager._session.heartbeat._scheduled
     assert vandal.items["default/talk"] == spoilt
 
 

@@ -243,7 +243,7 @@ async def test_a_session_whose_records_are_durable_is_released_while_s3_hangs(
 async def test_a_release_waits_not_long_for_what_has_to_be_deleted(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segue.session.session, "CHORES_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(segue.session.session, "CLEANUP_TIMEOUT_SECONDS", 0.2)
     agent = await started(memory_sessions())
     await agent.send("One")
     storage.before = s3 = Hang("list", "delete")

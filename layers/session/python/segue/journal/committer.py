@@ -15,21 +15,23 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-from segue.backoff import backoff
 from segue.clock import Clock
-from segue.errors import JournalCorrupt, SegueError, SessionFenced, StorageUnavailable
+from segue.errors import JournalCorrupt, SegueError, SessionFenced
 from segue.ids import new_id
 from segue.journal import blocks
-from segue.journal.blocks import Segment, encode_page, encode_segment, full_page
+from segue.journal.block_writer import BlockWriter
+from segue.journal.blocks import Segment, full_page
 from segue.journal.garbage import collect_orphans
-from segue.journal.inputs import contain, inputs_after
+from segue.journal.inputs import SettledInput, contain, inputs_after
 from segue.journal.keys import ObjectKeys
 from segue.journal.message_shape import Replacements
 from segue.journal.reader import StoredJournal
+from segue.journal.record_queue import Queued
 from segue.journal.records import Record, decode_record, is_misread
 from segue.journal.redaction import redact_pages, redact_segments, redacted, replacement_of
+from segue.journal.storage_requests import StorageRequests
 from segue.journal.volumes import Binder
 from segue.lease import transitions
 from segue.lease.item import (
@@ -42,22 +44,9 @@ from segue.lease.item import (
 )
 from segue.lease.lease import Lease
 from segue.storage.attributes import Attributes
-from segue.storage.interface import ConditionalWrite, ConditionFailed, ObjectMissing, ObjectStore, PreconditionFailed
+from segue.storage.interface import ConditionalWrite, ConditionFailed, ObjectStore
 
 logger = logging.getLogger(__name__)
-
-_BACKOFF_SECONDS = (0.05, 2.0)
-"""Seconds of the first and the longest pause before an identical request is sent again."""
-
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Queued:
-    """A record that waits to be committed, and its JSON."""
-
-    body: bytes
-    record: Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +63,44 @@ class _Attempt:
 
 
 class Committer:
-    """Commits groups of records, one at a time, as the holder of a lease.
+    """Commits of groups of records, one at a time, by the holder of a lease."""
 
-    Attributes:
-        answered_at: Time of storage's latest answer to a request that is repeated until it is answered.
-        settling: Settled input that the guard item does not name yet, oldest first.
-        on_settled: Called with settled input that the item names from now on.
-    """
+    def __init__(
+        self,
+        lease: Lease,
+        objects: ObjectStore,
+        prefix: str,
+        clock: Clock,
+        restored: StoredJournal,
+        settled_input: SettledInput,
+    ) -> None:
+        """Go on from a restored journal.
 
-    def __init__(self, lease: Lease, objects: ObjectStore, prefix: str, clock: Clock, restored: StoredJournal) -> None:
-        """Go on from a restored journal."""
-        self.answered_at = clock.now()
-        self.settling: list[Record] = []
-        self.on_settled: Callable[[Sequence[Record]], None] = lambda _: None
+        Args:
+            lease: The lease of this holder.
+            objects: Store of the objects.
+            prefix: Prefix of all object keys.
+            clock: For pauses between requests.
+            restored: The journal.
+            settled_input: Settled input, which each commit names with its own, and ``name_settled_input`` by itself.
+        """
         self._lease = lease
         self._objects = objects
         self._clock = clock
+        self._settled_input = settled_input
         self._keys = ObjectKeys(prefix, restored.item.session_key, restored.item.born)
+        self._requests = StorageRequests(clock, self._keys.root)
+        self._blocks = BlockWriter(lease, objects, self._keys, self._requests)
         self._tail = restored.tail
-        self._binder = Binder(objects, self._keys, self.answered, self._put_sealed)
+        self._binder = Binder(objects, self._keys, self._requests, self._blocks)
         self._attempt: _Attempt | None = None
         self._unfinished_redactions: dict[str, Mapping[str, Any]] = {}
-        self._chores: set[asyncio.Task[None]] = set()
+        self._cleanups: set[asyncio.Task[None]] = set()
+
+    @property
+    def answered_at(self) -> float:
+        """Time of storage's latest answer to a request that is repeated until it is answered."""
+        return self._requests.answered_at
 
     @property
     def in_flight(self) -> Sequence[Queued]:
@@ -127,12 +132,12 @@ class Committer:
         attempt = self._attempt
         fenced = await self._decide(attempt.write, attempt.commit_id)
         self._attempt = None
-        self._settled(attempt.settled)
+        self._settled_input.named(attempt.settled)
         self._tail = attempt.tail
         self._unfinished_redactions.update(attempt.replacements)
         if attempt.folded and fenced is None:
             gone = [self._keys.segment(one.entry) for one in attempt.folded]
-            self._chore(lambda: self._objects.delete(gone))
+            self._clean_up(lambda: self._objects.delete(gone))
         if fenced is None and not self._unfinished_redactions and self._lease.held:
             self._binder.bind_next_run(self._lease.mine)
         return fenced
@@ -149,9 +154,9 @@ class Committer:
         rewritten = redact_segments(kept, mine.epoch, replacements)
         kept = [rewritten.get(index, old) for index, old in enumerate(kept)]
 
-        puts = [self._put_segment(mine, one) for one in (segment, *rewritten.values())]
+        puts = [self._blocks.put_segment(mine, one) for one in (segment, *rewritten.values())]
         if folded:
-            puts.append(self._put_page(mine, folded, commit_id))
+            puts.append(self._blocks.put_page(mine, folded, commit_id))
         await _all_or_none(puts)
 
         tail = [*kept, segment]
@@ -166,7 +171,7 @@ class Committer:
         written = [body for one in (segment, *rewritten.values()) for body in one.records]
         if (schema := _schema_for(mine, written)) > mine.schema:
             changes["schema"] = schema
-        settled = tuple(self.settling)
+        settled = self._settled_input.waiting
         known = [*settled, *(one.record for one in group)]
         if any(record.inputs for record in known):
             changes["inputs"] = input_lines(inputs_after(mine.inputs, known))
@@ -176,8 +181,8 @@ class Committer:
         write = transitions.commit(mine, changes, self._lease.expires_at)
         return _Attempt(group, settled, write, commit_id, tail, folded, replacements)
 
-    async def settle_input(self) -> None:
-        """Have the guard item name the input that is ``settling``, by a write of the item alone.
+    async def name_settled_input(self) -> None:
+        """Have the guard item name the settled input that waits, by a write of the item alone.
 
         No commit may be in flight: it was made without this input, and would take it back.
 
@@ -185,20 +190,16 @@ class Committer:
             SessionFenced: Another holder has the session. The item may name the input all the same.
             StorageRefused: Storage says no.
         """
-        settled = tuple(self.settling)
+        settled = self._settled_input.waiting
         while not contain(self._lease.mine.inputs, settled):
             mine = self._lease.mine
             write = transitions.settle(mine, input_lines(inputs_after(mine.inputs, settled)), self._lease.expires_at)
             try:
-                await self.answered(partial(self._lease.write, write))
+                await self._requests.until_answered(partial(self._lease.write, write))
                 break
             except ConditionFailed as lost:  # by a heartbeat in flight, or an earlier try whose answer was lost
                 self._lease.adopt(GuardItem.parse(lost.item or {}), -float("inf"))
-        self._settled(settled)
-
-    def _settled(self, settled: Sequence[Record]) -> None:
-        del self.settling[: len(settled)]
-        self.on_settled(settled)
+        self._settled_input.named(settled)
 
     def resume_redactions(self, replacements: Replacements) -> None:
         """Take over a redaction that an earlier holder committed and could not finish."""
@@ -210,64 +211,53 @@ class Committer:
         No commit may be under way.
         """
         await self._binder.drop_volume()  # it may have read pages as they were
-        await self.answered(lambda: collect_orphans(self._objects, self._keys, self._held_item, own=True))
-        await self.answered(
+        await self._requests.until_answered(
+            lambda: collect_orphans(self._objects, self._keys, self._held_item, own=True)
+        )
+        await self._requests.until_answered(
             lambda: redact_pages(
                 self._objects, self._keys, self._lease.mine, self._unfinished_redactions, self._lease.check
             )
         )
         write, sent_at = transitions.scrubbed(self._lease.mine), self._clock.now()
         try:
-            await self.answered(lambda: self._lease.write(write))
+            await self._requests.until_answered(lambda: self._lease.write(write))
         except ConditionFailed as lost:
             self._lease.adopt(GuardItem.parse(lost.item or {}), sent_at)  # an answer was lost, the write was not
         self._unfinished_redactions.clear()
 
     async def collect(self) -> None:
         """Delete the orphans of earlier holders."""
-        await self.answered(lambda: collect_orphans(self._objects, self._keys, self._held_item))
+        await self._requests.until_answered(lambda: collect_orphans(self._objects, self._keys, self._held_item))
 
     def collect_soon(self) -> None:
         """Run ``collect`` in the background."""
-        self._chore(self.collect)
+        self._clean_up(self.collect)
 
     async def _held_item(self) -> GuardItem:
         await self._lease.check()
         return self._lease.mine
 
-    async def wait_for_chores(self, timeout: float, patience: float = 0.0) -> None:
-        """Wait for chores, and bind nothing any more until the next commit.
+    async def wait_for_cleanup(self, timeout: float, patience: float = 0.0) -> None:
+        """Wait for clean-ups, and bind nothing any more until the next commit.
 
         Args:
-            timeout: Seconds that chores are waited for before they are given up.
+            timeout: Seconds that clean-ups are waited for before they are cancelled.
             patience: Seconds that a volume on its way is waited for.
         """
         await self._binder.drop_volume(patience)
-        if chores := tuple(self._chores):
-            _, late = await asyncio.wait(chores, timeout=timeout)
-            for chore in late:
-                chore.cancel()
+        if cleanups := tuple(self._cleanups):
+            _, late = await asyncio.wait(cleanups, timeout=timeout)
+            for cleanup in late:
+                cleanup.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-            self._chores.difference_update(chores)  # their own callbacks may come a turn later
-
-    async def answered(self, request: Callable[[], Awaitable[_T]]) -> _T:
-        """Send the identical request until storage answers it."""
-        pauses = backoff(*_BACKOFF_SECONDS)
-        while True:
-            try:
-                answer = await request()
-            except StorageUnavailable as error:
-                logger.info("storage did not answer", extra={"journal": self._keys.root, "error": str(error)})
-            else:
-                self.answered_at = self._clock.now()
-                return answer
-            await self._clock.sleep(next(pauses))
+            self._cleanups.difference_update(cleanups)  # their own callbacks may come a turn later
 
     async def _decide(self, write: ConditionalWrite, commit_id: str) -> SessionFenced | None:
         """Send the deciding write until its outcome is known."""
         sent_at = self._clock.now()
         try:
-            await self.answered(lambda: self._lease.write(write))
+            await self._requests.until_answered(lambda: self._lease.write(write))
         except ConditionFailed as lost:
             item = GuardItem.parse(lost.item or {})
             if item.commit_id != commit_id:
@@ -283,49 +273,17 @@ class Committer:
             raise
         return None
 
-    async def _put_segment(self, mine: GuardItem, segment: Segment) -> None:
-        body = encode_segment(mine, segment)
-        await self.answered(lambda: self._objects.put(self._keys.segment(segment.entry), body))
-
-    async def _put_page(self, mine: GuardItem, segments: Sequence[Segment], commit_id: str) -> None:
-        await self._put_sealed(self._keys.page(mine.pages), encode_page(mine, segments, commit_id))
-
-    async def _put_sealed(self, key: str, body: bytes) -> None:
-        """Create a page or a volume, or replace one that an earlier holder put and no commit names.
-
-        An existing object, equal or not, is replaced, and only as the version that was read *before* the lease was
-        checked. So a request that an earlier holder has in flight names a version that this one has replaced; a later
-        holder will replace this one (docs/rfcs/0002).
-        """
-
-        async def attempt() -> bool:
-            try:
-                await self._objects.put(key, body, if_absent=True)
-            except PreconditionFailed:
-                existing = await self._objects.get(key)
-                if existing.body != body:
-                    await self._lease.check()
-                    await self._objects.put(key, body, if_match=existing.etag)
-            return True
-
-        while True:
-            try:
-                await self.answered(attempt)
-            except (ObjectMissing, PreconditionFailed):
-                continue
-            return
-
-    def _chore(self, work: Callable[[], Awaitable[Any]]) -> None:
+    def _clean_up(self, work: Callable[[], Awaitable[Any]]) -> None:
         async def quietly() -> None:
             try:
                 await work()
             except SegueError as error:
                 # Objects that stay are orphans, which the next collection finds.
-                logger.info("chore failed", extra={"journal": self._keys.root, "error": type(error).__name__})
+                logger.info("clean-up failed", extra={"journal": self._keys.root, "error": type(error).__name__})
 
         task = asyncio.get_running_loop().create_task(quietly())
-        self._chores.add(task)
-        task.add_done_callback(self._chores.discard)
+        self._cleanups.add(task)
+        task.add_done_callback(self._cleanups.discard)
 
 
 async def _all_or_none(requests: Sequence[Coroutine[Any, Any, None]]) -> None:

@@ -152,7 +152,7 @@ class _EscapesNeededError(Exception):
 
 
 class _Encoder:
-    """Turns one value into a tree, and knows the path that it is at."""
+    """Encoder of one value into a tree, with the path that it is at."""
 
     def __init__(
         self,
@@ -173,7 +173,7 @@ class _Encoder:
         self._escaping = escaping
         self._escaping_bytes = escaping or escaping_bytes
         self._path: list[str | int] = []
-        self._around: set[int] = set()
+        self._enclosing: set[int] = set()
         self._parts = 0
 
     def tree(self, value: Any) -> Any:
@@ -185,16 +185,16 @@ class _Encoder:
             return self._scalar(value)
         if len(self._path) >= self._nesting - 1:
             return self._refuse(f"nested {NESTING} levels deep or more, which cannot be restored")
-        if id(value) in self._around:
+        if id(value) in self._enclosing:
             return self._refuse("contains itself")
-        self._around.add(id(value))
+        self._enclosing.add(id(value))
         inners = value.items() if isinstance(value, dict) else enumerate(value)
         pairs: list[tuple[Any, Any]] = []
         for number, (key, inner) in enumerate(inners):
             self._path.append(_key_shown(key, number))
             pairs.append((key, self.tree(inner)))
             self._path.pop()
-        self._around.remove(id(value))
+        self._enclosing.remove(id(value))
         if isinstance(value, dict):
             return self._dictionary(value, pairs)
         elements = [element for _, element in pairs]
@@ -214,7 +214,7 @@ class _Encoder:
         if isinstance(value, bytes):
             data = base64.b64encode(value).decode()
             return self._escape("$bytes", data) if self._escaping_bytes else {BYTES: True, "data": data}
-        return self._refuse(f"{_a(value)} has no JSON form")
+        return self._refuse(f"{_with_article(value)} has no JSON form")
 
     def _dictionary(self, value: dict[Any, Any], pairs: list[tuple[Any, Any]]) -> Any:
         names = [self._key(key) for key, _ in pairs]
@@ -227,7 +227,11 @@ class _Encoder:
         return {name: inner for name, (_, inner) in zip(names, pairs, strict=True)}
 
     def _key(self, key: Any) -> Any:
-        return self.tree(key) if isinstance(key, _KEYS) else self._refuse(f"{_a(key)} cannot be a key of a dictionary")
+        return (
+            self.tree(key)
+            if isinstance(key, _KEYS)
+            else self._refuse(f"{_with_article(key)} cannot be a key of a dictionary")
+        )
 
     def _text(self, text: str) -> Any:
         try:
@@ -257,7 +261,7 @@ def _key_shown(key: Any, number: int) -> str | int:
     return repr(key) if key is None or isinstance(key, float | bool) else number
 
 
-def _a(value: Any) -> str:
+def _with_article(value: Any) -> str:
     name = type(value).__name__
     return f"an {name}" if name[:1].lower() in "aeiou" else f"a {name}"
 

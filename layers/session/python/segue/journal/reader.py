@@ -51,7 +51,7 @@ _What = TypeVar("_What")
 _Result = TypeVar("_Result")
 
 
-class _Got(NamedTuple):
+class _ReadBlock(NamedTuple):
     """An object: its key, its content, its size in bytes, and the faults of its records."""
 
     name: str
@@ -61,12 +61,12 @@ class _Got(NamedTuple):
     damaged: list[JournalCorrupt]
 
 
-class _Part(NamedTuple):
+class _ReadObject(NamedTuple):
     """An object of one key, or the pages in place of a volume; then ``pages`` is empty."""
 
     name: str
     pages: list[str]
-    got: list[_Got]
+    got: list[_ReadBlock]
 
     @property
     def span(self) -> tuple[int, int]:
@@ -161,25 +161,25 @@ async def read(objects: ObjectStore, prefix: str, item: GuardItem, *, whole: boo
         JournalCorrupt: An object is damaged or does not belong.
     """
     keys = ObjectKeys(prefix, item.session_key, item.born)
-    parts = await _each(keys.shortest(item), partial(_part, objects, item))
+    parts = await _side_by_side(keys.shortest(item), partial(_read_object, objects, item))
     while misplaced := [index for index in _beside_gaps(parts, item.head) if parts[index].pages]:
         for index in misplaced:
-            parts[index] = await _pages_of(objects, item, parts[index], "another volume, or none")
-    journal = _put_together(keys.root, item, parts)
-    if doubtful := [index for index, part in enumerate(parts) if part.pages and _names(journal.damaged, part)]:
+            parts[index] = await _read_pages(objects, item, parts[index], "another volume, or none")
+    journal = _assemble(keys.root, item, parts)
+    if doubtful := [index for index, part in enumerate(parts) if part.pages and _has_damage(journal.damaged, part)]:
         for index in doubtful:
-            parts[index] = await _pages_of(objects, item, parts[index], "a record cannot be decoded")
-        journal = _put_together(keys.root, item, parts)
+            parts[index] = await _read_pages(objects, item, parts[index], "a record cannot be decoded")
+        journal = _assemble(keys.root, item, parts)
     if journal.damaged and whole:
         raise journal.damaged[0]
     return journal
 
 
-def _names(damaged: Sequence[JournalCorrupt], part: _Part) -> bool:
+def _has_damage(damaged: Sequence[JournalCorrupt], part: _ReadObject) -> bool:
     return any(error.key == part.name for error in damaged)
 
 
-def _put_together(root: str, item: GuardItem, parts: Sequence[_Part]) -> StoredJournal:
+def _assemble(root: str, item: GuardItem, parts: Sequence[_ReadObject]) -> StoredJournal:
     found = [one for part in parts for one in part.got]
     end = 0
     for one in found:
@@ -205,28 +205,28 @@ def _put_together(root: str, item: GuardItem, parts: Sequence[_Part]) -> StoredJ
     )
 
 
-async def _get(objects: ObjectStore, item: GuardItem, name: str) -> _Got:
+async def _read_block(objects: ObjectStore, item: GuardItem, name: str) -> _ReadBlock:
     # Each object is decoded when it comes, while others are in flight: other sessions have their turn in between.
     body = (await objects.get(name)).body
     block = decode_block(name, body, item)
     records, damaged = decode_records(block.records, block.first, name)
-    return _Got(name, block, records, len(body), damaged)
+    return _ReadBlock(name, block, records, len(body), damaged)
 
 
-async def _part(objects: ObjectStore, item: GuardItem, named: tuple[str, list[str]]) -> _Part:
+async def _read_object(objects: ObjectStore, item: GuardItem, named: tuple[str, list[str]]) -> _ReadObject:
     name, pages = named
     try:
-        return _Part(name, pages, [await _get(objects, item, name)])
+        return _ReadObject(name, pages, [await _read_block(objects, item, name)])
     except (ObjectMissing, JournalCorrupt) as error:
         if not pages:
             raise
-        return await _pages_of(objects, item, _Part(name, pages, []), type(error).__name__)
+        return await _read_pages(objects, item, _ReadObject(name, pages, []), type(error).__name__)
 
 
-async def _pages_of(objects: ObjectStore, item: GuardItem, volume: _Part, why: str) -> _Part:
+async def _read_pages(objects: ObjectStore, item: GuardItem, volume: _ReadObject, why: str) -> _ReadObject:
     """Read the pages of a volume. Missing pages raise: the journal is damaged."""
-    got = await _each(volume.pages, partial(_get, objects, item))
-    pages = _Part(volume.name, [], got)
+    got = await _side_by_side(volume.pages, partial(_read_block, objects, item))
+    pages = _ReadObject(volume.name, [], got)
     if volume.got and volume.span == pages.span:
         return pages  # the misplaced object is its neighbour
     facts = {"journal": volume.name.partition("volumes/")[0], "object": volume.name, "error": why}
@@ -234,7 +234,7 @@ async def _pages_of(objects: ObjectStore, item: GuardItem, volume: _Part, why: s
     return pages
 
 
-def _beside_gaps(parts: Sequence[_Part], head: int) -> set[int]:
+def _beside_gaps(parts: Sequence[_ReadObject], head: int) -> set[int]:
     """Return the indices of parts on either side of a gap or an overlap: one of the two is misplaced."""
     beside, end = set(), 0
     for index, (first, after) in enumerate(part.span for part in parts):
@@ -246,7 +246,7 @@ def _beside_gaps(parts: Sequence[_Part], head: int) -> set[int]:
     return beside - {-1}
 
 
-async def _each(whats: Iterable[_What], work: Callable[[_What], Awaitable[_Result]]) -> list[_Result]:
+async def _side_by_side(whats: Iterable[_What], work: Callable[[_What], Awaitable[_Result]]) -> list[_Result]:
     """Do work for each, ``_AT_ONCE`` at a time, and return the results in order. The first failure ends all."""
     numbered = enumerate(whats)  # an item that is wrong may name so many that no list holds them
     results: dict[int, _Result] = {}

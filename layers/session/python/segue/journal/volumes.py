@@ -13,19 +13,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
 import msgspec
 
 from segue.errors import SegueError
 from segue.ids import new_id
 from segue.journal import blocks
+from segue.journal.block_writer import BlockWriter
 from segue.journal.blocks import LEVEL, Block, decode_block
 from segue.journal.keys import ObjectKeys
+from segue.journal.storage_requests import StorageRequests
 from segue.lease.item import VOLUMES_SCHEMA, GuardItem
-from segue.storage.interface import ObjectMissing, ObjectStore, StoredObject
+from segue.storage.interface import ObjectMissing, ObjectStore
 
 logger = logging.getLogger(__name__)
 
@@ -41,27 +41,23 @@ _GZIP = 31
 
 
 class Binder:
-    """Binds one session's full runs of pages, one after the other, for as long as its holder commits."""
+    """Binder of one session's full runs of pages, one after the other, for as long as its holder commits."""
 
     def __init__(
-        self,
-        objects: ObjectStore,
-        keys: ObjectKeys,
-        answered: Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]],
-        put: Callable[[str, bytes], Awaitable[None]],
+        self, objects: ObjectStore, keys: ObjectKeys, requests: StorageRequests, block_writer: BlockWriter
     ) -> None:
         """Prepare; no I/O.
 
         Args:
             objects: Store of the objects.
             keys: Object keys of this incarnation.
-            answered: Sends an identical request until storage answers it.
-            put: Creates or replaces a page or a volume, as only the holder may.
+            requests: Sends an identical request until storage answers it.
+            block_writer: Creates or replaces a volume, as only the holder may.
         """
         self._objects = objects
         self._keys = keys
-        self._answered = answered
-        self._put = put
+        self._requests = requests
+        self._block_writer = block_writer
         self._binding: asyncio.Task[str] | None = None
         self._failed_at = -1
 
@@ -103,7 +99,7 @@ class Binder:
             if volume is None:
                 return "0"
             body = await _packed(volume)
-            await self._put(self._keys.volume(len(item.volumes)), body)
+            await self._block_writer.put_sealed(self._keys.volume(len(item.volumes)), body)
         except (SegueError, ObjectMissing) as error:
             # The pages are there still. It is tried again when there is one more, or by the next holder.
             logger.warning("volume not bound", extra={"journal": self._keys.root, "error": type(error).__name__})
@@ -120,7 +116,7 @@ class Binder:
         size = 0
         for number in blocks.run(len(item.volumes)):
             key = self._keys.page(number)
-            stored: StoredObject = await self._answered(partial(self._objects.get, key))
+            stored = await self._requests.until_answered(partial(self._objects.get, key))
             pages.append(decode_block(key, stored.body, item, first=pages[-1].end if pages else None))
             size += sum(len(bytes(raw)) for raw in pages[-1].records)
             if not small_enough(size):

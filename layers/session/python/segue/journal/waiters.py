@@ -14,15 +14,15 @@ class Goal:
 
     Attributes:
         position: So many records are committed.
-        settles: So many calls of ``JournalWriter.settle`` have had their effect.
+        settle_calls: So many calls of ``JournalWriter.settle`` have had their effect.
     """
 
     position: int
-    settles: int = 0
+    settle_calls: int = 0
 
-    def reached(self, by: Goal) -> bool:
-        """Tell whether a journal that has come so far has reached this."""
-        return self.position <= by.position and self.settles <= by.settles
+    def reached(self, progress: Goal) -> bool:
+        """Tell whether a journal with this progress has reached it."""
+        return self.position <= progress.position and self.settle_calls <= progress.settle_calls
 
 
 class Waiters:
@@ -38,11 +38,11 @@ class Waiters:
         self._waiting.append((goal, future))
         return future
 
-    def wake(self, come: Goal) -> None:
+    def wake(self, progress: Goal) -> None:
         """End the waits for what is reached."""
         waiting, self._waiting = self._waiting, []
         for goal, future in waiting:
-            if not goal.reached(come):
+            if not goal.reached(progress):
                 self._waiting.append((goal, future))
             elif not future.done():
                 future.set_result(None)

@@ -15,18 +15,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, RecordTooLarge, SegueError, SessionFenced, StorageUnavailable
 from segue.ids import shown
-from segue.journal.committer import Committer, Queued
-from segue.journal.inputs import remember
+from segue.journal.committer import Committer
+from segue.journal.inputs import SettledInput
 from segue.journal.reader import StoredJournal
-from segue.journal.records import MAX_RECORD_BYTES, Record, encode_record
+from segue.journal.record_queue import Queued, RecordQueue
+from segue.journal.records import MAX_RECORD_BYTES, Record
 from segue.journal.redaction import replacement_of
 from segue.journal.waiters import Goal, Waiters
 from segue.lease.item import Known
@@ -35,10 +34,6 @@ from segue.observers import tell
 from segue.storage.interface import ObjectStore
 
 logger = logging.getLogger(__name__)
-
-_COMMIT_RECORDS = 256
-_COMMIT_BYTES = 4 * 1024 * 1024
-"""Records and bytes of one commit, at most; a single larger record goes alone."""
 
 _FINAL = (SessionFenced, JournalCorrupt)
 """Failures after which this writer refuses every write."""
@@ -52,40 +47,42 @@ OnSettled: TypeAlias = Callable[[str], None]
 
 
 class JournalWriter:
-    """Appends to the journal of one session, for as long as it holds the lease.
+    """Writer of one session's journal, for as long as it holds the lease.
 
     Attributes:
         between_commits: Held during a commit; while another task holds it, no commit begins.
         head: Records committed, as far as this writer knows.
-        position: Records committed or queued.
         failure: The error of the latest commit; None if it succeeded.
         left: Whether the session was left for good: no record is queued any more, and no loss is told.
     """
 
     def __init__(self, lease: Lease, objects: ObjectStore, prefix: str, clock: Clock, restored: StoredJournal) -> None:
         """Go on from a restored journal; must be called on the storage loop."""
-        self.head = self.position = restored.item.head
+        self.head = restored.item.head
         self.failure: SegueError | None = None
         self.left = False
         self._accepted = self.head  # committed, maybe with a redaction that is not finished
         self._lease = lease
-        self._committer = Committer(lease, objects, prefix, clock, restored)
-        self._committer.on_settled = self._settled
+        self._queue = RecordQueue(self.head, restored.item.inputs)
+        self._settled_input = SettledInput(self._note_settled)
+        self._committer = Committer(lease, objects, prefix, clock, restored, self._settled_input)
         self._acquired_at = self.head
-        self._settles = self._settles_done = 0
-        self._inputs: OrderedDict[str, Known] = OrderedDict(restored.item.inputs)
+        self._settle_calls = self._settle_calls_done = 0
         self._loop = asyncio.get_running_loop()
-        self._lock = threading.Lock()
-        self._queue: list[Queued] = []
         self._waiters = Waiters()
         self._draining: asyncio.Task[None] | None = None
-        self._begun_at = 0.0
+        self._commit_begun_at = 0.0
         self.between_commits = asyncio.Lock()
         self._reopen: Callable[[], Awaitable[None]] | None = None
         self._on_fenced: Callable[[], None] | None = None
         self._on_committed: OnCommit = lambda _records, _seconds: None
         self._on_settled: OnSettled = lambda _client_id: None
         self._clock = clock
+
+    @property
+    def position(self) -> int:
+        """Records committed or queued."""
+        return self._queue.position
 
     @property
     def draining(self) -> bool:
@@ -107,7 +104,7 @@ class JournalWriter:
         """Seconds since storage answered any request of the present commit or redaction; 0 if there is none."""
         if self._draining is None or not self._lease.held:
             return 0.0
-        return self._clock.now() - max(self._begun_at, self._committer.answered_at)
+        return self._clock.now() - max(self._commit_begun_at, self._committer.answered_at)
 
     @property
     def in_flight(self) -> bool:
@@ -117,8 +114,7 @@ class JournalWriter:
     @property
     def inputs(self) -> dict[str, Known]:
         """The client input that the records, committed or queued, contain, and what the guard item names as settled."""
-        with self._lock:
-            return dict(self._inputs)
+        return self._queue.inputs
 
     def reopen_with(self, reopen: Callable[[], Awaitable[None]]) -> None:
         """Set the callback that acquires the lease again for a record that is queued after a release."""
@@ -147,13 +143,12 @@ class JournalWriter:
             RecordTooLarge: One is over the limit; none was queued.
             SessionFenced: Another holder has the session; no record is queued any more.
         """
-        queued = [Queued(encode_record(record), record) for record in records]
+        queued = [Queued.encode(record) for record in records]
         for one in queued:
             if len(one.body) > MAX_RECORD_BYTES:
                 raise RecordTooLarge(len(one.body), MAX_RECORD_BYTES)
-        with self._lock:
-            self._check_open()
-            position = self._enqueue(queued)
+        self._check_open()
+        position = self._queue.append(queued)
         self._loop.call_soon_threadsafe(self._drain_soon)
         return position
 
@@ -169,8 +164,7 @@ class JournalWriter:
         Raises:
             SessionFenced: As with ``append``.
         """
-        with self._lock:
-            self._check_open()
+        self._check_open()
         self._loop.call_soon_threadsafe(self._settle_soon, record)
 
     def _check_open(self) -> None:
@@ -178,14 +172,6 @@ class JournalWriter:
             raise self._lease.fenced(self.failure.winner, self.failure.epoch)
         if self.left:
             raise self._lease.fenced(None)
-
-    def _enqueue(self, queued: Sequence[Queued]) -> int:
-        """Queue encoded records under the lock; returns the position after them."""
-        self._queue.extend(queued)
-        self.position += len(queued)
-        for one in queued:
-            remember(self._inputs, one.record)
-        return self.position
 
     async def durable(self, position: int | None = None) -> None:
         """Wait until the first ``position`` records are committed.
@@ -196,8 +182,8 @@ class JournalWriter:
         Raises:
             SegueError: They are not: the writer is fenced, another process holds the session, storage refuses, damage.
         """
-        goal = Goal(self.position, self._settles) if position is None else Goal(position)
-        if goal.reached(self._come):
+        goal = Goal(self.position, self._settle_calls) if position is None else Goal(position)
+        if goal.reached(self._progress):
             return
         if isinstance(self.failure, _FINAL):
             raise self.failure
@@ -205,7 +191,7 @@ class JournalWriter:
         self._drain_soon()
         await waiter
 
-    async def settle_chores(self, timeout: float, *, patience: float = 0.0) -> None:
+    async def wait_for_cleanup(self, timeout: float, *, patience: float = 0.0) -> None:
         """Wait for deletions that run in the background.
 
         Args:
@@ -213,7 +199,7 @@ class JournalWriter:
                 flight may arrive later: it deletes segments, whose keys are never used again.
             patience: Seconds to wait for a volume in flight; it has to arrive before the session's objects are deleted.
         """
-        await self._committer.wait_for_chores(timeout, patience)
+        await self._committer.wait_for_cleanup(timeout, patience)
 
     async def finish_redaction(self, numbers: Sequence[int], records: Sequence[Record]) -> None:
         """Finish redactions that an earlier holder committed and did not finish.
@@ -237,23 +223,19 @@ class JournalWriter:
             self._on_fenced()
 
     def _settle_soon(self, record: Record) -> None:
-        self._settles += 1
-        self._committer.settling.append(record)
+        self._settle_calls += 1
+        self._settled_input.add(record)
         self._drain_soon()
 
     def _record_settled(self) -> None:
         """Queue what waits to be settled as records."""
-        records, self._committer.settling = self._committer.settling, []
-        queued = [Queued(encode_record(record), record) for record in records]
-        with self._lock:
-            self._enqueue(queued)
+        records = self._settled_input.withdraw()
+        self._queue.append([Queued.encode(record) for record in records])
         self._tell_settled(records)
 
-    def _settled(self, records: Sequence[Record]) -> None:
-        """Take over what the guard item names from now on."""
-        with self._lock:
-            for record in records:
-                remember(self._inputs, record)
+    def _note_settled(self, records: Sequence[Record]) -> None:
+        """Note the input that the guard item names from now on."""
+        self._queue.note_settled(records)
         self._tell_settled(records)
 
     def _tell_settled(self, records: Sequence[Record]) -> None:
@@ -266,7 +248,7 @@ class JournalWriter:
 
     @property
     def _unfinished(self) -> bool:
-        return bool(self._queue or self._committer.settling) or self._committer.unfinished_redactions
+        return bool(self._queue or self._settled_input) or self._committer.unfinished_redactions
 
     async def _drain(self) -> None:
         try:
@@ -295,15 +277,15 @@ class JournalWriter:
             if self._lease.lost is not None or self._reopen is None:
                 raise self._lease.lost or self._lease.fenced(None)
             await self._reopen()
-        self._begun_at = self._clock.now()
-        group = self._committer.in_flight or self._next_group()
-        if not group and self._committer.settling and self._accepted == self._acquired_at:
+        self._commit_begun_at = self._clock.now()
+        group = self._committer.in_flight or self._queue.next_group()
+        if not group and self._settled_input and self._accepted == self._acquired_at:
             self._record_settled()
-            group = self._next_group()
+            group = self._queue.next_group()
         fenced = await self._commit(group) if group else None
-        if self._committer.settling and fenced is None:
+        if self._settled_input and fenced is None:
             self._note_progress()  # the records wait for no input that was settled while they were committed
-            await self._committer.settle_input()
+            await self._committer.name_settled_input()
         if self._committer.unfinished_redactions and fenced is None:
             await self._committer.finish_redactions()
         self._note_progress()
@@ -321,32 +303,21 @@ class JournalWriter:
     async def _commit(self, group: Sequence[Queued]) -> SessionFenced | None:
         begun = self._clock.now()
         fenced = await self._committer.commit(group)
-        with self._lock:
-            del self._queue[: len(group)]  # it is in the session: never sent again
+        self._queue.remove(len(group))
         self._accepted += len(group)
         seconds = self._clock.now() - begun
         tell("committed", seconds, len(group))
         self._on_committed(len(group), seconds)
         return fenced
 
-    def _next_group(self) -> list[Queued]:
-        """Return the next group, which stays in the queue until it is committed."""
-        with self._lock:
-            size = 0
-            for count, one in enumerate(self._queue[:_COMMIT_RECORDS]):
-                size += len(one.body)
-                if count and size > _COMMIT_BYTES:
-                    return self._queue[:count]
-            return self._queue[:_COMMIT_RECORDS]
-
     def _wake(self) -> None:
-        if not self._committer.settling:
-            self._settles_done = self._settles
-        self._waiters.wake(self._come)
+        if not self._settled_input:
+            self._settle_calls_done = self._settle_calls
+        self._waiters.wake(self._progress)
 
     @property
-    def _come(self) -> Goal:
-        return Goal(self.head, self._settles_done)
+    def _progress(self) -> Goal:
+        return Goal(self.head, self._settle_calls_done)
 
 
 def _merged(redactions: Sequence[Record]) -> dict[str, Any]:

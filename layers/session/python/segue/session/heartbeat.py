@@ -39,7 +39,7 @@ _HUNG_LOOP_RETRY_SECONDS = 0.5
 
 
 class Heartbeat:
-    """Renews one session's lease, for as long as it is held and the agent's loop turns.
+    """Renewal of one session's lease, for as long as it is held and the agent's loop turns.
 
     Attributes:
         writer: The session's writer, once it is open: its commits renew the lease, too.
@@ -53,16 +53,16 @@ class Heartbeat:
         self._watch: LoopWatch | None = None
         self._on_lost: list[Callable[[], None]] = []
         self._is_lost = False
-        self._beating = False
-        self._forsaken_at = -1
-        self._hanging = False
+        self._scheduled = False
+        self._expires_at_position = -1
+        self._commit_hangs = False
         self._sending: set[asyncio.Task[float | None]] = set()
 
     def start_renewing(self) -> None:
         """Renew a lease that was just acquired, from now on."""
-        self._is_lost, self._forsaken_at = False, -1
-        if not self._beating:
-            self._beating = True
+        self._is_lost, self._expires_at_position = False, -1
+        if not self._scheduled:
+            self._scheduled = True
             self._heartbeats.add(self, self._lease.settings.heartbeat)
 
     def watch_loop(self, watch: LoopWatch) -> None:
@@ -76,19 +76,19 @@ class Heartbeat:
 
     def restart(self) -> None:
         """Send heartbeats again if they ended with an event loop."""
-        if self._lease.held and not self._beating:
-            self._beating = True
+        if self._lease.held and not self._scheduled:
+            self._scheduled = True
             self._heartbeats.add(self, 0.0)
 
     def let_expire(self) -> None:
         """Send no more heartbeats: the lease expires, unless a record that is queued later is committed."""
         if self.writer is not None:
-            self._forsaken_at = self.writer.position
+            self._expires_at_position = self.writer.position
 
     @property
     def expiring(self) -> bool:
         """Tell whether the lease is left to expire."""
-        return self._lease.held and self.writer is not None and self.writer.head <= self._forsaken_at
+        return self._lease.held and self.writer is not None and self.writer.head <= self._expires_at_position
 
     async def release(self) -> None:
         """Release the lease; if storage does not answer, it expires."""
@@ -121,7 +121,7 @@ class Heartbeat:
             Seconds until the next call, None once the lease is gone.
         """
         delay = self._lease.settings.heartbeat if self.expiring or self._lease.releasing else await self._beat_if_due()
-        self._beating = delay is not None
+        self._scheduled = delay is not None
         return delay
 
     async def renew(self) -> bool:
@@ -181,9 +181,9 @@ class Heartbeat:
 
     def _hangs(self) -> bool:
         """Tell whether a commit has gone unanswered for ``STORAGE_TIMEOUT_SECONDS``: another holder may do better."""
-        before = self._hanging
-        self._hanging = self.writer is not None and self.writer.unanswered_for > STORAGE_TIMEOUT_SECONDS
-        if self._hanging and not before:
+        before = self._commit_hangs
+        self._commit_hangs = self.writer is not None and self.writer.unanswered_for > STORAGE_TIMEOUT_SECONDS
+        if self._commit_hangs and not before:
             logger.warning(
                 "storage does not answer a commit, the lease expires",
                 extra={
@@ -192,7 +192,7 @@ class Heartbeat:
                     "seconds": STORAGE_TIMEOUT_SECONDS,
                 },
             )
-        return self._hanging
+        return self._commit_hangs
 
     def _ended(self) -> float | None:
         """Tell of a loss that a background deletion or the binding of a volume met: those have no listener."""

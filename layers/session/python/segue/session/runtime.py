@@ -121,17 +121,17 @@ class Runtime:
 
 
 class HeartbeatSchedule:
-    """Calls each session's ``heartbeat`` when it is due; holds none of them alive.
+    """Schedule of all sessions' heartbeats, which keeps none of them alive.
 
     Each call comes up to ``SPREAD`` of its delay early, at random. Otherwise sessions that were acquired in one moment
     would send all their heartbeats together, for ever, and callers of this process would hear the gap.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, dice: random.Random | None = None) -> None:
-        """Serve a loop. ``dice`` is for runs that have to be repeatable."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, generator: random.Random | None = None) -> None:
+        """Serve a loop. ``generator`` is for runs that have to be repeatable."""
         self._loop = loop
         self._clock = clock
-        self._dice = dice or random.Random()  # noqa: S311 - spreads load, hides nothing
+        self._random = generator or random.Random()  # noqa: S311 - spreads load, hides nothing
         self._due: list[tuple[float, int, weakref.ref[Scheduled]]] = []
         self._order = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
@@ -141,7 +141,7 @@ class HeartbeatSchedule:
 
     def add(self, session: Scheduled, delay: float) -> None:
         """Call ``session`` after ``delay`` seconds at the latest; must be called on the schedule's loop."""
-        due = self._clock.now() + delay * self._dice.uniform(1 - SPREAD, 1)
+        due = self._clock.now() + delay * self._random.uniform(1 - SPREAD, 1)
         heapq.heappush(self._due, (due, next(self._order), weakref.ref(session)))
         self._arm()
 
@@ -173,7 +173,7 @@ class HeartbeatSchedule:
 
 
 class LoopWatch:
-    """Knows whether an event loop still turns. A hung loop must lose its lease.
+    """Watch over an event loop that may stop turning. A hung loop must lose its lease.
 
     Each ``alive`` asks for one more turn and tells whether the one asked for before was taken.
     """

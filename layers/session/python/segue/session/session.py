@@ -36,7 +36,7 @@ from segue.storage.stores import Stores
 
 logger = logging.getLogger(__name__)
 
-CHORES_TIMEOUT_SECONDS = 10.0
+CLEANUP_TIMEOUT_SECONDS = 10.0
 """Seconds that a release waits for deletions in the background. After that, the remaining objects are orphans, which
 the next collection finds: a hang of S3 must not keep the session held."""
 
@@ -45,7 +45,7 @@ TOMBSTONE_SECONDS = 14 * 86_400
 
 
 class Session:
-    """Holds one session, from ``open`` to ``close`` or until another process takes it over.
+    """One session, from ``open`` to ``close`` or until another process takes it over.
 
     Attributes:
         lease: The right to write it.
@@ -62,9 +62,9 @@ class Session:
         self.heartbeat = Heartbeat(lease, heartbeats)
         self._stores = stores
         self._clock = clock
-        self._left: GuardItem | None = None
+        self._item_left: GuardItem | None = None
         self._tombstone: GuardItem | None = None
-        self._reopening: tuple[float, Probe | None] = (0.0, None)
+        self._reacquire_with: tuple[float, Probe | None] = (0.0, None)
         self._pid = os.getpid()
 
     @property
@@ -160,7 +160,7 @@ class Session:
             ahead.cancel_reading()
         writer.reopen_with(self._reopen)
         writer.on_fenced(self.heartbeat.lost)
-        self._reopening = (timeout, probe)
+        self._reacquire_with = (timeout, probe)
         self.restored = restored
         self.writer = self.heartbeat.writer = writer
         tell("restored", self._clock.now() - acquired)
@@ -279,8 +279,8 @@ class Session:
     async def _release(self, writer: JournalWriter, timeout: float) -> None:
         if writer.in_flight:
             raise StorageUnavailable("the lease is not released, since the outcome of the last commit is unknown")
-        await writer.settle_chores(min(CHORES_TIMEOUT_SECONDS, timeout))
-        self._left = self.lease.item
+        await writer.wait_for_cleanup(min(CLEANUP_TIMEOUT_SECONDS, timeout))
+        self._item_left = self.lease.item
         if writer.left:
             writer.fail(self.lease.fenced(None))
         await self.heartbeat.release()
@@ -317,7 +317,7 @@ class Session:
         writer, stores = self.live, self._stores
         async with self._between_commits(writer):
             if self._tombstone is None:
-                await writer.settle_chores(CHORES_TIMEOUT_SECONDS, patience=CLOSE_TIMEOUT_SECONDS)
+                await writer.wait_for_cleanup(CLEANUP_TIMEOUT_SECONDS, patience=CLOSE_TIMEOUT_SECONDS)
                 if not self.lease.held and self.lease.lost is None:
                     with contextlib.suppress(SessionFenced):
                         await self._reopen()  # it was released; if it has ended since, its tombstone tells
@@ -326,7 +326,7 @@ class Session:
         await collect_ended(stores.objects, stores.prefix, self._tombstone, storage_time(stores.guard, self._clock))
 
     async def _reopen(self) -> None:
-        timeout, probe = self._reopening
-        await self.lease.acquire(timeout, probe, left=self._left)
+        timeout, probe = self._reacquire_with
+        await self.lease.acquire(timeout, probe, left=self._item_left)
         self.live.reacquired()
         self.heartbeat.start_renewing()
