@@ -152,12 +152,12 @@ def test_a_list_that_watches_nothing_says_of_no_holder_that_it_is_stale(keep, fa
 
 def test_a_holder_that_releases_while_it_is_watched_is_not_stale(keep, facts, said, monkeypatch):
     session = keep("alice/leaves", [said("a")], stay=True)
-    read = segue.admin.stale_holders._unmoved
+    read = segue.admin.stale_holders._is_unchanged
 
     async def released(stores, seen):
         await session.close()
         return await read(stores, seen)
 
-    monkeypatch.setattr(segue.admin.stale_holders, "_unmoved", released)
+    monkeypatch.setattr(segue.admin.stale_holders, "_is_unchanged", released)
 
     assert [one["stale"] for one in facts("list")] == [False]

@@ -35,6 +35,18 @@ STRING_THAT_ASKS = re.compile(rf"[\"'](?:\s|\\\n|\\[nrt])*{QUESTION.pattern}")
 RIDDLE = re.compile(r"^\s*(?:async )?def test_(?:what|who|whose|whom|whether|where|when|which|why|how)(?:ever)?_")
 """A test's name that opens so has no subject; a failure's line is to tell which behaviour broke."""
 
+NOUN_PHRASES = ("layers/session/python/segue",)
+"""Folders whose classes say in a noun phrase what each is: ``Renewal of one lease``, not ``Renews one lease``."""
+
+THIRD_PERSON = re.compile(
+    r"(?:[A-Z][a-z]*[a-rt-z]s (?:an?|the|one|its|their|each|every|any|another|this|what|which|whether|how)"
+    r"|Acquires|Asks|Begins|Behaves|Binds|Brings|Carries|Chooses|Closes|Collects|Connects|Cuts|Decides|Decodes|Delivers"
+    r"|Does|Drops|Encodes|Enforces|Fills|Finds|Follows|Forgets|Gets|Gives|Has|Holds|Is|Joins|Keeps|Knows|Leaves|Lets"
+    r"|Listens|Makes|Moves|Notices|Opens|Owns|Paces|Prepares|Provides|Puts|Reads|Refuses|Remembers|Removes|Renews"
+    r"|Replaces|Restores|Returns|Says|Sees|Sends|Serves|Shows|Starts|Stops|Takes|Tells|Tries|Watches|Wraps|Writes)\b"
+)
+"""A verb in the third person: by itself, or known by its object. ``Records of a session`` is a noun phrase."""
+
 QUOTATION = re.compile(r"^\s*>")
 """A quoted line of a page keeps its words."""
 
@@ -95,6 +107,12 @@ def docstrings(path: Path) -> Iterator[tuple[int, str]]:
                     pass
 
 
+def class_docstrings(path: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ClassDef) and (text := ast.get_docstring(node)):
+            yield node.lineno, text
+
+
 def offences(lines: Iterator[tuple[int, str]], path: Path, pattern: re.Pattern[str]) -> list[str]:
     return [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()[:110]}" for number, line in lines if pattern.search(line)
@@ -149,6 +167,29 @@ def test_test_names_open_with_their_subject() -> None:
     ]
 
     assert not found, f"{len(found)} names, say subject, verb and object:\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize("folder", NOUN_PHRASES)
+def test_docstrings_of_classes_open_with_a_noun_phrase(folder: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {text.splitlines()[0][:110]}"
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if re.search(rf'"""{THIRD_PERSON.pattern}', path.read_text(encoding="utf-8"))
+        for number, text in class_docstrings(path)
+        if THIRD_PERSON.match(text)
+    ]
+
+    assert not found, f"{len(found)} docstrings:\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize("opening", ["Renews one lease.", "Keeps callbacks.", "Records what was said.", "Is a model."])
+def test_a_verb_in_the_third_person_is_noticed(opening: str) -> None:
+    assert THIRD_PERSON.match(opening)
+
+
+@pytest.mark.parametrize("opening", ["Records of a session.", "Access to one table.", "Turns of an agent.", "Times."])
+def test_a_noun_phrase_is_no_verb_in_the_third_person(opening: str) -> None:
+    assert not THIRD_PERSON.match(opening)
 
 
 @pytest.mark.slow

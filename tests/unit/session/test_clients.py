@@ -62,7 +62,7 @@ def test_clients_are_shared_by_the_sessions_of_one_boto_session() -> None:
 @pytest.mark.slow
 def test_clients_go_with_the_boto_session_that_they_are_of() -> None:
     gc.collect()
-    before = len(segue.storage.clients._made)
+    before = len(segue.storage.clients._shared_clients)
     sessions = [boto3.Session() for _ in range(5)]
     clients = [weakref.ref(client_of(stores_of(session))) for session in sessions]
     assert len({id(client()) for client in clients}) == 5
@@ -70,7 +70,7 @@ def test_clients_go_with_the_boto_session_that_they_are_of() -> None:
     del sessions
     gc.collect()
 
-    assert len(segue.storage.clients._made) <= before
+    assert len(segue.storage.clients._shared_clients) <= before
     assert not any(client() for client in clients)
 
 

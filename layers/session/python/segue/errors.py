@@ -200,7 +200,7 @@ class StorageRefused(SegueError):  # noqa: N818 - reads as the others do
 
 
 class FirstError:
-    """Collects the errors of several steps, of which each is tried, and raises the first at the end.
+    """Collector of errors: each of several steps is tried, and the first error is raised at the end.
 
     Example:
         ```python

@@ -1,6 +1,6 @@
 // Made from docs/protocol.asyncapi.json by client/scripts/types.mjs (npm run types). Do not edit.
 
-/** Binds a connection to a session. Repeated until `Ready` comes; the first frame of every connection. */
+/** Binding of a connection to a session. Repeated until `Ready` comes; the first frame of every connection. */
 export interface Hello {
   readonly type: "hello";
   readonly trace?: string;
@@ -74,7 +74,7 @@ export interface Played {
   readonly ms: number;
 }
 
-/** Asks for a page of the conversation so far, a `HistoryOutput`. */
+/** Request for a page of the conversation so far, a `HistoryOutput`. */
 export interface HistoryRequest {
   readonly type: "history";
   readonly trace?: string;
@@ -82,7 +82,7 @@ export interface HistoryRequest {
   readonly last_record?: number;
 }
 
-/** Keeps the connection open; the gateway itself answers `Pong`. */
+/** Keep-alive of the connection; the gateway itself answers `Pong`. */
 export interface Ping {
   readonly type: "ping";
   readonly trace?: string;

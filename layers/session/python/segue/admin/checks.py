@@ -121,16 +121,16 @@ def inspect_journal(
     ordered = [records[number] for number in sorted(records)]
     skipped = skips(ordered) if whole else set[int]()
     for block in (*blocks, *volumes):
-        findings += [_wrong(block.key, error) for error in block.damaged if error.record not in skipped]
+        findings += [_damage_of(block.key, error) for error in block.damaged if error.record not in skipped]
     if whole:
         findings += _wrong_records(blocks, ordered, skipped)
-        findings += _scrubs(item, ordered)
+        findings += _wrong_scrub(item, ordered)
     if item.scrub is None:
         findings += _unredacted(blocks, ordered)
     return findings
 
 
-def _wrong(key: str, error: JournalCorrupt, code: str = "record") -> Finding:
+def _damage_of(key: str, error: JournalCorrupt, code: str = "record") -> Finding:
     return Finding("damage", code, key, problem_of(error))
 
 
@@ -144,10 +144,10 @@ def _wrong_records(
     contradicting: list[JournalCorrupt] = []
     fold(as_redacted(ordered, contradicting), damaged=contradicting)
     for error in {error.record: error for error in contradicting}.values():
-        yield _wrong(keys[error.record or 0], error, "history")
+        yield _damage_of(keys[error.record or 0], error, "history")
     for error in too_deep(ordered):
         if error.record not in skipped:
-            yield _wrong(keys[error.record or 0], error)
+            yield _damage_of(keys[error.record or 0], error)
 
 
 def inspect_volumes(
@@ -183,18 +183,18 @@ def _gaps(item: GuardItem, blocks: Sequence[CheckedBlock]) -> Iterator[Finding]:
     reached = 0
     for first, end, key in readable:
         if first > reached:
-            yield _lost(item, reached, first)
+            yield _lost_records(item, reached, first)
         elif first < reached:
             yield Finding("damage", "repeated", key, f"holds records from {first}, as another object does")
         reached = max(reached, end)
     if reached < item.head:
-        yield _lost(item, reached, item.head)
+        yield _lost_records(item, reached, item.head)
     if reached > item.head:
         problem = f"its objects hold {reached} records, the guard says {item.head}"
         yield Finding("damage", "head", item.session_key, problem)
 
 
-def _lost(item: GuardItem, first: int, end: int) -> Finding:
+def _lost_records(item: GuardItem, first: int, end: int) -> Finding:
     which = f"record {first} is" if end == first + 1 else f"records {first} to {end - 1} are"
     return Finding("damage", "lost", item.session_key, f"{which} in no object that can be read")
 
@@ -211,16 +211,16 @@ def _unredacted(blocks: Sequence[CheckedBlock], ordered: Sequence[Record]) -> It
     numbers = sorted({number for one in blocks for number in one.records})
     shown = dict(zip(numbers, as_redacted(ordered, wrong), strict=True))
     for one in blocks:
-        held = [number for number, record in one.records.items() if not _same(record, shown[number])]
+        held = [number for number, record in one.records.items() if not _is_same_record(record, shown[number])]
         if held:
             yield Finding("damage", "redaction", one.key, f"records {held} still hold content that was redacted")
 
 
-def _same(record: Record, shown: Record) -> bool:
+def _is_same_record(record: Record, shown: Record) -> bool:
     return record is shown or encode_record(record, stored=True) == encode_record(shown, stored=True)
 
 
-def _scrubs(item: GuardItem, records: Sequence[Record]) -> Iterator[Finding]:
+def _wrong_scrub(item: GuardItem, records: Sequence[Record]) -> Iterator[Finding]:
     named = [] if item.scrub is None else item.scrub.split()
     redactions = {str(number) for number, record in enumerate(records) if record.kind == "redact"}
     if not redactions.issuperset(named):

@@ -164,7 +164,7 @@ async def create(
         StorageUnavailable: Storage does not answer. Whether the session came about is unknown.
     """
     check_length(stores.prefix, checked_key(key))
-    seen = await _vacant(stores, key, clock)
+    seen = await _check_vacant(stores, key, clock)
     started = clock.now()
     plan = _planned(key, segments, seen.at, retention_s, stores.prefix)
     objects = _objects_of(plan, stores.prefix)
@@ -254,7 +254,7 @@ async def _discard(stores: Stores, objects: dict[str, Callable[[], bytes]]) -> N
         await stores.objects.delete(list(objects))
 
 
-async def _vacant(stores: Stores, key: str, clock: Clock) -> ItemReading:
+async def _check_vacant(stores: Stores, key: str, clock: Clock) -> ItemReading:
     """Check that the key is free: there is no item, or that of an ended session."""
     seen = await read_item(stores.guard, key, clock, stores.prefix)
     if seen.current is not None:
@@ -272,7 +272,7 @@ async def _begin(stores: Stores, plan: _Plan, seen: ItemReading, clock: Clock) -
             found = None if lost.item is None else GuardItem.parse(lost.item)
             if found is not None and found.born == plan.item.born:
                 return found  # an answer was lost, the write was not
-        seen = await _vacant(stores, plan.item.session_key, clock)
+        seen = await _check_vacant(stores, plan.item.session_key, clock)
     raise StorageUnavailable(f"{shown(plan.item.session_key)}: the source's guard item changes faster than it is read")
 
 

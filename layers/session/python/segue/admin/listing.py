@@ -85,7 +85,7 @@ async def list_sessions(stores: Stores, clock: Clock, prefix: str, progress: Pro
     held: list[WatchedHolder] = []
     for start in range(0, len(keys), READS):
         batch = keys[start : start + READS]
-        looked = await _look(stores, clock, batch)
+        looked = await _read_items(stores, clock, batch)
         found += looked.found
         held += looked.held
         progress(start + len(batch), len(keys))
@@ -110,11 +110,11 @@ async def stream_sessions(
     async with contextlib.aclosing(key_pages(stores.guard, prefix)) as pages:
         async for keys in pages:
             for start in range(0, len(keys), READS):
-                if not tell((await _look(stores, clock, keys[start : start + READS])).found):
+                if not tell((await _read_items(stores, clock, keys[start : start + READS])).found):
                     return
 
 
-async def _look(stores: Stores, clock: Clock, keys: Sequence[str]) -> Listing:
+async def _read_items(stores: Stores, clock: Clock, keys: Sequence[str]) -> Listing:
     """Read some guard items side by side."""
     found: list[SessionFacts] = []
     held: list[WatchedHolder] = []

@@ -107,7 +107,7 @@ async def _delete_ownerless(
         by_session["/".join(key.removeprefix(root).split("/")[:2])].append(key)
     over: list[str] = []
     for session, keys in by_session.items():
-        if session in kept or await _goes_on(stores, session):
+        if session in kept or await _has_begun_again(stores, session):
             continue
         now = storage_time(stores.guard, clock)
         for key in keys:
@@ -123,7 +123,7 @@ async def _delete_ownerless(
         done.objects += len(over)
 
 
-async def _goes_on(stores: Stores, session: str) -> bool:
+async def _has_begun_again(stores: Stores, session: str) -> bool:
     """Tell whether a session has begun again since its deletion. It is a new one, and stays."""
     item = await stores.guard.read(session)
     return item is not None and "deleted" not in item

@@ -14,7 +14,7 @@ from segue.strands.manager import GuardedSessionManager
 
 
 class ReadOnlySessionManager(GuardedSessionManager):
-    """Restores the agents of a session without its lease, as it is or was.
+    """Session manager that restores agents without the session's lease, as they are or were.
 
     The session is read once, when this manager is opened. An agent that runs with it goes on in memory: its holder
     notices nothing, and what the agent adds is gone with the manager.

@@ -1,10 +1,12 @@
 """Sessions looked after from a program: list, read, copy, check, move, delete.
 
-sessions = Sessions.s3("my-voice-sessions", "my-voice-locks")
-for one in sessions.list():
-print(one.session, one.state, one.head)
-history = sessions.read("user_123")
-print(history.agents["default"].messages)
+    sessions = Sessions.s3("my-voice-sessions", "my-voice-locks")
+    for one in sessions.list():
+        print(one.session, one.state, one.head)
+    history = sessions.read("user_123")
+    print(history.agents["default"].messages)
+
+Its calls block, and run on the process's storage loop.
 """
 
 from __future__ import annotations

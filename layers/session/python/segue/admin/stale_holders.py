@@ -39,7 +39,7 @@ async def silent_holders(stores: Stores, clock: Clock, held: Sequence[WatchedHol
         still: list[WatchedHolder] = []
         for start in range(0, len(watched), READS):
             batch = watched[start : start + READS]
-            unmoved = await asyncio.gather(*(_unmoved(stores, seen) for seen in batch))
+            unmoved = await asyncio.gather(*(_is_unchanged(stores, seen) for seen in batch))
             still += [seen for seen, same in zip(batch, unmoved, strict=True) if same]
         over = [seen for seen in still if clock.now() - seen.at >= seen.item.lease_ms / 1000]
         silent |= {seen.item.session_key for seen in over}
@@ -47,7 +47,7 @@ async def silent_holders(stores: Stores, clock: Clock, held: Sequence[WatchedHol
     return silent
 
 
-async def _unmoved(stores: Stores, seen: WatchedHolder) -> bool:
+async def _is_unchanged(stores: Stores, seen: WatchedHolder) -> bool:
     """Tell whether a session is still held as the earlier reading had it."""
     attributes = await stores.guard.read(seen.item.session_key)
     try:

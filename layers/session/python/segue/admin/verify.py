@@ -101,10 +101,10 @@ async def verify(stores: Stores, session_key: str, clock: Clock, progress: Progr
     """
     report = Report(session_key, "absent")
     for _ in range(_ATTEMPTS):
-        report = await _look(stores, session_key, clock, progress)
+        report = await _inspect(stores, session_key, clock, progress)
         if not any(one.code in _PASSING for one in report.findings):
             return report
-        again, _, _ = await _look_at_item(stores, session_key, clock)
+        again, _, _ = await _inspect_item(stores, session_key, clock)
         if again is not None and report.item is not None and _layout(again) == _layout(report.item):
             return report
     moving = Finding("warning", "moving", session_key, f"still being folded after {_ATTEMPTS} looks; verify again")
@@ -115,10 +115,10 @@ def _layout(item: GuardItem) -> object:
     return item.born, item.pages, item.volumes, item.tail, item.deleted
 
 
-async def _look(stores: Stores, session_key: str, clock: Clock, progress: Progress) -> Report:
+async def _inspect(stores: Stores, session_key: str, clock: Clock, progress: Progress) -> Report:
     root = f"{stores.prefix}sessions/{session_key}/"
     listed = await stores.objects.list(root)  # before the item: what is committed later is not called an orphan
-    item, problems, at = await _look_at_item(stores, session_key, clock)
+    item, problems, at = await _inspect_item(stores, session_key, clock)
     if item is None and problems:
         return Report(session_key, "unreadable", findings=problems)
     if item is None and not listed:
@@ -134,11 +134,13 @@ async def _look(stores: Stores, session_key: str, clock: Clock, progress: Progre
         return Report(session_key, "absent", findings=tuple(leftovers))
     if over:
         return Report(session_key, "deleted" if item.deleted else "expired", item, findings=tuple(leftovers))
-    report = await _check(stores, item, session_key, pages_there(listed, root, item.born), leftovers, progress)
+    report = await _inspect_objects(
+        stores, item, session_key, pages_there(listed, root, item.born), leftovers, progress
+    )
     return replace(report, findings=(*problems, *report.findings))
 
 
-async def _check(
+async def _inspect_objects(
     stores: Stores, item: GuardItem, session_key: str, there: int, leftovers: list[Finding], progress: Progress
 ) -> Report:
     findings = _unfinished(item, session_key)
@@ -162,7 +164,7 @@ async def _check(
     )
 
 
-async def _look_at_item(
+async def _inspect_item(
     stores: Stores, session_key: str, clock: Clock
 ) -> tuple[GuardItem | None, tuple[Finding, ...], float]:
     """Return the item, None if there is none or it cannot be read; what is wrong with it; when it was read.

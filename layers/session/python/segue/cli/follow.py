@@ -20,7 +20,7 @@ _ATTEMPTS = 5
 
 
 class Follower:
-    """Reads a session's records as they are committed.
+    """Reader of a session's records as they are committed.
 
     Attributes:
         position: The number of the next record.

@@ -122,7 +122,7 @@ def _there(place: Place) -> Any:
         return session
 
     class AtEndpoint:
-        """Makes clients of that endpoint."""
+        """Maker of clients for that endpoint."""
 
         @staticmethod
         def client(service: str, **options: Any) -> Any:

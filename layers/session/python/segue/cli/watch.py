@@ -32,7 +32,7 @@ class _Seen:
 
 
 class Watch:
-    """Looks at sessions again and again.
+    """Repeated look at sessions.
 
     Attributes:
         selection: Which.
@@ -83,7 +83,7 @@ def watch(place: Place, *, selection: Selection, interval: float, count: int | N
             return
         with Live(console=output(), auto_refresh=False, screen=False) as live:
             for number in _looks(interval, count):
-                live.update(_drawn(watching.read_items(), number), refresh=True)
+                live.update(_table_of(watching.read_items(), number), refresh=True)
     except KeyboardInterrupt:
         return
 
@@ -107,7 +107,7 @@ def _print_looks(watching: Watch, interval: float, count: int | None, *, as_json
             print_table(COLUMNS, [list(row.values()) for row in rows], "no sessions")
 
 
-def _drawn(rows: list[dict[str, Any]], look: int) -> Table:
+def _table_of(rows: list[dict[str, Any]], look: int) -> Table:
     table = Table(*COLUMNS, box=None, pad_edge=False, header_style="bold", caption=f"look {look}, Ctrl-C ends")
     for row in rows:
         table.add_row(*(Text("" if cell is None else clean(str(cell))) for cell in row.values()))

@@ -1,6 +1,6 @@
 """Keeps a conversation connected: connects, connects again when a connection breaks, and before it is ended.
 
-── connection 1 ───────────────────────────────┐ ready on 2: closed
+── connection 1 ────────────────────────────────┐ ready on 2: closed
                               ┌── hello ─ ready ┴─ connection 2 ───── … ✕   ┌── connection 3
      lifetime, reconnect, silence                                       pause┘
 
@@ -70,7 +70,7 @@ class Connections:
         self._retries = Retries(settings)
         self._renewal_retries = Retries(settings)  # beside a connection that works: of no weight once that one ends
         self._close_code: int | None = None  # of the connection that ended last
-        self._cut_off = asyncio.Event()  # set when the last connection has ended, or the client ends
+        self._disconnected = asyncio.Event()  # set when the last connection has ended, or the client ends
 
     def wake(self) -> None:
         """Wake the senders: there may be something to send."""
@@ -80,7 +80,7 @@ class Connections:
     def end(self) -> None:
         """Say good-bye and end."""
         self._ending.set()
-        self._cut_off.set()
+        self._disconnected.set()
         for talk in self._talks.values():
             talk.say_goodbye()
 
@@ -141,7 +141,7 @@ class Connections:
                 compression=None,  # API Gateway does not speak it
             )
         except InvalidStatus as error:
-            self._judge(error, first=first)
+            self._check_refusal(error, first=first)
             self.last_error = error
         except (OSError, WebSocketException) as error:
             self.last_error = error
@@ -151,7 +151,7 @@ class Connections:
             return socket
         return None
 
-    def _judge(self, error: InvalidStatus, *, first: bool) -> None:
+    def _check_refusal(self, error: InvalidStatus, *, first: bool) -> None:
         """Tell a refusal that lasts from a server in trouble."""
         status = error.response.status_code
         if status not in CREDENTIALS_REFUSED | ADDRESS_REFUSED:
@@ -188,7 +188,7 @@ class Connections:
         talk = self._talks.pop(task)
         if not self._conversation.has_connection:
             self._close_code = talk.close_code
-            self._cut_off.set()
+            self._disconnected.set()
         if not task.cancelled():
             task.exception()  # the newest connection's is raised where it is waited for, and says the same
 
@@ -200,10 +200,10 @@ class Connections:
     async def _pause(self) -> None:
         """Wait before a new attempt; a renewal waits no longer once the connection that it was to replace has ended."""
         while not self._ending.is_set():
-            self._cut_off.clear()
+            self._disconnected.clear()
             retries = self._renewal_retries if self._conversation.has_connection else self._retries
             try:
                 async with asyncio.timeout(retries.pause(self._close_code)):
-                    await self._cut_off.wait()
+                    await self._disconnected.wait()
             except TimeoutError:
                 return

@@ -1,8 +1,8 @@
 """The client's side of the protocol without any I/O: messages and time go in, frames and events come out.
 
-connected ──▶ hello ──▶ (repeated) ──▶ ready ──▶ input, and all of it again that is not acknowledged
-                ▲                                 │
-                └── a gap, a new epoch, moved ◀───┘   hello carries what was shown: the rest is said again
+    connected ──▶ hello ──▶ (repeated) ──▶ ready ──▶ input, and all of it again that is not acknowledged
+                    ▲                                 │
+                    └── a gap, a new epoch, moved ◀───┘   hello carries what was shown: the rest is said again
 
 A second connection that is opened beside the first is its renewal: hello goes over the new one, input over the old one
 until ``ready`` comes over the new one, and what both bring is one stream, because its numbers are the client's. It is
@@ -173,14 +173,14 @@ class Conversation:
         self.counter += 1
         self._links.renewal = Link(number=self.counter, settings=self._settings, spoke_at=now)
         if self._links.current is None:
-            self._go_on()
+            self._switch_connection()
         self._greeting.connected(now)
         return self.counter
 
     def disconnected(self, number: int) -> None:
         """Forget a connection that is gone."""
         if self._links.remove(number):
-            self._go_on()
+            self._switch_connection()
 
     def say(self, *frames: InputFrame) -> int:
         """Keep inputs until they are durable.
@@ -245,7 +245,7 @@ class Conversation:
                 continue
             if link is not None and not isinstance(frame, Pong | Reconnect):
                 link.told_at = now
-            if self._obey(frame, now, link):
+            if self._apply(frame, now, link):
                 events += self._output.offer_frame(frame, now)
         return events
 
@@ -270,7 +270,7 @@ class Conversation:
             waits.append(self.pages.wakeup(now) if self.greeted and self.offers(HISTORY) else None)
         return min((max(0.0, wait) for wait in waits if wait is not None and wait < inf), default=None)
 
-    def _go_on(self) -> None:
+    def _switch_connection(self) -> None:
         """Go on over a connection that has heard nothing of what came before it, if there is one."""
         if self._links.current is None:
             self._links.promote()
@@ -292,11 +292,11 @@ class Conversation:
         unheard = self._input.silent_at(link.told_at) if confirms else inf
         return min(unheard, inf if answers is None else answers + self._input.patience)
 
-    def _obey(self, frame: ServerFrame, now: float, link: Link | None) -> bool:
+    def _apply(self, frame: ServerFrame, now: float, link: Link | None) -> bool:
         """Apply a frame whose effect does not depend on order, on arrival. False: no caller needs to see it."""
         match frame:
             case Ready():
-                self._ready(frame, now, link)
+                self._on_ready(frame, now, link)
             case InputAck():
                 self._input.acknowledged(frame, now)
             case Reconnect():
@@ -312,12 +312,12 @@ class Conversation:
                 self._input.moved()
                 self._greeting.lose_holder(hello_at=now + self._settings.hello_interval)
             case Error():
-                return self._error(frame, now, link)
+                return self._on_error(frame, now, link)
             case _:
                 pass
         return True
 
-    def _ready(self, frame: Ready, now: float, link: Link | None) -> None:
+    def _on_ready(self, frame: Ready, now: float, link: Link | None) -> None:
         self.last_ready, self.last_error = frame, None
         self._input.durable(frame.known.upto, frame.known.beyond, now)
         self._output.open(frame.head)
@@ -336,7 +336,7 @@ class Conversation:
         self._input.ready(frame)
         self.pages.greeted(now)
 
-    def _error(self, frame: Error, now: float, link: Link | None) -> bool:
+    def _on_error(self, frame: Error, now: float, link: Link | None) -> bool:
         if link is None or (frame.code == "superseded" and link.number < self.counter):
             if link is not None and link is self._links.newest:
                 link.lost = True  # superseded by a connection of ours that has broken meanwhile: only a newer one helps

@@ -13,7 +13,7 @@ from segue.wire.frames import AnswerInput, Hello, InputFrame, TextInput, decode_
 
 
 class HelloTimer:
-    """Paces hellos."""
+    """Timer of hellos."""
 
     def __init__(self, settings: ClientSettings) -> None:
         """Begin with none said."""
@@ -48,7 +48,7 @@ class HelloTimer:
 
 
 class Greeting:
-    """Says hello for a client, as long as it is needed."""
+    """Hellos of one client, as long as they are needed."""
 
     def __init__(
         self, hello: Hello, settings: ClientSettings, links: Links, delivery: InputDelivery, output: ShownOutput

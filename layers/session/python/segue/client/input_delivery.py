@@ -15,7 +15,7 @@ from segue.wire.sender import Sender
 
 
 class InputDelivery:
-    """Keeps the input of one client, and knows which holder has what of it."""
+    """Input of one client, kept until it is durable, and what of it the holder has."""
 
     def __init__(self, settings: ClientSettings) -> None:
         """Begin without a holder, and without input."""

@@ -15,7 +15,7 @@ from segue.client.settings import ClientSettings
 
 
 class Lifetime:
-    """Runs the connections of one client until its end."""
+    """Run of one client's connections, until its end."""
 
     def __init__(
         self, connections: Connections, conversation: Conversation, events: EventBuffer, settings: ClientSettings

@@ -26,7 +26,7 @@ MARKER: Final = b""
 
 
 class Microphone:
-    """Decides what of one microphone's audio is sent. It counts the audio's own time: a muted one marks nothing."""
+    """Filter of one microphone's audio. It counts the audio's own time: a muted one marks nothing."""
 
     def __init__(self) -> None:
         """Begin with silence that counts as the end of an utterance."""

@@ -6,7 +6,7 @@ from segue.wire.frames import AudioOutput, Played
 
 
 class Player:
-    """Follows one player."""
+    """Progress of one player."""
 
     def __init__(self) -> None:
         """Begin with nothing played."""

@@ -17,7 +17,7 @@ from segue.wire.frames import Bye, encode_frame
 
 
 class Talk:
-    """Carries frames between a conversation and a socket.
+    """Carrier of frames between a conversation and a socket.
 
     Attributes:
         error: what broke the connection, if it did.
@@ -71,7 +71,7 @@ class Talk:
         reader = asyncio.create_task(self._read())
         reader.add_done_callback(lambda _: self._wake.set())
         try:
-            await self._speak(reader)
+            await self._write_until_end(reader)
             link = self._conversation.link(self._number)
             if link is None:  # replaced by a newer one: what is still on its way over this one is heard
                 await asyncio.wait({reader}, timeout=self._settings.overlap)
@@ -102,16 +102,16 @@ class Talk:
         with contextlib.suppress(AttributeError):
             self._socket.transport.abort()
 
-    async def _speak(self, reader: asyncio.Task[None]) -> None:
-        while not reader.done() and self._of_use():
+    async def _write_until_end(self, reader: asyncio.Task[None]) -> None:
+        while not reader.done() and self._is_useful():
             self._wake.clear()
             await self._write()
             if self._ending:
                 await self._socket.send(encode_frame(Bye()))
                 return
-            await self._rest()
+            await self._wait()
 
-    def _of_use(self) -> bool:
+    def _is_useful(self) -> bool:
         link = self._conversation.link(self._number)
         return link is not None and not link.lost and not self._conversation.failure
 
@@ -129,7 +129,7 @@ class Talk:
         for frame in self._conversation.outgoing(now, self._number):
             await self._socket.send(self._conversation.message(frame, self._number))
 
-    async def _rest(self) -> None:
+    async def _wait(self) -> None:
         """Wait until something happens, or it is time for something."""
         now = asyncio.get_running_loop().time()
         try:

@@ -55,7 +55,7 @@ class ToolUse:
 
 
 class ToolUses:
-    """Knows the uses of one agent's session, and numbers new ones."""
+    """Tool uses of one agent in its session, and numbers for new ones."""
 
     def __init__(self, known: Mapping[str, Sequence[str]], restored: Iterable[Any]) -> None:
         """Begin with what the session has.

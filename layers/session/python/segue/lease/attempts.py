@@ -1,9 +1,11 @@
 """Attempts to acquire a lease, until one is accepted or there is no sense in another.
 
-read the item ─▶ another holder's, alive ─▶ wait, read again
-│
-└─▶ free, silent or dead ─▶ conditional write on the exact state that was read ─▶ accepted
-└─▶ refused: the item of the winner, who is alive
+    read the item ─▶ another holder's, alive ─▶ wait, read again
+          │
+          └─▶ free, silent or dead ─▶ conditional write on the exact state that was read ─▶ accepted
+                                        └─▶ refused: the item of the winner, who is alive
+
+Each attempt begins with a reading of its own: no state is written on that was read before a pause.
 """
 
 from __future__ import annotations
@@ -73,7 +75,7 @@ class AcquisitionAttempts:
         self._clock = clock
         self._candidate = candidate
         self._watch = HolderWatch(clock, probe)
-        self._left = left
+        self._item_left = left
         self._trying = trying
         self._took_over = False
 
@@ -109,15 +111,15 @@ class AcquisitionAttempts:
 
     async def _attempt(self) -> AcceptedAttempt | GuardItem:
         """Read the item, and try to acquire it if the watch allows. Returns another holder's item if it is refused."""
-        left, watch = self._left, self._watch
+        left, watch = self._item_left, self._watch
         found = await read_item(self._store, self._session_key, self._clock, self._candidate.prefix)
         seen = found.item
         if seen is not None and self._is_mine(seen):
             return self._accepted(seen, watch.read_at)  # an answer was lost, the write was not
-        if left is not None and not self._as_left(found.current, left):
+        if left is not None and not self._is_unchanged(found.current, left):
             raise fenced(self._session_key, left.epoch, name_of(seen))
         if not await watch.may_try(seen):
-            return self._other(seen)
+            return self._holders_item(seen)
         alive = None if seen is None or seen.ended(found.at, silent=watch.silent) else seen
         if left is not None and alive is None:
             raise fenced(self._session_key, left.epoch, None)
@@ -129,7 +131,7 @@ class AcquisitionAttempts:
             winner = winner_of(lost)
             if winner is not None and self._is_mine(winner):
                 return self._accepted(winner, watch.read_at)
-            return self._other(winner or seen)
+            return self._holders_item(winner or seen)
 
     async def _try(self, seen: GuardItem | None, alive: GuardItem | None, at: float) -> AcceptedAttempt:
         sent_at = self._clock.now()
@@ -146,13 +148,13 @@ class AcquisitionAttempts:
     def _is_mine(self, item: GuardItem) -> bool:
         return item.acquire_id == self._candidate.acquire_id
 
-    def _as_left(self, current: GuardItem | None, left: GuardItem) -> bool:
+    def _is_unchanged(self, current: GuardItem | None, left: GuardItem) -> bool:
         if current is None:
             return False
         return (current.born, current.head, current.commit_id) == (left.born, left.head, left.commit_id)
 
-    def _other(self, item: GuardItem | None) -> GuardItem:
+    def _holders_item(self, item: GuardItem | None) -> GuardItem:
         """Return the item that stands in the way; a write that was refused without any is not tried again."""
         if item is None:
-            raise fenced(self._session_key, 0 if self._left is None else self._left.epoch, None)
+            raise fenced(self._session_key, 0 if self._item_left is None else self._item_left.epoch, None)
         return item

@@ -163,7 +163,7 @@ class Lease:
             self._store, self.session_key, self._clock, candidate, probe=probe, left=left, trying=trying
         )
         waiting = AcquisitionWait(self.session_key, self._clock, timeout, self._make_way)
-        self._won(await attempts.run(waiting))
+        self._note_acquired(await attempts.run(waiting))
         return self.mine
 
     async def beat(self) -> None:
@@ -192,12 +192,12 @@ class Lease:
         except ConditionFailed as lost:
             if (winner := winner_of(lost)) is not None and winner.acquire_id == mine.acquire_id:
                 raise
-            raise self._lose(mine, winner) from lost
-        return self._renewed(mine, answer, sent_at)
+            raise self._note_lost(mine, winner) from lost
+        return self._note_renewed(mine, answer, sent_at)
 
     def adopt(self, item: GuardItem, sent_at: float) -> None:
         """Take over an item that proves that an earlier write was accepted, though its answer was lost."""
-        self._renewed(self.mine, item, sent_at)
+        self._note_renewed(self.mine, item, sent_at)
 
     async def release(self) -> None:
         """Release the lease. Does nothing if it is not held.
@@ -237,7 +237,7 @@ class Lease:
                 except ConditionFailed as lost:
                     self.adopt(GuardItem.parse(lost.item or {}), -float("inf"))  # a commit's answer was lost
         except SessionFenced:
-            seen = (await self._look()).item
+            seen = (await self._read_item()).item
             if self.item is None or seen is None or not seen.deleted or seen.born != self.item.born:
                 raise
             self.item = seen
@@ -251,9 +251,9 @@ class Lease:
             StorageUnavailable: Storage does not answer.
         """
         mine = self.mine
-        seen = (await self._look()).item
+        seen = (await self._read_item()).item
         if seen is None or seen.acquire_id != mine.acquire_id:
-            raise self._lose(mine, seen)
+            raise self._note_lost(mine, seen)
 
     def fenced(self, winner: str | None, epoch: int | None = None) -> SessionFenced:
         """Return the error for a fenced writer of this session; ``epoch``: the writer's, default: the latest."""
@@ -264,7 +264,7 @@ class Lease:
         if self.item is not None:
             self.item = replace(self.item, acquire_id=None)
 
-    def _lose(self, mine: GuardItem, winner: GuardItem | None) -> SessionFenced:
+    def _note_lost(self, mine: GuardItem, winner: GuardItem | None) -> SessionFenced:
         """Note that another holder has the session, unless this lease was released or acquired anew meanwhile."""
         error = self.fenced(name_of(winner), mine.epoch)
         if self.item is not None and self.item.acquire_id == mine.acquire_id and not self.releasing:
@@ -272,16 +272,16 @@ class Lease:
             self.lost = error
         return error
 
-    async def _look(self) -> ItemReading:
+    async def _read_item(self) -> ItemReading:
         return await read_item(self._store, self.session_key, self._clock, self._prefix)
 
-    def _won(self, accepted: AcceptedAttempt) -> None:
+    def _note_acquired(self, accepted: AcceptedAttempt) -> None:
         self.item, self.took_over, self.lost = accepted.item, accepted.took_over, None
         self._renewed_at = accepted.sent_at
         facts = {"session": self.session_key, "epoch": accepted.item.epoch, "takeover": self.took_over}
         logger.debug("lease acquired", extra=facts)
 
-    def _renewed(self, mine: GuardItem, item: GuardItem, sent_at: float) -> GuardItem:
+    def _note_renewed(self, mine: GuardItem, item: GuardItem, sent_at: float) -> GuardItem:
         """Take an answer as the new item, unless a newer one is known.
 
         A heartbeat's answer may come after that of a commit sent later: ``beat`` tells. It may even come after a

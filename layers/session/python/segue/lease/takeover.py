@@ -22,7 +22,7 @@ OnAttempt = Callable[[GuardItem], None]
 
 
 class HolderWatch:
-    """Times, on the observer's own clock, how long a held item stays the same.
+    """Watch over a held item: how long it stays the same, on the observer's own clock.
 
     Attributes:
         read_at: Time of the latest reading, on that clock.

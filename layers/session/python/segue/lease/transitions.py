@@ -95,7 +95,7 @@ def begin_incarnation(key: str, seen: GuardItem | None, candidate: Candidate, wa
     unset = [name for name in ("endpoint", "prefix") if getattr(candidate, name) is None]
     return ConditionalWrite(
         key,
-        _nothing_lives(seen, wall),
+        _has_ended(seen, wall),
         assign={
             **_EMPTY,
             "born": new_born(wall),
@@ -122,7 +122,7 @@ def begin_with_records(item: GuardItem, seen: GuardItem | None, wall: float) -> 
     unset = [name for name, value in (("commit_id", last), ("prefix", where)) if not value]
     return ConditionalWrite(
         item.session_key,
-        _nothing_lives(seen, wall),
+        _has_ended(seen, wall),
         assign={
             **_EMPTY,
             "schema": item.schema,
@@ -147,7 +147,7 @@ _HOLDING = ("acquire_id", "holder", "endpoint", "route_token")
 """Attributes that only a held item has."""
 
 
-def _nothing_lives(seen: GuardItem | None, wall: float) -> tuple[Clause, ...]:
+def _has_ended(seen: GuardItem | None, wall: float) -> tuple[Clause, ...]:
     """Condition: there is no item, or the very one that was read, of a session that has ended.
 
     A silent holder that sends a heartbeat before this write keeps its session.
@@ -186,7 +186,7 @@ def beat(mine: GuardItem, expires_at: int) -> ConditionalWrite:
     hour ago, and retention is a day at least.
     """
     return ConditionalWrite(
-        mine.session_key, (held_by(_own(mine)),), assign={"expires_at": expires_at}, add={"beat": 1}
+        mine.session_key, (held_by(_acquire_id_of(mine)),), assign={"expires_at": expires_at}, add={"beat": 1}
     )
 
 
@@ -200,7 +200,7 @@ def commit(mine: GuardItem, changes: Attributes, expires_at: int) -> Conditional
     """
     return ConditionalWrite(
         mine.session_key,
-        (held_by(_own(mine)), head_is(mine.head)),
+        (held_by(_acquire_id_of(mine)), head_is(mine.head)),
         assign={**changes, "expires_at": expires_at},
         add={"beat": 1},
     )
@@ -223,7 +223,7 @@ def settle(mine: GuardItem, inputs: list[str], expires_at: int) -> ConditionalWr
     """
     return ConditionalWrite(
         mine.session_key,
-        (held_by(_own(mine)), unmoved(mine.beat)),
+        (held_by(_acquire_id_of(mine)), unmoved(mine.beat)),
         assign={"inputs": inputs, "expires_at": expires_at},
         add={"beat": 1},
     )
@@ -233,7 +233,7 @@ def scrubbed(mine: GuardItem) -> ConditionalWrite:
     """Remove ``scrub``: the redaction is finished in every object."""
     return ConditionalWrite(
         mine.session_key,
-        (held_by(_own(mine)), Clause("scrub", "=", mine.scrub or "")),
+        (held_by(_acquire_id_of(mine)), Clause("scrub", "=", mine.scrub or "")),
         assign={},
         remove=("scrub",),
         add={"beat": 1},
@@ -244,7 +244,7 @@ def release(mine: GuardItem) -> ConditionalWrite:
     """Release the lease. The raised epoch refuses every acquisition that is in flight."""
     return ConditionalWrite(
         mine.session_key,
-        (held_by(_own(mine)),),
+        (held_by(_acquire_id_of(mine)),),
         assign={"epoch": mine.epoch + 1},
         remove=_HOLDING,
     )
@@ -257,7 +257,7 @@ def bury(mine: GuardItem, expires_at: int) -> ConditionalWrite:
     """
     return ConditionalWrite(
         mine.session_key,
-        (held_by(_own(mine)), head_is(mine.head)),
+        (held_by(_acquire_id_of(mine)), head_is(mine.head)),
         assign={"epoch": mine.epoch + 1, "deleted": True, "expires_at": expires_at},
         remove=(*_HOLDING, "head", "pages", "volumes", "tail", "commit_id", "inputs", "scrub"),
     )
@@ -268,7 +268,7 @@ def tail_value(tail: list[TailEntry]) -> Value:
     return [str(entry) for entry in tail]
 
 
-def _own(mine: GuardItem) -> str:
+def _acquire_id_of(mine: GuardItem) -> str:
     if mine.acquire_id is None:
         raise ValueError(f"session {mine.session_key!r} is not held by this process: acquire it first")
     return mine.acquire_id

@@ -27,7 +27,7 @@ class HolderLocation(enum.Enum):
 
 
 class MakeWay(Protocol):
-    """Releases a session of this process that nothing uses any more; see ``OpenHandles.make_way``."""
+    """Callback that releases a session of this process which nothing uses any more; see ``OpenHandles.make_way``."""
 
     def __call__(self, acquire_id: str | None, *, collect: bool) -> Awaitable[HolderLocation]:
         """Release the session if nothing uses it any more, and tell the holder's place."""
@@ -52,22 +52,22 @@ class AcquisitionWait:
         self._session_key = session_key
         self._shown = shown(session_key)
         self._clock = clock
-        self._began = clock.now()
+        self._began_at = clock.now()
         self._timeout = timeout
         self._make_way = make_way
         self._collect = True
-        self._here = False
-        self._told = ""
+        self._is_held_here = False
+        self._logged = ""
 
     @property
     def has_timed_out(self) -> bool:
         """Tell whether the timeout has passed."""
-        return self._clock.now() >= self._began + self._timeout
+        return self._clock.now() >= self._began_at + self._timeout
 
     @property
     def seconds_left(self) -> float:
         """Seconds until the timeout."""
-        return max(0.0, self._began + self._timeout - self._clock.now())
+        return max(0.0, self._began_at + self._timeout - self._clock.now())
 
     async def released(self, held_by: GuardItem) -> bool:
         """Release the session if its holder is in this process and nothing uses it; tell if it was released."""
@@ -75,35 +75,39 @@ class AcquisitionWait:
             return False
         where = await self._make_way(held_by.acquire_id, collect=self._collect)
         self._collect = self._collect and where is HolderLocation.ELSEWHERE  # once: it stops the process for a moment
-        self._here = where is HolderLocation.HERE
+        self._is_held_here = where is HolderLocation.HERE
         return where is HolderLocation.RELEASED
 
     def refusal(self, held_by: GuardItem) -> SessionHeld:
         """Return the error for a wait that has reached its timeout."""
-        return SessionHeld(held_by.holder or "?", held_by.epoch, self._session_key, shown=self._shown, here=self._here)
+        return SessionHeld(
+            held_by.holder or "?", held_by.epoch, self._session_key, shown=self._shown, here=self._is_held_here
+        )
 
     def held(self, held_by: GuardItem) -> None:
         """Go on waiting for a holder."""
-        if self._here:
-            self._tell(f"is held by another session manager of this process at epoch {held_by.epoch}, close that")
+        if self._is_held_here:
+            self._log_waiting(
+                f"is held by another session manager of this process at epoch {held_by.epoch}, close that"
+            )
         else:
-            self._tell(f"is held by {held_by.holder or '?'} at epoch {held_by.epoch}")
+            self._log_waiting(f"is held by {held_by.holder or '?'} at epoch {held_by.epoch}")
 
     def unanswered(self) -> None:
         """Go on waiting for storage."""
-        self._tell("cannot be acquired yet, storage does not answer")
+        self._log_waiting("cannot be acquired yet, storage does not answer")
 
     def ended(self) -> None:
         """Log the duration of the wait, if its beginning was logged."""
-        if self._told:
-            waited = self._clock.now() - self._began
+        if self._logged:
+            waited = self._clock.now() - self._began_at
             facts = {"session": self._session_key, "seconds": round(waited, 1)}
-            logger.warning("session %s %s: waited %.1f s", self._shown, self._told, waited, extra=facts)
+            logger.warning("session %s %s: waited %.1f s", self._shown, self._logged, waited, extra=facts)
 
-    def _tell(self, why: str) -> None:
-        waited = self._clock.now() - self._began
-        if waited >= TOLD_AFTER_SECONDS and why != self._told:
-            self._told = why
+    def _log_waiting(self, why: str) -> None:
+        waited = self._clock.now() - self._began_at
+        if waited >= TOLD_AFTER_SECONDS and why != self._logged:
+            self._logged = why
             logger.warning(
                 "session %s %s: waiting for %.0f s, up to %.0f s",
                 *(self._shown, why, waited, self._timeout),

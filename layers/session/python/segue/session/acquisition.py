@@ -23,7 +23,7 @@ from segue.storage.stores import Stores
 
 
 class Acquisition:
-    """Acquires and reads one session."""
+    """Acquisition of one session: the lease, then the journal."""
 
     def __init__(self, session_key: str, settings: SessionSettings) -> None:
         """Keep which session is acquired, and how.
@@ -47,7 +47,7 @@ class Acquisition:
         journal = await read_unheld(stores.guard, stores.objects, stores.prefix, self._session_key, clock)
         standby = Standby(journal, history_at(journal))
         journal.records.clear()
-        await _spare(standby.history)
+        await _prepare_copies(standby.history)
         return standby
 
     async def acquire(
@@ -87,7 +87,7 @@ class Acquisition:
             await session.close()
             raise
         journal.records.clear()
-        await _spare(history)
+        await _prepare_copies(history)
         return session, history
 
     async def finish_deletion(self, stores: Stores) -> bool:
@@ -110,6 +110,6 @@ class Acquisition:
         )
 
 
-async def _spare(history: History) -> None:
+async def _prepare_copies(history: History) -> None:
     """Copy messages for agents on a storage thread, so that building an agent does not block its event loop."""
     await asyncio.get_running_loop().run_in_executor(Runtime.shared().executor, make_spare, history)

@@ -34,7 +34,7 @@ def valid_input(client_id: str, seqs: Sequence[int]) -> Input:
 
 
 class ClientInput:
-    """Remembers which client's frames the next record is the effect of."""
+    """Client frames that the next record is the effect of."""
 
     def __init__(self) -> None:
         """Begin with none."""

@@ -8,7 +8,7 @@ from typing import Self
 
 
 class ContextManaged(ABC):
-    """Opens and closes with a block."""
+    """Context manager that opens and closes, with or without an event loop."""
 
     @abstractmethod
     async def open(self) -> None:

@@ -303,15 +303,15 @@ class SessionHandle(HandleProperties, ContextManaged):
         return self._runtime.submit(self._open())
 
     async def _read_ahead(self) -> Standby:
-        """Runs on the storage loop."""
+        """Read a standby, on the storage loop."""
         return await self._acquisition.read_ahead(await self._stores())
 
     async def _finish_deletion(self) -> bool:
-        """Runs on the storage loop."""
+        """Finish an unfinished deletion, on the storage loop."""
         return await self._acquisition.finish_deletion(await self._stores())
 
     async def _open(self) -> Session:
-        """Runs on the storage loop."""
+        """Acquire and read the session, on the storage loop."""
         # Weakly: callbacks may refer to the manager, and the process refers to its open sessions.
         told = (
             weakly(self._lost_listeners.tell, None),

@@ -16,7 +16,7 @@ Told = TypeVarTuple("Told")
 
 
 class Listeners(Generic[*Told]):
-    """Keeps callbacks, and calls them from any thread."""
+    """Callbacks for one kind of event, called from any thread."""
 
     def __init__(self, of: str) -> None:
         """Begin with none.

@@ -172,8 +172,8 @@ class OpenHandles:
         ending = asyncio.run_coroutine_threadsafe(self._end_all(), self._loop)
         with contextlib.suppress(TimeoutError, KeyboardInterrupt):
             wrong = ending.result(EXIT_TIMEOUT_SECONDS + _TOLD_AFTER_SECONDS) | wrong
-        for line in _left_behind(sessions, wrong):
-            _say(line)
+        for line in _unwritten_or_held(sessions, wrong):
+            _print_on_stderr(line)
 
     async def _end_all(self) -> dict[Session, str]:
         """Release all sessions. Returns the reasons of those that failed, as far as they are known."""
@@ -193,7 +193,7 @@ class OpenHandles:
         if pending and (left := deadline - self._loop.time()) > 0:
             logger.warning("the program ends, sessions that wait for storage: %d, for up to %.0f s", len(pending), left)
             await asyncio.wait(pending, timeout=left)
-        return {session: _why(task) for task, session in releases.items() if not _went_well(task)}
+        return {session: _reason_of(task) for task, session in releases.items() if not _succeeded(task)}
 
 
 def at_exit(end: Callable[[], None]) -> None:
@@ -234,17 +234,17 @@ async def _released(session: Session, record_changes: Callable[[], None]) -> Non
             return
 
 
-def _went_well(task: asyncio.Task[None]) -> bool:
+def _succeeded(task: asyncio.Task[None]) -> bool:
     return task.done() and not task.cancelled() and task.exception() is None
 
 
-def _why(task: asyncio.Task[None]) -> str:
+def _reason_of(task: asyncio.Task[None]) -> str:
     """Return the reason of a release that failed at the end of the program: nothing is retried any more."""
     error = task.exception() if task.done() and not task.cancelled() else None
     return "storage does not answer" if error is None or isinstance(error, StorageUnavailable) else str(error)
 
 
-def _left_behind(sessions: list[Session], wrong: dict[Session, str]) -> Iterator[str]:
+def _unwritten_or_held(sessions: list[Session], wrong: dict[Session, str]) -> Iterator[str]:
     for session in dict.fromkeys(sessions):
         why = wrong.get(session) or (str(session.failure) if session.unwritten and session.failure else None)
         problems = [why] if why else []
@@ -257,7 +257,7 @@ def _left_behind(sessions: list[Session], wrong: dict[Session, str]) -> Iterator
             yield f"segue: session {shown(session.lease.session_key)}: {'; '.join(problems)}"
 
 
-def _say(line: str) -> None:
+def _print_on_stderr(line: str) -> None:
     """Tell people. Logging may be set up for machines, and be torn down already."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):

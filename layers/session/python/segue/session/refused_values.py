@@ -15,7 +15,7 @@ from segue.session.listeners import Listeners
 
 
 class OnRefused(Protocol):
-    """Takes the refusal of a value."""
+    """Callback for the refusal of a value."""
 
     def __call__(self, whose: str, refused: ValueRefused, *, remember: bool) -> None:
         """Log and tell it.
@@ -36,14 +36,14 @@ logger = logging.getLogger(__name__)
 
 
 class RefusedValues:
-    """Remembers refusals. Each is raised once, also if its value is met again."""
+    """Refused values. Each refusal is raised once, also if its value is met again."""
 
     def __init__(self) -> None:
         """Begin with none."""
         self._listeners: Listeners[ValueRefused] = Listeners("a refused value")
         self._lock = threading.Lock()
-        self._met: set[tuple[str, str, str]] = set()
-        self._values: list[tuple[str, ValueRefused]] = []
+        self._known: set[tuple[str, str, str]] = set()
+        self._unraised: list[tuple[str, ValueRefused]] = []
 
     def on_refused(self, callback: Callable[[ValueRefused], None]) -> None:
         """Call back whenever a value was not recorded as it is."""
@@ -56,9 +56,9 @@ class RefusedValues:
         self._listeners.tell(refused)
         met = (whose, refused.path, refused.reason)
         with self._lock:
-            if remember and met not in self._met:
-                self._met.add(met)
-                self._values.append((whose, refused))
+            if remember and met not in self._known:
+                self._known.add(met)
+                self._unraised.append((whose, refused))
 
     def raise_first(self, whose: str | None = None) -> None:
         """Raise the first refusal that no caller has been told of.
@@ -70,7 +70,7 @@ class RefusedValues:
             ValueRefused: There is one.
         """
         with self._lock:
-            mine = [refused for agent_id, refused in self._values if whose in (None, agent_id)]
-            self._values = [each for each in self._values if whose not in (None, each[0])]
+            mine = [refused for agent_id, refused in self._unraised if whose in (None, agent_id)]
+            self._unraised = [each for each in self._unraised if whose not in (None, each[0])]
         if mine:
             raise mine[0]

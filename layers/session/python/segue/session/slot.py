@@ -33,7 +33,7 @@ class SessionSlot:
         self.session: Session | None = None
         self.standby: Standby | None = None
         self.history = History()
-        self._going_live = threading.Lock()
+        self._opening_lock = threading.Lock()
 
     @property
     def epoch(self) -> int:
@@ -111,7 +111,7 @@ class SessionSlot:
 
     def go_live(self, session: Session) -> None:
         """Queue the records that were made before the session was held. Records of other threads come after them."""
-        with self._going_live:
+        with self._opening_lock:
             self.session = session
             try:
                 if self.standby is not None and self.standby.records:
@@ -122,7 +122,7 @@ class SessionSlot:
     def append(self, *records: Record) -> int:
         """Queue records, from any thread; returns the position after them."""
         if self.standby is not None:
-            with self._going_live:
+            with self._opening_lock:
                 if self.session is None and self.standby is not None:
                     self.standby.built_on = True
                     return self.standby.append(*records)

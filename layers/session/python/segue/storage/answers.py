@@ -111,7 +111,7 @@ class Unread(BotoCoreError):  # noqa: N818 - it names what came
 def credentials_remedy(error: Exception) -> str | None:
     """Return the remedy for credentials, if an error of boto3 is about them and waiting does not help; else None."""
     if isinstance(error, ClientError):
-        foreign = error.operation_name.startswith(("Assume", "GetRole")) and not _passes(error)
+        foreign = error.operation_name.startswith(("Assume", "GetRole")) and not _is_transient(error)
         return remedy_of(code_of(error)) or (RENEW if foreign else None)
     if isinstance(error, RuntimeError) and "credentials" in str(error):
         return RENEW  # botocore's: the credentials that it got when it renewed them have expired, too
@@ -152,8 +152,8 @@ def translated(error: Exception, resource: str, what: str) -> SegueError:
         what: The key or operation, for the message.
     """
     if isinstance(error, ClientError):
-        message = _told(error, what)
-        if _passes(error):
+        message = _message_of(error, what)
+        if _is_transient(error):
             return StorageUnavailable(f"{resource}: {message}")
         return StorageRefused(resource, message, credentials_remedy(error))
     if (remedy := credentials_remedy(error)) is not None:
@@ -177,14 +177,14 @@ def not_made(error: Exception, resource: str) -> SegueError:
     return StorageRefused(resource, str(error), credentials_remedy(error))
 
 
-def _passes(error: ClientError) -> bool:
+def _is_transient(error: ClientError) -> bool:
     """Tell whether a retry may be answered otherwise, or storage gave no answer at all."""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _BROKEN)
     code = code_of(error)
     return status >= _BROKEN or status == _CONFLICT or code in _PASSING or not code
 
 
-def _told(error: ClientError, what: str) -> str:
+def _message_of(error: ClientError, what: str) -> str:
     operation, said = error.operation_name, error.response.get("Error", {}).get("Message", "")
     if code := code_of(error):
         return f"{operation} of {what} answered {code}: {said}"
@@ -203,7 +203,7 @@ def read_whole(client: Client) -> Client:
         The same client. It raises ``Unread`` (a BotoCoreError) instead; the request's outcome is unknown then.
     """
     events: Any = client.meta.events  # type: ignore[attr-defined]  # all clients of boto3 have them
-    events.register("before-parse", _must_be_whole)
+    events.register("before-parse", _refuse_damaged)
     return client
 
 
@@ -213,7 +213,7 @@ _REDIRECTIONS: Final = frozenset({301, 302, 307})
 _ROOTS: Final = {"ListObjectsV2": b"<ListBucketResult", "DeleteObjects": b"<DeleteResult"}
 
 
-def _must_be_whole(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
+def _refuse_damaged(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
     """Check an answer before botocore parses it.
 
     Raises:
@@ -227,7 +227,7 @@ def _must_be_whole(operation_model: Any, response_dict: Mapping[str, Any], **_: 
     if name in _ROOTS:
         whole = _ROOTS[name] in body[:1024]
     elif operation_model.service_model.service_name == "dynamodb":
-        whole = _is_object(body) and _undamaged(body, response_dict["headers"])
+        whole = _is_object(body) and _fits_its_checksum(body, response_dict["headers"])
     else:
         return
     if not whole:
@@ -258,6 +258,6 @@ def _is_object(body: bytes) -> bool:
         return False
 
 
-def _undamaged(body: bytes, headers: Mapping[str, str]) -> bool:
+def _fits_its_checksum(body: bytes, headers: Mapping[str, str]) -> bool:
     told = headers.get("x-amz-crc32")
     return told is None or zlib.crc32(body) == int(told)

@@ -47,7 +47,7 @@ class DynamoGuard:
         self._table = table
         self._executor = executor
         self._clock = clock or SystemClock()
-        self._told: tuple[float, float] | None = None
+        self._latest_date: tuple[float, float] | None = None
 
     async def read(self, session_key: str) -> Attributes | None:
         """Read an item, consistently."""
@@ -57,7 +57,7 @@ class DynamoGuard:
             ),
             session_key,
         )
-        self._hear(answer)
+        self._note_date(answer)
         item = answer.get("Item")
         return None if item is None else plain(item)
 
@@ -74,23 +74,23 @@ class DynamoGuard:
         try:
             answer = await self._call(update, write.session_key)
         except ClientError as refused:
-            self._hear(refused.response)
+            self._note_date(refused.response)
             found: Any = refused.response.get("Item")  # with ALL_OLD; the general error type does not know it
             raise ConditionFailed(None if found is None else plain(found)) from refused
-        self._hear(answer)
+        self._note_date(answer)
         return plain(answer["Attributes"])
 
     def wall(self) -> float | None:
         """The ``Date`` of the latest answer, and what has passed since."""
-        if self._told is None:
+        if self._latest_date is None:
             return None
-        date, heard_at = self._told
+        date, heard_at = self._latest_date
         return date + self._clock.now() - heard_at
 
-    def _hear(self, answer: Any) -> None:
+    def _note_date(self, answer: Any) -> None:
         date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
         with contextlib.suppress(ValueError):  # a proxy may have removed the header
-            self._told = parsedate_to_datetime(date).timestamp(), self._clock.now()
+            self._latest_date = parsedate_to_datetime(date).timestamp(), self._clock.now()
 
     async def keys(self, prefix: str) -> list[str]:
         """List session keys: a scan of the whole table. Each page is a request of its own, and no thread's for long."""

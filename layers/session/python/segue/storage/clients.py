@@ -89,8 +89,8 @@ class AwsClientSettings:
         guard, connect = self.guard, self.timeouts.heartbeat * _CONNECTING
         return guard.merge(
             Config(
-                connect_timeout=min(_of(guard, "connect_timeout"), connect),
-                read_timeout=min(_of(guard, "read_timeout"), self.timeouts.heartbeat - connect),
+                connect_timeout=min(_option(guard, "connect_timeout"), connect),
+                read_timeout=min(_option(guard, "read_timeout"), self.timeouts.heartbeat - connect),
                 retries={"mode": "standard", "total_max_attempts": 1},
                 max_pool_connections=self.timeouts.connections,
             )
@@ -104,7 +104,7 @@ class AwsClientSettings:
         """
         guard, timeouts = self.guard, self.timeouts
         attempts = _attempts(guard)
-        longest = attempts * (_of(guard, "connect_timeout") + _of(guard, "read_timeout")) + _backoff(attempts)
+        longest = attempts * (_option(guard, "connect_timeout") + _option(guard, "read_timeout")) + _backoff(attempts)
         if self.theirs is not None and longest > timeouts.request:
             raise ValueError(
                 f"boto_client_config lets a request to DynamoDB take {longest:g} s ({attempts} attempts), and a lease "
@@ -128,7 +128,7 @@ class AwsClientSettings:
         )
         if self.theirs is None:
             return own
-        retries: Any = dict(_of(self.theirs, "retries") or {})
+        retries: Any = dict(_option(self.theirs, "retries") or {})
         if not retries.keys() & {"max_attempts", "total_max_attempts"}:
             retries["total_max_attempts"] = attempts
         retries.setdefault("mode", "standard")
@@ -148,7 +148,7 @@ class _DefaultSession:
     """The key of clients that were made from a new ``boto3.Session()``."""
 
 
-class _Made:
+class _SharedClients:
     """Clients that were made with the same credentials."""
 
     def __init__(self, origin: object, source: boto3.Session | None) -> None:
@@ -180,7 +180,7 @@ class _Made:
         return read_whole(client)
 
 
-_made: WeakKeyDictionary[Any, _Made] = WeakKeyDictionary()
+_shared_clients: WeakKeyDictionary[Any, _SharedClients] = WeakKeyDictionary()
 """Clients by boto3 session: they are freed with the session that a caller made, for a role, say."""
 
 _lock = threading.Lock()
@@ -197,15 +197,17 @@ def clients_of(boto_session: boto3.Session | None, settings: AwsClientSettings) 
         BotoCoreError: No region, no such profile, and the like.
         ValueError: The endpoint is no URL.
     """
-    made = _found(boto_session)
+    made = _shared_clients_of(boto_session)
     return AwsClients(
         made.client("s3", boto_session, settings, settings.objects),
         made.client("dynamodb", boto_session, settings, settings.guard),
-        cast("DynamoDBClient", _Later(lambda: made.client("dynamodb", boto_session, settings, settings.heartbeats))),
+        cast(
+            "DynamoDBClient", _LazyClient(lambda: made.client("dynamodb", boto_session, settings, settings.heartbeats))
+        ),
     )
 
 
-class _Later:
+class _LazyClient:
     """A client that is made on its first use."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
@@ -218,15 +220,15 @@ class _Later:
         return getattr(self._client, name)
 
 
-def _found(boto_session: boto3.Session | None) -> _Made:
+def _shared_clients_of(boto_session: boto3.Session | None) -> _SharedClients:
     """Return the clients of a session's present credentials. Those of earlier credentials are dropped."""
     import boto3  # half a second that only a first open pays
 
     key, origin = boto_session or _DefaultSession, _origin(boto_session)
     with _lock:
-        made = _made.get(key)
+        made = _shared_clients.get(key)
         if made is None or made.origin != origin:
-            made = _made[key] = _Made(origin, None if boto_session else boto3.Session())
+            made = _shared_clients[key] = _SharedClients(origin, None if boto_session else boto3.Session())
         return made
 
 
@@ -254,13 +256,13 @@ def _state(path: str) -> tuple[int, ...] | None:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _of(config: Config, name: str) -> Any:
+def _option(config: Config, name: str) -> Any:
     value = getattr(config, name)
     return float("inf") if value is None and name.endswith("_timeout") else value
 
 
 def _attempts(config: Config) -> int:
-    retries = _of(config, "retries")
+    retries = _option(config, "retries")
     return int(retries.get("total_max_attempts") or retries["max_attempts"] + 1)
 
 
@@ -273,7 +275,7 @@ def _forget() -> None:
     """Drop all clients in a forked child, which makes its own. The thread that held the lock is not in the child."""
     global _lock  # noqa: PLW0603 - only the thread that holds a lock can release it
     _lock = threading.Lock()
-    _made.clear()
+    _shared_clients.clear()
 
 
 if hasattr(os, "register_at_fork"):  # two processes on one connection would read each other's answers

@@ -104,7 +104,7 @@ class FileGuard:
             raise JournalCorrupt(str(path), f"not a readable guard item ({error})") from error
         if not isinstance(item, dict):
             raise JournalCorrupt(str(path), "not a readable guard item (no object)")
-        whose = _in_other_letters(item, session_key)
+        whose = _key_in_another_case(item, session_key)
         if whose != session_key:
             reason = f"holds session {whose!r}: this file system does not tell {session_key!r} from it; use another id"
             raise StorageRefused(str(path), reason)
@@ -114,7 +114,7 @@ class FileGuard:
         """The key of the item in a file: its directory may have been made for another principal."""
         key = str(path.relative_to(self._directory).with_suffix(""))
         try:
-            return _in_other_letters(json.loads(path.read_bytes()), key)
+            return _key_in_another_case(json.loads(path.read_bytes()), key)
         except (OSError, ValueError, RecursionError):
             return key  # reading the item tells why
 
@@ -192,7 +192,7 @@ class FileObjects:
         return self._directory / key
 
 
-def _in_other_letters(item: object, key: str) -> str:
+def _key_in_another_case(item: object, key: str) -> str:
     """The key in an item if it is ``key`` but for upper and lower case, else ``key``: other damage is not seen here."""
     whose = item.get("session_key") if isinstance(item, dict) else None
     return whose if isinstance(whose, str) and whose.lower() == key.lower() else key

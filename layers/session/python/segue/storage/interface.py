@@ -87,7 +87,7 @@ class StoredObject:
 
 
 class GuardStore(Protocol):
-    """Items. Any method may raise StorageUnavailable (outcome unknown) or StorageRefused (not done)."""
+    """Store of guard items. Any method may raise StorageUnavailable (outcome unknown) or StorageRefused (not done)."""
 
     async def read(self, session_key: str) -> Attributes | None:
         """Read an item, seeing every write that was answered before."""
@@ -115,7 +115,7 @@ class GuardStore(Protocol):
 
 
 class ObjectStore(Protocol):
-    """Objects. Any method may raise StorageUnavailable (outcome unknown) or StorageRefused (not done)."""
+    """Store of objects. Any method may raise StorageUnavailable (outcome unknown) or StorageRefused (not done)."""
 
     async def get(self, key: str) -> StoredObject:
         """Read an object.

@@ -43,7 +43,7 @@ one a second: when storage is down for minutes, the conversation has to pause an
 
 
 class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
-    """Keeps a session for a ``BidiAgent`` or an ``Agent``, and lets exactly one writer add to it.
+    """Session manager for a ``BidiAgent`` or an ``Agent`` that lets exactly one writer add to the session.
 
     Not used by itself: ``GuardedS3SessionManager`` and ``GuardedFileSessionManager`` name the storage.
     """

@@ -29,7 +29,7 @@ _AS_BUILT: dict[str, Any] = {
 
 
 class MultiAgents:
-    """Restores Graphs and Swarms, and records them.
+    """Graphs and Swarms of one session, restored and recorded.
 
     Attributes:
         known: Whether there ever was one.

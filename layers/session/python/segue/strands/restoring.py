@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 class Restoring:
-    """Restores the agents of one session.
+    """Restorer of one session's agents.
 
     Attributes:
         report: The repairs of the restored histories, by agent id.

@@ -18,7 +18,7 @@ from segue.strands.restoring import Restoring
 
 
 class Rewinding:
-    """Rewinds one session."""
+    """Rewinds of one session."""
 
     def __init__(
         self, slot: SessionSlot, recorders: Recorders, restoring: Restoring, multi_agents: MultiAgents

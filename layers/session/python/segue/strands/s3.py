@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class GuardedS3SessionManager(GuardedSessionManager):
-    """Keeps a session in S3, guarded by DynamoDB, so that exactly one writer can add to it.
+    """Session manager that keeps a session in S3, guarded by DynamoDB, so that exactly one writer can add to it.
 
     Example:
         ```python

@@ -52,7 +52,7 @@ def is_loud(pcm: bytes) -> bool:
 
 
 class AudioLimits:
-    """Checks one client's audio, in the order of its numbers: after ``Receiver``."""
+    """Limits of one client's audio, checked in the order of its numbers: after ``Receiver``."""
 
     def __init__(self, rate: int) -> None:
         """Begin before the first piece.

@@ -37,7 +37,7 @@ class ClientStruct(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
 
 
 class Hello(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="hello"):
-    """Binds a connection to a session. Repeated until ``Ready`` comes; the first frame of every connection.
+    """Binding of a connection to a session. Repeated until ``Ready`` comes; the first frame of every connection.
 
     Attributes:
         session: session id, within the caller's own principal.
@@ -220,7 +220,7 @@ class OutputAck(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag
 
 
 class HistoryRequest(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="history"):
-    """Asks for a page of the conversation so far, a ``HistoryOutput``.
+    """Request for a page of the conversation so far, a ``HistoryOutput``.
 
     Attributes:
         before: only lines whose place is before this record; ``None`` for the newest page.
@@ -232,7 +232,7 @@ class HistoryRequest(ClientStruct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class Ping(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="ping"):
-    """Keeps the connection open; the gateway itself answers ``Pong``."""
+    """Keep-alive of the connection; the gateway itself answers ``Pong``."""
 
 
 class Bye(ClientStruct, frozen=True, kw_only=True, omit_defaults=True, tag="bye"):

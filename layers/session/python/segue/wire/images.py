@@ -46,7 +46,7 @@ class ImageRefused(FrameError):  # noqa: N818 - reads as what happened
 
 
 class ImageAssembler:
-    """Puts one client's images together."""
+    """Assembler of one client's images from their parts."""
 
     def __init__(self, limit: int = MAX_IMAGE_BYTES) -> None:
         """Begin with nothing under way.

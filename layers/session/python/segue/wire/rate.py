@@ -44,7 +44,7 @@ class TokenBucket:
 
 
 class FrameRate:
-    """Refuses what comes too fast, for many senders. Bounded: it remembers those who have sent last.
+    """Limit on the frames a second of many senders. Bounded: it remembers those who have sent last.
 
     One that is forgotten begins with a full bucket again, which gives it a burst more at most.
     """

@@ -91,7 +91,7 @@ class _Sent:
 
 
 class Sender:
-    """Numbers a client's input and keeps it until it is durable.
+    """A client's input, numbered and kept until it is durable.
 
     Attributes:
         given_up: how many pieces of audio were dropped because too much was unacknowledged.

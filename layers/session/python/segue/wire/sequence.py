@@ -28,7 +28,7 @@ refused."""
 
 
 class Receiver(Generic[T]):
-    """Puts one client's input in order and drops repeats.
+    """One client's input put in order, without repeats.
 
     It knows what it has handed on, which is more than what is durable: acknowledge from the journal, not from here.
     """

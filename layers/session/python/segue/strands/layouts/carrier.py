@@ -47,7 +47,7 @@ class _NoModel(BidiModel):
 
 
 class CarryingConversationManager(ConversationManager):
-    """Keeps the state of any conversation manager as it is."""
+    """Conversation manager that keeps any other's state as it is."""
 
     def __init__(self) -> None:
         super().__init__()

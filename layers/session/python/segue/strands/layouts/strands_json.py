@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class Carried:
-    """Turns values into what is read again as it was written.
+    """Form of values that is read again as it was written.
 
     Attributes:
         changes: What had to be changed, as sentences that begin with a path.

@@ -27,7 +27,7 @@ _WHOLE = frozenset({"state", "internal"})
 
 
 class AgentRecords:
-    """Makes and queues the records of one agent.
+    """Maker of one agent's records, which it queues.
 
     Attributes:
         append: Queues records as they are; raises what it refuses.

@@ -19,7 +19,7 @@ from segue.strands.recording.agent_records import AgentRecords
 
 
 class StateRecorder:
-    """Records one agent's state and system prompt, where they changed."""
+    """Recorder of one agent's state and system prompt, where they changed."""
 
     def __init__(self, agent: WeakAgent, records: AgentRecords) -> None:
         """Begin with an agent of which nothing is recorded.
@@ -71,7 +71,7 @@ class StateRecorder:
 
 
 class InternalStateRecorder:
-    """Finds changes of what Strands keeps of an ``Agent`` besides its messages and state, and of its pauses.
+    """Recorder of what Strands keeps of an ``Agent`` besides its messages and state, and of its pauses.
 
     There is nothing to find of a ``BidiAgent``.
     """

@@ -13,7 +13,7 @@ from segue.strands.private import invocations_of, is_started
 
 
 class AgentTurns:
-    """Knows from hooks, and from Strands, whether an agent is in a turn."""
+    """An agent's turns, as hooks and Strands tell of them."""
 
     def __init__(self, agent: WeakAgent) -> None:
         """Begin with an agent that is not in a turn. It is not kept alive."""

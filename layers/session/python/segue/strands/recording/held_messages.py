@@ -44,7 +44,7 @@ RECENT = 64
 
 
 class HeldMessages:
-    """Turns what happens to one agent's messages into records. One thread at a time may use it."""
+    """Recorder of all that happens to one agent's messages. One thread at a time may use it."""
 
     def __init__(self, agent: WeakAgent, stored: AgentHistory | None, records: AgentRecords) -> None:
         """Begin with the session's history of the agent.
@@ -61,7 +61,7 @@ class HeldMessages:
         self._records = MessageRecords(stored, records, self._seen)
         self._ids = MessageIds(self._messages, self._seen, self._outside, self._records.order)
         self._redaction = MessageRedaction(self._messages, self._seen, self._outside, self._records)
-        self._brought: list[Any] = []  # what a new agent was built with, until something is added
+        self._initial: list[Any] = []  # what a new agent was built with, until something is added
 
     @property
     def numbers(self) -> dict[str, int]:
@@ -75,8 +75,8 @@ class HeldMessages:
 
     def introduce(self) -> None:
         """Give a new agent messages of its own instead of those that it was built with, and record them."""
-        self._brought = list(self._messages.current)
-        self._messages.own([with_id(kept_copy(message)) for message in self._brought])
+        self._initial = list(self._messages.current)
+        self._messages.own([with_id(kept_copy(message)) for message in self._initial])
         self.align()
 
     def count_from(self, first: int) -> None:
@@ -119,7 +119,7 @@ class HeldMessages:
 
     def added(self, message: Message, inputs: Inputs) -> None:
         """Record a message that was added. One that has only begun is recorded when it is complete."""
-        self._brought, end = [], len(self._seen)
+        self._initial, end = [], len(self._seen)
         new = has_id(message) and message["tracking_id"] not in self._outside
         new = new and message["tracking_id"] not in self._records.order
         if new and self._seen.goes_on_with(self._messages.current, message):
@@ -141,7 +141,7 @@ class HeldMessages:
 
     def append(self, message: Message, inputs: Inputs) -> None:
         """Record a message of the session that the agent may hold already, later or never."""
-        brought, self._brought = self._brought, []
+        brought, self._initial = self._initial, []
         held = self.align(told=message, inputs=inputs) or any(message is one for one in brought)
         if not is_message(message):
             self._refuse(ValueRefused("message", _NO_MESSAGE))

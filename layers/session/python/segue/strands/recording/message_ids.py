@@ -48,7 +48,7 @@ def last_place(messages: Sequence[Any], message: Message) -> int | None:
 
 
 class MessageIds:
-    """Gives ids to messages that an agent holds without one."""
+    """Tracking ids for messages that an agent holds without one."""
 
     def __init__(
         self, messages: AgentMessages, seen: SeenMessages, outside: OutsideMessages, order: SessionOrder

@@ -15,7 +15,7 @@ from segue.strands.recording.seen_messages import UNSEEN, SeenMessages
 
 
 class MessageRecords:
-    """Records one agent's messages, and knows what the records say of each.
+    """Recorder of one agent's messages, with what the records say of each.
 
     Attributes:
         numbers: For each message's tracking id, the record that last determined it.

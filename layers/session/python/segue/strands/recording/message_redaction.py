@@ -11,7 +11,7 @@ from segue.strands.recording.seen_messages import SeenMessages
 
 
 class MessageRedaction:
-    """Redacts one agent's messages, once all that was done to them before is recorded."""
+    """Redaction of one agent's messages, once all that was done to them before is recorded."""
 
     def __init__(
         self, messages: AgentMessages, seen: SeenMessages, outside: OutsideMessages, records: MessageRecords

@@ -14,7 +14,7 @@ from segue.strands.recording.agent_records import AgentRecords
 
 
 class ConnectionRecorder:
-    """Records one agent's model connection. Models may do without each of the methods that are asked here.
+    """Recorder of one agent's model connection. Models may do without each of the methods that are asked here.
 
     Attributes:
         recorded: The connection as it was recorded last.

@@ -18,7 +18,7 @@ class OutsideMessages:
     def __init__(self) -> None:
         """Begin with none."""
         self._recorded: dict[str, Message] = {}
-        self._given: dict[str, Message] = {}  # of those that callers appended: as the callers have them
+        self._as_appended: dict[str, Message] = {}  # of those that callers appended: as the callers have them
 
     def __contains__(self, tracking_id: object) -> bool:
         """Tell whether a message is outside the agent's list."""
@@ -43,7 +43,7 @@ class OutsideMessages:
 
     def append(self, tracking_id: str, recorded: Message, given: Message) -> None:
         """Note a message that a caller appended: as it is recorded, and as the caller has it."""
-        self._recorded[tracking_id], self._given[tracking_id] = recorded, given
+        self._recorded[tracking_id], self._as_appended[tracking_id] = recorded, given
 
     def replace(self, tracking_id: str, message: Message) -> None:
         """Put a redacted message in the place of itself, if it is here."""
@@ -52,9 +52,9 @@ class OutsideMessages:
 
     def come_in(self, tracking_id: str) -> Message | None:
         """Note that the agent holds a message, and return it as it was recorded; None if it was not here."""
-        self._given.pop(tracking_id, None)
+        self._as_appended.pop(tracking_id, None)
         return self._recorded.pop(tracking_id, None)
 
     def id_given(self, message: Any) -> str | None:
         """Return the id of a message that a caller appended before; None if none did."""
-        return next((known for known, given in self._given.items() if given is message), None)
+        return next((known for known, given in self._as_appended.items() if given is message), None)

@@ -33,7 +33,7 @@ from segue.strands.recording.tools import ToolRecorder
 
 
 class AgentRecorder:
-    """Turns one agent's changes into records. Any thread may use it: the agent's, or one that flushes.
+    """Recorder of one agent's changes. Any thread may use it: the agent's, or one that flushes.
 
     Each part of the agent has a part here. One lock is around all of them, so that records are in the order of the
     changes.

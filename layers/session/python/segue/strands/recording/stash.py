@@ -27,7 +27,7 @@ _ABSENT = object()
 
 
 class StashRecorder:
-    """Fills one agent's stash, and finds what the records do not have of it."""
+    """Recorder of one agent's stash: of what the records do not have of it yet."""
 
     def __init__(self, stored: AgentHistory | None) -> None:
         """Begin with what the session has of the agent."""

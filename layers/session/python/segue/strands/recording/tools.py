@@ -18,7 +18,7 @@ _BEGINNING = 8
 
 
 class ToolRecorder:
-    """Records the tools of one agent."""
+    """Recorder of one agent's tools."""
 
     def __init__(self, agent: WeakAgent, stored: AgentHistory | None, records: AgentRecords) -> None:
         """Begin with the session's history of the agent.

@@ -33,7 +33,7 @@ class HeardInput:
 
 
 class Ledger:
-    """Keeps what was heard in memory and, if it has a path, everything in a file.
+    """Ledger of what was heard, in memory and, if it has a path, with everything else in a file.
 
     Attributes:
         heard: What was heard, in order.

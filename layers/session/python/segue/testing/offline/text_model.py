@@ -24,7 +24,7 @@ class ConnectionDropped(ConnectionError):  # noqa: N818 - it says what the provi
 
 
 class OfflineTextModel(Model):
-    """Behaves as a provider of text does, and answers from the same table as ``OfflineVoiceModel``."""
+    """Model that behaves as a provider of text does, and answers from the same table as ``OfflineVoiceModel``."""
 
     def __init__(self, *, model_id: str = "offline-text", log: str | Path | None = None) -> None:
         """Make a model.

@@ -102,7 +102,7 @@ def words_in_time(text: str) -> list[tuple[str, float]]:
 
 
 class Ear:
-    """Listens to a stream of audio and reports the utterances in it.
+    """Detector of the utterances in a stream of audio.
 
     Attributes:
         hearing: Whether an utterance is under way. It becomes true a few notes in, and once it was true, that
@@ -120,7 +120,7 @@ class Ear:
         """
         self._length = note_length(rate)
         self._samples = array("h")
-        self._odd = b""
+        self._half_sample = b""
         self._dropped = 0  # samples listened to and no longer kept
         self._at = 0  # where the next window begins, in self._samples
         self._notes: list[int] | None = None  # of the utterance under way, None between utterances
@@ -139,9 +139,9 @@ class Ear:
         Returns:
             The utterances that ended in it, in order.
         """
-        data = self._odd + bytes(pcm)
+        data = self._half_sample + bytes(pcm)
         whole = len(data) & ~1
-        self._odd = data[whole:]
+        self._half_sample = data[whole:]
         piece = array("h")
         piece.frombytes(data[:whole])
         self._samples.extend(little_endian(piece))
@@ -178,7 +178,7 @@ class Ear:
             self._silent += 1
         if self._highs == 2:
             ended = self._end_stray()
-            self._catch_the_beat()
+            self._align_to_note()
         else:
             if note in (LOW, HIGH) or self._silent >= _SILENT_HALVES:
                 ended = self._end_stray()
@@ -197,7 +197,7 @@ class Ear:
         self._stray = self._silent = 0
         return Heard(None, self._begin, self._dropped + self._at + self._length) if hearing else None
 
-    def _catch_the_beat(self) -> None:
+    def _align_to_note(self) -> None:
         """Find the edge between the two notes of the start, to a thousandth of a second, and take the beat from it."""
         length = self._length
         first = max(self._at - length, length)

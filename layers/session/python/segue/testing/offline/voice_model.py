@@ -23,7 +23,7 @@ from segue.testing.offline.tones import Ear
 
 
 class OfflineVoiceModel(BidiModel, AudioCapable):
-    """Behaves as a provider does, and answers from a table.
+    """Model that behaves as a provider of speech does, and answers from a table.
 
     It speaks and hears in tones (``segue.testing.offline.tones``). Typed text and speech are answered by speech with a
     transcript. New text or speech of the user interrupts it. It asks for tools, checks and uses the history that it is
