@@ -8,12 +8,15 @@ import pytest
 
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.mutants_of_objects import MUTANTS_OF_OBJECTS
+from tests.simulation.mutants_of_time import MUTANTS_OF_TIME
 from tests.simulation.scenes import SCENES
 from tests.simulation.truth import Violation
 from tests.simulation.world import NO_FAULTS, simulate
 
 SEEDS = int(os.environ.get("SEGUE_SEEDS", "2400"))
 """Runs in all; ``python -m tests.simulation --seeds N`` does any number of them."""
+
+ALL_MUTANTS = MUTANTS | MUTANTS_OF_TIME | MUTANTS_OF_OBJECTS
 
 CHUNKS = 12
 MUTANT_SEEDS = 300
@@ -62,7 +65,7 @@ def test_a_scene_breaks_nothing(scene: str, seed: int) -> None:
     assert simulate(seed, [SCENES[scene]], NO_FAULTS).acknowledged > 1
 
 
-@pytest.mark.parametrize("name", sorted(MUTANTS | MUTANTS_OF_OBJECTS))
+@pytest.mark.parametrize("name", sorted(ALL_MUTANTS))
 def test_a_broken_protocol_is_noticed(name: str) -> None:
     def broken(seed: int) -> bool:
         try:
@@ -72,7 +75,7 @@ def test_a_broken_protocol_is_noticed(name: str) -> None:
         return False
 
     staged = ([SCENES[name]], NO_FAULTS) if name in SCENES else ()
-    with (MUTANTS | MUTANTS_OF_OBJECTS)[name]():
+    with ALL_MUTANTS[name]():
         if any(broken(seed) for seed in (TRIED_FIRST.get(name, 0), *range(MUTANT_SEEDS))):
             return
     pytest.fail(f"{name}: not noticed in {MUTANT_SEEDS} seeds")
