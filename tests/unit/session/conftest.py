@@ -14,6 +14,7 @@ from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.sessions import Sessions
 from tests.support.stage import Stage
 from tests.support.steady_clock import steady_clock  # noqa: F401 - a fixture
+from tests.unit.session.collecting import without_collections  # noqa: F401 - a fixture
 from tests.unit.session.damage import talk  # noqa: F401 - a fixture
 from tests.unit.session.edits import build  # noqa: F401 - a fixture
 
