@@ -18,6 +18,7 @@ from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.mocked_aws import client
 from tests.support.steady_clock import steady_clock  # noqa: F401 - a fixture
 from tests.support.waiting import eventually
+from tests.unit.worker.direct_workers import published_issuer, workers  # noqa: F401 - fixtures
 from tests.unit.worker.handoffs import new, old  # noqa: F401 - fixtures
 from tests.unit.worker.origins import origin  # noqa: F401 - a fixture
 from tests.unit.worker.socket_server import door, issuer_keys, open_door  # noqa: F401 - fixtures
