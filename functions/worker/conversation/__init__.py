@@ -7,6 +7,7 @@
     input/            from clients' frames to the agent
     barge_in          shortening an interrupted answer to what was heard
     output_gate       journal content leaves when it is durable
+    waiting_frames    what waits for one connection, bounded
     outbox            one connection: one POST at a time
     audience          all clients, and what waits for each
     output            from the agent's events to each client's queue

@@ -22,7 +22,8 @@ from segue.wire.output import OutputNumbering
 from shared.log import logger
 from worker.aws.poster import PostOutcome
 from worker.conversation.barge_in import SentSound
-from worker.conversation.outbox import ConnectionPoster, Outbox, is_retold
+from worker.conversation.outbox import ConnectionPoster, Outbox
+from worker.conversation.waiting_frames import is_retold
 from worker.telemetry.metrics import metrics
 
 QUIET_SECONDS: Final = 60.0
@@ -221,6 +222,7 @@ class Audience:
 
     async def _is_drained(self, listener: _Listener) -> bool:
         """Wait for a listener's queue or sender to end; False if another has gone on from it."""
+        # Not ``first_of``: the sender goes on, and ``_ended`` says what became of it.
         drained = asyncio.ensure_future(listener.outbox.drained())
         try:
             await asyncio.wait({drained, listener.sender}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,63 +1,33 @@
 """Outbox of one connection: frames wait here to be posted, one POST at a time; ``put`` never waits.
 
-    put ─▶ [ack][audio][audio][final]… ─▶ stamp ─▶ POST ─▶ 200 next
-                   │                                       429 or unknown: the same message again, after a pause
-                   └ too much: the oldest audio goes       410 gone: the client comes back on another connection
+    put ─▶ waiting frames ─▶ stamp ─▶ POST ─▶ 200 next
+                                              429 or unknown: the same message again, after a pause
+                                              410 gone: the client comes back on another connection
 
 What waits for the same POST goes together, as an array: up to 32 KB, and up to 200 ms of audio, because what is on its
 way cannot be dropped when the user speaks over it. While nothing waits each frame goes at once, the first audio of a
 response above all.
 
-A client that reads slowly loses audio and partial transcripts, which are useless when late, oldest first. Texts, final
-transcripts, tools and acknowledgements are never dropped. If they pass their limit, the client does not read: all is
+If what must not be dropped passes its limit (``worker.conversation.waiting_frames``), the client does not read: all is
 forgotten and the connection closed, so that the client comes back and asks for what it missed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from itertools import count, islice
+from itertools import count
 from typing import Final, Protocol
 
 from segue.backoff import backoff
 from segue.wire.claims import ClientAddress
-from segue.wire.fields import decoded_bytes
-from segue.wire.frames import (
-    AudioOutput,
-    BargeIn,
-    InputAck,
-    Ready,
-    Received,
-    Resume,
-    ServerFrame,
-    Transcript,
-    fitting,
-)
-from segue.wire.memory import kept_bytes
+from segue.wire.frames import AudioOutput, BargeIn, ServerFrame
 from shared.encoding import encode_message, encode_messages
 from shared.log import logger
 from worker.aws.poster import PostOutcome
 from worker.conversation.barge_in import SentSound
+from worker.conversation.waiting_frames import WaitingFrames, seconds_of
 from worker.telemetry.metrics import Count, metrics
-
-FLEETING_BYTES: Final = 4 * 1024 * 1024
-"""Bytes of audio (in base64) and partial transcripts that wait at most, about a minute of 24 kHz speech; beyond them
-the oldest is dropped. Providers speak faster than real time, so the queue holds what the client has still to play."""
-
-LASTING_FRAMES: Final = 2048
-"""Frames that must not be dropped and wait at most; beyond them all are forgotten, and the connection of its client,
-which does not read, is closed. A conversation makes a few a turn."""
-
-LASTING_BYTES: Final = 8 * 1024 * 1024
-"""Bytes that they take at most: twice what a ``ready`` brings again (``worker.conversation.output``)."""
-
-AUDIO_SECONDS: Final = 0.2
-"""Seconds of audio in one message, unless one frame alone has more; the rest goes with the next message."""
-
-_HAIR: Final = 1e-3
-"""Seconds of audio that may exceed ``AUDIO_SECONDS``: two frames of 100 ms are 200 ms, and base64's padding."""
 
 FIRST_PAUSE_SECONDS: Final = 0.1
 """Seconds before the second attempt after 429 or an unknown outcome; doubled each time, with jitter."""
@@ -119,10 +89,8 @@ class Outbox:
         self._may_speak = may_speak
         self._sound = sound or SentSound()
         self._numbers = numbers or count(1)
-        self._waiting: deque[ServerFrame] = deque()
+        self._waiting = WaitingFrames(self._sound)
         self._under_way: list[ServerFrame] = []
-        self._fleeting = 0
-        self._lasting = _Lasting()
         self._piled_up = False
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
@@ -132,39 +100,14 @@ class Outbox:
         """Queue a frame."""
         if self._piled_up:
             return
-        if isinstance(frame, AudioOutput):  # nearly all
-            self._waiting.append(frame)
-        else:
-            if isinstance(frame, BargeIn):
-                self._sound.cut()
-            self._insert(frame)
-        self._fleeting += _fleeting_bytes(frame)
-        while self._fleeting > FLEETING_BYTES:
-            self._drop_oldest_fleeting()
-        if self._lasting.is_too_much:
+        if isinstance(frame, BargeIn):
+            self._sound.cut()
+        self._waiting.add(frame)
+        if self._waiting.is_too_much:
             self._piled_up = True
-            self._forget()
+            self._waiting.forget()
         self._idle.clear()
         self._arrived.set()
-
-    def _insert(self, frame: ServerFrame) -> None:
-        self._lasting.add(frame)
-        if isinstance(frame, Received):
-            # Before everything: behind a long answer it would keep the client from sending what is said over that.
-            self._lasting.remove(*(kept for kept in self._waiting if isinstance(kept, Received)))
-            self._waiting = deque(kept for kept in self._waiting if not isinstance(kept, Received))
-            # But for what makes it news: see ``Resume``.
-            self._waiting.insert(int(bool(self._waiting) and isinstance(self._waiting[0], Resume)), frame)
-        elif isinstance(frame, Resume):
-            self._waiting.appendleft(frame)
-        elif isinstance(frame, InputAck) and (place := self._place(InputAck)) is not None:
-            self._lasting.remove(self._waiting[place])
-            self._waiting[place] = frame  # they add up: the newer one says all that the older one says
-        else:
-            self._waiting.append(frame)
-
-    def _place(self, kind: type[ServerFrame]) -> int | None:
-        return next((place for place, kept in enumerate(self._waiting) if isinstance(kept, kind)), None)
 
     def go_on_from(self, left: Outbox, *, retold: bool = False) -> None:
         """Take what another connection of the same client was not given; call it first, and once.
@@ -176,21 +119,15 @@ class Outbox:
             retold: Whether the client is about to be told again what a ``ready`` brings.
         """
         self._under_way, left._under_way = left._under_way, []
-        self._waiting = deque(frame for frame in left._waiting if not (retold and is_retold(frame)))
-        self._fleeting = left._fleeting
-        self._lasting.add(*self._waiting)
+        self._waiting.take_over(left._waiting, retold=retold)
         self._piled_up = left._piled_up and not retold
-        left._waiting.clear()
-        left._forget()
         if self._under_way or self._waiting or self._piled_up:
             self._idle.clear()
             self._arrived.set()
 
     def drop_audio(self) -> None:
         """Forget the audio that waits: the user spoke over it."""
-        self._sound.dropped(sum(map(_seconds, self._waiting)))
-        self._waiting = deque(frame for frame in self._waiting if not isinstance(frame, AudioOutput))
-        self._fleeting = sum(map(_fleeting_bytes, self._waiting))
+        self._waiting.drop_audio()
 
     async def drained(self) -> None:
         """Wait until everything was posted."""
@@ -208,7 +145,7 @@ class Outbox:
                     await self._connections.disconnect(self.address)
                     return
                 if not self._under_way:
-                    self._under_way = [self._numbered(frame) for frame in self._next_batch()]
+                    self._under_way = [self._numbered(frame) for frame in self._waiting.next_batch()]
                 if not await self._send(self._under_way):
                     return
                 self._under_way = []
@@ -218,7 +155,7 @@ class Outbox:
     def _numbered(self, frame: ServerFrame) -> ServerFrame:
         stamped = self._stamp(frame)
         if isinstance(frame, AudioOutput):
-            self._sound.sent(stamped.seq or 0, _seconds(frame))
+            self._sound.sent(stamped.seq or 0, seconds_of(frame))
         elif isinstance(frame, BargeIn):
             self._sound.cut_sent(stamped.seq or 0)
         return stamped
@@ -251,81 +188,3 @@ class Outbox:
                     return False
             await asyncio.sleep(next(pauses))
         return False
-
-    def _next_batch(self) -> list[ServerFrame]:
-        """Take what goes into the next message."""
-        together = 1 if len(self._waiting) == 1 else self._going_together()
-        batch = [self._waiting.popleft() for _ in range(together)]
-        for frame in batch:
-            if size := _fleeting_bytes(frame):
-                self._fleeting -= size
-            else:
-                self._lasting.remove(frame)
-        return batch
-
-    def _going_together(self) -> int:
-        together, audio = 0, 0.0
-        for frame in islice(self._waiting, fitting(self._waiting)):  # which encodes them to know
-            audio += _seconds(frame)
-            if together and audio > AUDIO_SECONDS + _HAIR:
-                break
-            together += 1
-        return together
-
-    def _drop_oldest_fleeting(self) -> None:
-        for index, frame in enumerate(self._waiting):
-            if size := _fleeting_bytes(frame):
-                del self._waiting[index]
-                self._fleeting -= size
-                if isinstance(frame, AudioOutput):
-                    self._sound.dropped(_seconds(frame))
-                    metrics.count(Count.DROPPED_AUDIO)
-                return
-
-    def _forget(self) -> None:
-        self._sound.dropped(sum(map(_seconds, self._waiting)))
-        self._waiting.clear()
-        self._fleeting = 0
-        self._lasting = _Lasting()
-
-
-class _Lasting:
-    """The count and the bytes of waiting frames that must not be dropped."""
-
-    def __init__(self) -> None:
-        self._frames = 0
-        self._bytes = 0
-
-    @property
-    def is_too_much(self) -> bool:
-        return self._frames > LASTING_FRAMES or self._bytes > LASTING_BYTES
-
-    def add(self, *frames: ServerFrame, sign: int = 1) -> None:
-        for frame in frames:
-            if not _fleeting_bytes(frame):
-                self._frames += sign
-                self._bytes += sign * kept_bytes(frame)
-
-    def remove(self, *frames: ServerFrame) -> None:
-        self.add(*frames, sign=-1)
-
-
-def is_retold(frame: ServerFrame) -> bool:
-    """Return true if a new ``ready`` brings a frame again: journal content, and the ``ready`` itself."""
-    return isinstance(frame, Ready) or getattr(frame, "record", None) is not None
-
-
-def _seconds(frame: ServerFrame) -> float:
-    """Return the seconds of sound in a frame."""
-    if not isinstance(frame, AudioOutput):
-        return 0.0
-    return decoded_bytes(frame.audio) / 2 / frame.rate
-
-
-def _fleeting_bytes(frame: ServerFrame) -> int:
-    """The size of a frame that may be dropped, 0 for one that may not."""
-    if isinstance(frame, AudioOutput):
-        return max(1, len(frame.audio))
-    if isinstance(frame, Transcript) and not frame.final:
-        return max(1, len(frame.text))
-    return 0

@@ -27,7 +27,7 @@ from tests.unit.worker.stand_ins import (
     taken_over,
     text,
 )
-from worker.conversation import outbox as outbox_module
+from worker.conversation import waiting_frames
 from worker.hosting import drain as drain_module
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.drain import Drain
@@ -116,7 +116,7 @@ async def a_lease_that_was_not_renewed(host, monkeypatch, **_):
 
 @tells(Count.DROPPED_AUDIO)
 async def a_client_that_reads_too_slowly(host, clients, monkeypatch, **_):
-    monkeypatch.setattr(outbox_module, "FLEETING_BYTES", 1)
+    monkeypatch.setattr(waiting_frames, "FLEETING_BYTES", 1)
     hosting = await host()
     free = clients.hold("k1")
     hosting.model.emit(speech() for _ in range(4))

@@ -14,7 +14,7 @@ from segue.wire.output import OutputNumbering
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import address, turns
 from worker.aws.poster import PostOutcome
-from worker.conversation import outbox
+from worker.conversation import outbox, waiting_frames
 from worker.conversation.outbox import Outbox
 
 
@@ -49,15 +49,19 @@ def spoken(number: int, size: int = 8) -> AudioOutput:
     return AudioOutput(audio=f"{number:0{size}d}", rate=16000)
 
 
+def counted(made: Outbox) -> tuple[int, int]:
+    return made._waiting._lasting_frames, made._waiting._lasting_bytes
+
+
 def said(words: str) -> TextOutput:
     return TextOutput(text=words)
 
 
 def test_bounds_of_waiting_output_are_documented():
     document = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text(encoding="utf-8")
-    assert f"beyond {outbox.FLEETING_BYTES:,} characters of them" in document
-    assert f"Beyond {outbox.LASTING_FRAMES:,} of these, or {outbox.LASTING_BYTES:,} bytes" in document
-    assert f"{outbox.AUDIO_SECONDS * 1000:.0f} ms of audio" in document
+    assert f"beyond {waiting_frames.FLEETING_BYTES:,} characters of them" in document
+    assert f"Beyond {waiting_frames.LASTING_FRAMES:,} of these, or {waiting_frames.LASTING_BYTES:,} bytes" in document
+    assert f"{waiting_frames.AUDIO_SECONDS * 1000:.0f} ms of audio" in document
 
 
 async def test_frames_go_one_at_a_time_in_order(box, clients):
@@ -86,7 +90,7 @@ async def test_a_number_is_never_used_up_without_being_sent(box, clients):
 
 
 async def test_putting_never_waits_and_old_audio_is_dropped_first(box, clients, monkeypatch):
-    monkeypatch.setattr(outbox, "FLEETING_BYTES", 100)
+    monkeypatch.setattr(waiting_frames, "FLEETING_BYTES", 100)
     made = box()
     made.put(said("kept"))
     made.put(InputAck(upto=1))
@@ -101,7 +105,7 @@ async def test_putting_never_waits_and_old_audio_is_dropped_first(box, clients, 
 
 
 async def test_partials_are_fleeting_and_finals_are_not(box, clients, monkeypatch):
-    monkeypatch.setattr(outbox, "FLEETING_BYTES", 10)
+    monkeypatch.setattr(waiting_frames, "FLEETING_BYTES", 10)
     made = box()
     for words in ("aaaaa", "bbbbb", "ccccc"):
         made.put(Transcript(role="user", text=words, final=False))
@@ -240,7 +244,7 @@ async def test_a_refused_frame_is_left_out(box, clients):
 
 
 async def test_a_client_that_never_reads_is_disconnected(box, clients, monkeypatch):
-    monkeypatch.setattr(outbox, "LASTING_FRAMES", 10)
+    monkeypatch.setattr(waiting_frames, "LASTING_FRAMES", 10)
     made = box()
     for number in range(12):
         made.put(said(str(number)))
@@ -249,11 +253,11 @@ async def test_a_client_that_never_reads_is_disconnected(box, clients, monkeypat
 
 
 async def test_lasting_frames_beyond_their_bytes_close_the_connection(box, clients, monkeypatch):
-    monkeypatch.setattr(outbox, "LASTING_BYTES", 200_000)
+    monkeypatch.setattr(waiting_frames, "LASTING_BYTES", 200_000)
     made = box()
     for number in range(6):
         made.put(said(f"{number}" + "x" * 30_000))
-    assert made._lasting._bytes <= outbox.LASTING_BYTES
+    assert made._waiting._lasting_bytes <= waiting_frames.LASTING_BYTES
     made.put(said("x" * 30_000))
     made.put(said("late"))
     assert not made._waiting, "all of it is freed at once"
@@ -263,7 +267,7 @@ async def test_lasting_frames_beyond_their_bytes_close_the_connection(box, clien
 
 
 async def test_a_client_that_never_reads_is_given_up_also_while_a_post_gets_no_answer(box, clients, monkeypatch):
-    monkeypatch.setattr(outbox, "LASTING_FRAMES", 10)
+    monkeypatch.setattr(waiting_frames, "LASTING_FRAMES", 10)
     made = box()
     clients.answers["k1"].extend([PostOutcome.UNKNOWN] * 10_000)
     made.put(said("first"))
@@ -277,7 +281,7 @@ async def test_a_client_that_never_reads_is_given_up_also_while_a_post_gets_no_a
 
 
 async def test_an_overfull_outbox_closes_a_newer_connection_that_is_not_told_again(box, clients, monkeypatch):
-    monkeypatch.setattr(outbox, "LASTING_FRAMES", 10)
+    monkeypatch.setattr(waiting_frames, "LASTING_FRAMES", 10)
     left, told_again, gone_on = box(), box(), box()
     for number in range(12):
         left.put(said(str(number)))
@@ -303,13 +307,14 @@ async def test_lasting_frames_are_counted_until_posted_or_replaced(box, clients)
         Resume(),
     ):
         made.put(frame)
-    lasting = [frame for frame in made._waiting if not isinstance(frame, AudioOutput)]
-    assert (made._lasting._frames, made._lasting._bytes) == (len(lasting), sum(map(kept_bytes, lasting)))
+    lasting = [frame for frame in made._waiting._frames if not isinstance(frame, AudioOutput)]
+    expected = len(lasting), sum(map(kept_bytes, lasting))
+    assert counted(made) == expected
     newer.go_on_from(made)
-    assert (newer._lasting._frames, newer._lasting._bytes) == (len(lasting), sum(map(kept_bytes, lasting)))
+    assert counted(newer) == expected
     newer.begin()
     await newer.drained()
-    assert (newer._lasting._frames, newer._lasting._bytes) == (0, 0)
+    assert counted(newer) == (0, 0)
 
 
 async def test_a_message_keeps_its_number_until_its_outcome_is_known(box, clients):
