@@ -42,6 +42,14 @@ class Claiming:
         self._recent = RecentClaims(time.monotonic)
         self._handoffs = PlannedHandoffs(time.monotonic)
 
+    def is_handed_over(self, session_key: str) -> bool:
+        """Return true if a session was handed over, and its successor has not been seen yet."""
+        return self._handoffs.is_noted(session_key)
+
+    def note_successor(self, session_key: str) -> None:
+        """Note that a session's successor has taken a frame: the handoff is over."""
+        self._handoffs.forget_handoff(session_key)
+
     async def claim(self, socket: ClientSocket, binding: Binding, reason: Reason, missed: Route | None) -> None:
         """Have the session taken, unless that was done a moment ago.
 

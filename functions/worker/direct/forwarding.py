@@ -145,6 +145,7 @@ class Forwarding:
         except FrameError as error:
             metrics.error(error.code)
             return Refused(error.code)
+        self._claiming.note_successor(delivery.session_key)
         return Accepted()
 
     async def _elsewhere(self, origin: SocketOrigin, delivery: Delivery, here: Gone) -> tuple[Outcome, Route | None]:
@@ -206,6 +207,8 @@ class Forwarding:
             return Gone("handoff" if self._host.is_opening(delivery.session_key) else "unreachable")
         if route in self._suspects:
             return Gone("unreachable")
+        # Known before the post: an answer of the predecessor may come after another frame's that tells of the handoff.
+        handed_over = self._claiming.is_handed_over(delivery.session_key)
         post = self._post(route, encode_delivery(delivery), repeatable=is_numbered(delivery.frame))
         if needs_holder(delivery.frame):
             missed = Missed(route, Gone("unreachable"))
@@ -214,6 +217,8 @@ class Forwarding:
             outcome = await post
         if outcome == Gone("unreachable"):
             self._suspects.note_route(route)
+        elif handed_over and outcome == Accepted():
+            self._claiming.note_successor(delivery.session_key)
         return outcome
 
     def _is_here(self, route: Route) -> bool:

@@ -190,6 +190,33 @@ async def test_a_session_that_was_just_released_is_left_to_its_successor(
         assert door.world.host.find(KEY) is None, "no claim has overtaken the handoff"
 
 
+async def test_a_handoff_is_over_once_the_successor_has_taken_a_frame(
+    door: Door, held_at: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.ingress.handoffs.HANDOVER_SECONDS", 600.0)
+
+    async def say_one(ws: Any) -> None:
+        await ws.send_str(encode_frame(TextInput(text="one", seq=1)))
+        await ws.send_str(encode_frame(Ping()))
+        while Pong() not in await frames(ws):  # frames are dealt with in their order
+            pass
+
+    async with Holder(202, 410) as predecessor, Holder(202, 410) as successor:
+        predecessor.hands_over = True
+        held_at(predecessor.endpoint)
+        ws = await door.connect()
+        await ws.send_str(encode_frame(hello()))
+        await eventually(lambda: len(predecessor.taken) == 1)
+        await say_one(ws)
+        assert len(predecessor.taken) == 2, "it has told of the handoff"
+        held_at(successor.endpoint)
+        await say_one(ws)
+        assert len(successor.taken) == 1
+        held_at("")
+        await ws.send_str(encode_frame(TextInput(text="two", seq=2)))
+        await eventually(lambda: door.world.host.find(KEY) is not None)
+
+
 @pytest.mark.parametrize("ready", [True, False], ids=["ready", "none"])
 async def test_a_session_that_ended_here_is_left_to_a_successor_that_has_it_ready(
     door: Door, ready: bool, monkeypatch: pytest.MonkeyPatch
