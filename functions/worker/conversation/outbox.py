@@ -105,7 +105,7 @@ class Outbox:
         self._waiting.add(frame)
         if self._waiting.is_too_much:
             self._piled_up = True
-            self._waiting.forget()
+            self._waiting.drop_all()
         self._idle.clear()
         self._arrived.set()
 

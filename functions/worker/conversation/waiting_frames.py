@@ -108,7 +108,7 @@ class WaitingFrames:
         for frame in self._frames:
             self._count(frame)
         earlier._frames.clear()
-        earlier.forget()
+        earlier.drop_all()
 
     def next_batch(self) -> list[ServerFrame]:
         """Take what goes into the next message."""
@@ -132,8 +132,8 @@ class WaitingFrames:
         self._sound.dropped(sum(map(seconds_of, self._frames)))
         self._remove_kind(AudioOutput)
 
-    def forget(self) -> None:
-        """Forget all that waits."""
+    def drop_all(self) -> None:
+        """Drop all that waits."""
         self._sound.dropped(sum(map(seconds_of, self._frames)))
         self._frames.clear()
         self._fleeting_bytes = self._lasting_frames = self._lasting_bytes = 0
