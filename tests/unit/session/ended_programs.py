@@ -1,4 +1,4 @@
-"""What a program that has ended left in its directory."""
+"""The directory that a program leaves when it has ended."""
 
 from __future__ import annotations
 
