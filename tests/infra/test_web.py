@@ -227,7 +227,11 @@ def test_web_stack_has_these_outputs(dev):
     assert dev.web.outputs == {"PageUrl", "PageClientId", "PageBucketName", "DistributionId"}
 
 
-@pytest.mark.parametrize("settings", [{"web": "false", "workers": "text"}, {**OIDC, "workers": "text"}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"web": "false", "workers": "text"}, {**OIDC, "workers": "text"}],
+    ids=["not wanted", "another issuer without a client"],
+)
 def test_a_deployment_without_a_page_has_no_web_stack(synthesized, settings):
     """It is left out where it is not wanted, and with another issuer where no client is named."""
     stage = synthesized(**settings)

@@ -130,6 +130,7 @@ def test_an_incomplete_or_contradicting_place_is_wrong_usage(run, place, says):
         ["points", "talk", "--principal", "a/b"],
         ["nonsense"],
     ],
+    ids=" ".join,
 )
 def test_wrong_usage_prints_nothing_on_the_standard_output(run, arguments):
     assert run(*arguments, code=2).stdout == ""

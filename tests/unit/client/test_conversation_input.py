@@ -80,7 +80,11 @@ def test_a_new_connection_to_the_same_holder_repeats_only_what_has_not_arrived()
     assert [frame.seq for frame in outgoing(client, 1.0)] == [3]
 
 
-@pytest.mark.parametrize("first", [Moved(epoch=1, seq=3), Resume(epoch=1, seq=3), ready(epoch=2, window=3)])
+@pytest.mark.parametrize(
+    "first",
+    [Moved(epoch=1, seq=3), Resume(epoch=1, seq=3), ready(epoch=2, window=3)],
+    ids=["moved", "resume", "ready of the next"],
+)
 def test_input_received_by_an_earlier_holder_is_sent_again_to_the_next(first):
     client = spoken_to(3)
     hear(client, Received(epoch=1, seq=2, upto=3), first, ready(epoch=first.epoch, seq=4, window=3))

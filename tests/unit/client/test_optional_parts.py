@@ -183,7 +183,9 @@ def test_played_audio_is_acknowledged_at_once_after_a_barge_in():
     assert acks(client, 2.1) == []
 
 
-@pytest.mark.parametrize("sound", [None, AudioOutput(epoch=0, seq=9, audio="AAAA", rate=8000)])
+@pytest.mark.parametrize(
+    "sound", [None, AudioOutput(epoch=0, seq=9, audio="AAAA", rate=8000)], ids=["none", "of an earlier epoch"]
+)
 def test_a_barge_in_before_any_sound_of_its_epoch_reports_nothing_played(sound):
     client = talking(*ALL, history=False)
     hear(client, BargeIn(epoch=1, seq=2))

@@ -154,7 +154,9 @@ async def test_verify_finds_records_that_do_not_fold(check, write):
     assert codes(await check()) == codes(await check("alice/other")) == ["history"]
 
 
-@pytest.mark.parametrize("data", [{}, {"message": {}}, {"message": {"tracking_id": []}}, {"message": 5}, [], 5])
+@pytest.mark.parametrize(
+    "data", [{}, {"message": {}}, {"message": {"tracking_id": []}}, {"message": 5}, [], 5], ids=str
+)
 async def test_verify_finds_a_malformed_redaction(check, write, objects, data):
     await write(KEY, [Record(kind="state", data={}), Record(kind="state", data={})])
     (key,) = named(objects, "/segments/")

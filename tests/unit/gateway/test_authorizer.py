@@ -46,7 +46,7 @@ def effect(answer):
 
 
 @pytest.mark.parametrize("header", ["Sec-WebSocket-Protocol", "sec-websocket-protocol"])
-@pytest.mark.parametrize("lines", [["segue.v1, bearer.{}"], ["segue.v1", "bearer.{}"], ["bearer.{},segue.v1"]])
+@pytest.mark.parametrize("lines", [["segue.v1, bearer.{}"], ["segue.v1", "bearer.{}"], ["bearer.{},segue.v1"]], ids=str)
 def test_a_token_in_the_subprotocol_lets_in(issuer, keys, header, lines):
     token = issuer.token(exp=4_000_000_000)
     answer = authorizer.handler(event([line.format(token) for line in lines], header=header), None)

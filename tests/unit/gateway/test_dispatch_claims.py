@@ -127,7 +127,7 @@ def test_a_holder_that_came_since_the_last_claim_and_still_restores_is_not_claim
     assert gateway.claims() == []
 
 
-@pytest.mark.parametrize("frame", [Bye(), OutputAck(epoch=1, seq=1)])
+@pytest.mark.parametrize("frame", [Bye(), OutputAck(epoch=1, seq=1)], ids=lambda frame: type(frame).__name__)
 def test_a_frame_without_effect_makes_no_claim(gateway, deliver, frame):
     assert deliver(frame) is None
     assert gateway.claims() == []

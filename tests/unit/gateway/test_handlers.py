@@ -56,6 +56,7 @@ def test_connect_stores_who_it_is_and_until_when(aws, environment):
         (["bearer.a.b.c"], {}),
         (["segue.v2,bearer.a.b.c"], {}),
     ],
+    ids=["in one line", "token first, in two lines", "token alone", "another version"],
 )
 @pytest.mark.parametrize("header", ["Sec-WebSocket-Protocol", "sec-websocket-protocol"])
 def test_connect_answers_its_own_subprotocol_and_never_the_token(aws, environment, header, lines, answer):
@@ -178,7 +179,11 @@ def test_connections_and_principals_have_limits_of_their_own(environment):
 
 
 @pytest.mark.parametrize("handler", [connect.handler, disconnect.handler, message.handler])
-@pytest.mark.parametrize("broken", [{}, {"requestContext": {}}, event(body=encode_frame(TextInput(text="hi")))])
+@pytest.mark.parametrize(
+    "broken",
+    [{}, {"requestContext": {}}, event(body=encode_frame(TextInput(text="hi")))],
+    ids=["empty", "no connection", "unknown connection"],
+)
 def test_nothing_from_inside_reaches_the_client(environment, management, handler, broken, log):
     environment(connections_table="there-is-no-such-table")
     assert set(handler(broken, None)) == {"statusCode"}

@@ -28,7 +28,11 @@ def test_one_claim_suffices_for_a_while_and_for_its_session_alone(recent: Recent
     assert not recent.suffice("p/s", "no-holder", None)
 
 
-@pytest.mark.parametrize("other", [Route("http://w2", "t"), Route(HOLDER.endpoint, "of its next acquisition")])
+@pytest.mark.parametrize(
+    "other",
+    [Route("http://w2", "t"), Route(HOLDER.endpoint, "of its next acquisition")],
+    ids=["another worker", "the same worker anew"],
+)
 def test_a_holder_that_came_since_and_has_died_is_news(recent: RecentClaims, other: Route) -> None:
     recent.note_claim("p/s", HOLDER)
     assert recent.suffice("p/s", "unreachable", HOLDER)

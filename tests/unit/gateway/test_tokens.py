@@ -83,6 +83,7 @@ def test_a_principal_is_a_hash_of_issuer_and_subject():
         {"iat": None},
         {"sub": "someone\nwith/strange:letters ä"},
     ],
+    ids=str,
 )
 def test_a_token_with_other_valid_claims_is_admitted(issuer, verifier, claims):
     assert verifier.verify(issuer.token(**at_once(claims))).principal == principal_of(

@@ -21,6 +21,7 @@ def package(name, **more):
         ([package("a", vulns=[{"id": "PYSEC-1"}]), {"name": "b", "skip_reason": "not found"}], ["a 1.0: PYSEC-1"]),
         ([{"name": "a", "skip_reason": "not found"}], None),
     ],
+    ids=["clean", "vulnerable", "vulnerable beside an unknown one", "unknown alone"],
 )
 def test_vulnerable_python_packages_are_findings(packages, findings):
     assert audit.python_findings(json.dumps({"dependencies": packages})) == findings

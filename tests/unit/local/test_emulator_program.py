@@ -39,6 +39,7 @@ async def status(headers: dict[str, str], kind: str = "http") -> int:
         {"Host": "127.0.0.1:4566", "Sec-Fetch-Mode": "cors"},  # Node's fetch
         {"Host": "127.0.0.1:4566", "Sec-Fetch-Site": "none"},  # typed into the address bar
     ],
+    ids=str,
 )
 async def test_emulator_answers_programs(headers):
     assert await status(headers) == 200
@@ -56,6 +57,7 @@ async def test_emulator_answers_programs(headers):
         {"Host": "127.0.0.1.evil.example"},
         {"Host": "evil.example#.localhost"},
     ],
+    ids=str,
 )
 async def test_emulator_refuses_requests_of_websites(headers):
     assert await status({"Host": "127.0.0.1:4566", **headers}) == 403

@@ -179,6 +179,7 @@ async def test_the_page_and_programs_may_connect(page, origin):
         {"origin": "null"},
         {"additional_headers": {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "websocket"}},
     ],
+    ids=str,
 )
 async def test_another_website_reaches_no_emulator(page, emulator, more):
     with pytest.raises(InvalidStatus) as refused:

@@ -144,6 +144,7 @@ async def test_a_code_goes_to_no_other_address_than_the_pages(browser, address):
         {"client_id": "other"},
         {"grant_type": "password"},
     ],
+    ids=str,
 )
 async def test_a_code_is_good_for_the_page_that_asked_alone(browser, changed):
     code = answered(await browser.authorize(browser.code(browser.server.link())))["code"]
@@ -217,6 +218,7 @@ def test_the_oldest_is_forgotten_when_there_are_too_many():
         {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"},
         {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "object"},
     ],
+    ids=str,
 )
 @pytest.mark.parametrize("path", ["/", "/settings.json", "/issuer/authorize", "/issuer/token", "/socket"])
 async def test_another_website_gets_nothing(browser, headers, path):

@@ -40,7 +40,7 @@ def test_one_listener_can_stand_in_for_another():
     assert [event.text for event in first] == ["after"]
 
 
-@pytest.mark.parametrize("error", [OSError(5, "the terminal is gone"), SystemExit(1)])
+@pytest.mark.parametrize("error", [OSError(5, "the terminal is gone"), SystemExit(1)], ids=repr)
 def test_a_listener_that_cannot_show_anything_any_more_is_dropped(error):
     calls: list[Event] = []
 

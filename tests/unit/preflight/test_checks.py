@@ -29,7 +29,11 @@ WELL, SHORT, UNKNOWN, FAILS = State.WELL, State.SHORT, State.UNKNOWN, State.FAIL
 CASES = [*cases_of_account.CASES, *cases_of_models.CASES, *cases_of_network.CASES, *cases_of_direct.CASES]
 
 
-@pytest.mark.parametrize(("check", "settings", "answers", "states", "found", "mend"), CASES)
+@pytest.mark.parametrize(
+    ("check", "settings", "answers", "states", "found", "mend"),
+    CASES,
+    ids=[f"{case[0].__name__} {' '.join(each.name.lower() for each in case[3])}: {case[4]}" for case in CASES],
+)
 @pytest.mark.slow
 def test_a_check_says_how_it_stands_and_the_command_that_mends_it(check, settings, answers, states, found, mend):
     findings = of(check, settings, **answers)

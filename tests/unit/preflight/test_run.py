@@ -171,7 +171,9 @@ def test_strict_fails_at_what_could_not_be_asked(monkeypatch):
     assert run(monkeypatch, "--strict", service_quotas__ListServiceQuotas=DENIED).exit_code == 1
 
 
-@pytest.mark.parametrize("words", [["-c", "worker_count=0"], ["-c", "worker_count"], ["-c", "stage=local"]])
+@pytest.mark.parametrize(
+    "words", [["-c", "worker_count=0"], ["-c", "worker_count"], ["-c", "stage=local"]], ids=" ".join
+)
 def test_an_impossible_setting_ends_with_2(words):
     result = CliRunner().invoke(command.main, words)
 

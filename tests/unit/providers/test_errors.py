@@ -81,7 +81,7 @@ def caused(error: BaseException) -> Exception:
     ids=repr,
 )
 @pytest.mark.parametrize("wrapped", [False, True], ids=["itself", "as a cause"])
-def test_an_error_is_told_from_others(error: Exception, kind: Kind, wrapped: bool):
+def test_an_error_of_a_provider_is_classified(error: Exception, kind: Kind, wrapped: bool):
     if wrapped and str(error).startswith("no AWS"):
         pytest.skip("Strands raises it itself")
     assert classify(caused(error) if wrapped else error).kind is kind

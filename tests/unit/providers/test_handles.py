@@ -39,6 +39,6 @@ def test_a_recorded_handle_is_read_again():
     assert "expires_at" not in HANDLE.record()
 
 
-@pytest.mark.parametrize("record", [{}, {"handle": None}, {"handle": {"value": "h"}}, {"handle": {"what": 1}}])
+@pytest.mark.parametrize("record", [{}, {"handle": None}, {"handle": {"value": "h"}}, {"handle": {"what": 1}}], ids=str)
 def test_a_record_that_is_not_understood_is_no_handle(record):
     assert recorded(record) is None

@@ -161,7 +161,7 @@ def test_every_figure_has_a_source(name: str):
     assert provider.limits.source
 
 
-@pytest.mark.parametrize("odd", [5, None, ["a"], {"a": 1}])
+@pytest.mark.parametrize("odd", [5, None, ["a"], {"a": 1}], ids=str)
 @pytest.mark.parametrize("text_only", [True, False])
 def test_fit_survives_metadata_and_content_of_odd_shapes(odd: Any, text_only: bool) -> None:
     messages = [

@@ -31,6 +31,7 @@ QUESTION, ANSWER = message("user", "What time is it?"), message("assistant", "No
         ([message("user", "What t", "interrupted")], [message("user", "What t", "interrupted")], []),
         ([], [], []),
     ],
+    ids=["question", "question after an answer", "answered", "interrupted question", "nothing"],
 )
 async def test_a_transcribed_unanswered_question_is_asked_of_the_new_connection(messages, told, asked):
     """Its audio was credited with the transcript, so it is not given again."""

@@ -121,7 +121,7 @@ async def test_a_model_that_takes_no_additions_is_connected_anew_unless_nothing_
     await eventually(lambda: inner(first).stops == 1)
 
 
-@pytest.mark.parametrize("refusal", [ValueError("no"), ConnectionResetError()])
+@pytest.mark.parametrize("refusal", [ValueError("no"), ConnectionResetError()], ids=repr)
 async def test_an_addition_that_is_refused_leads_to_a_connection_that_is_told_everything(opened, refusal):
     inner(opened).add_failure = refusal
     later = await next_of(opened)

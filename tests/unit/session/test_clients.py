@@ -122,6 +122,7 @@ def test_the_users_own_client_settings_are_merged() -> None:
         Config(retries={"total_max_attempts": 5}),
         Config(retries={"max_attempts": 4, "mode": "legacy"}),
     ],
+    ids=["read", "connect", "read without end", "attempts", "legacy attempts"],
 )
 def test_client_settings_that_outlast_the_lease_are_refused(theirs: Config) -> None:
     with pytest.raises(ValueError, match=r"boto_client_config .* a lease of 10 s leaves 9 s: lower"):

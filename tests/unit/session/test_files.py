@@ -204,7 +204,7 @@ async def test_half_written_files_of_a_dead_process_are_removed(tmp_path: Path) 
         assert sorted(path.name for path in folder.iterdir()) == ["1.json", "~writing-living"]
 
 
-@pytest.mark.parametrize("condition", [{}, {"if_absent": True}])
+@pytest.mark.parametrize("condition", [{}, {"if_absent": True}], ids=["unconditional", "if absent"])
 async def test_a_write_that_is_taken_for_a_dead_ones_is_not_acknowledged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, condition: dict[str, Any]
 ) -> None:

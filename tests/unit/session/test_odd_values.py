@@ -107,7 +107,9 @@ async def test_the_first_record_that_is_escaped_raises_the_schema_in_its_own_com
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("value", [b"\x00\x01", 2**80, -0.0, {"__bytes_encoded__": 1, "data": "AAE="}, {"$tuple": []}])
+@pytest.mark.parametrize(
+    "value", [b"\x00\x01", 2**80, -0.0, {"__bytes_encoded__": 1, "data": "AAE="}, {"$tuple": []}], ids=repr
+)
 async def test_a_session_without_such_values_stays_readable_by_older_releases(
     memory_sessions: Sessions, storage: MemoryStorage, value: Any
 ) -> None:
@@ -125,7 +127,9 @@ async def test_a_session_without_such_values_stays_readable_by_older_releases(
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("make", [lambda: AsyncMock(spec=BidiModel), lambda: MagicMock(spec=BidiModel)])
+@pytest.mark.parametrize(
+    "make", [lambda: AsyncMock(spec=BidiModel), lambda: MagicMock(spec=BidiModel)], ids=["AsyncMock", "MagicMock"]
+)
 async def test_an_agent_can_be_built_on_any_stand_in_for_a_model(memory_sessions: Sessions, make: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

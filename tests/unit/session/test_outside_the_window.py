@@ -59,7 +59,7 @@ async def kept(sessions: Sessions, build: Build) -> list[str]:
     return [message["tracking_id"] for message in agent._session_manager.history.agents["default"].messages]
 
 
-@pytest.mark.parametrize("limit", [{"max_messages": 2}, {"max_messages": 4}, {"max_bytes": 300}])
+@pytest.mark.parametrize("limit", [{"max_messages": 2}, {"max_messages": 4}, {"max_bytes": 300}], ids=str)
 async def test_an_undo_does_not_make_a_shortened_history_the_real_one(
     memory_sessions: Sessions, build: Build, limit: dict[str, int]
 ) -> None:

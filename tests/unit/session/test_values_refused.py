@@ -23,7 +23,7 @@ from tests.unit.session.odd_values import Sessions, results, returning, text_age
 # What is refused.
 
 
-@pytest.mark.parametrize("value", [{1, 2}, Decimal("1.5"), object()])
+@pytest.mark.parametrize("value", [{1, 2}, Decimal("1.5"), object()], ids=lambda value: type(value).__name__)
 async def test_a_value_without_a_json_form_is_refused_once_and_the_conversation_goes_on(
     memory_sessions: Sessions, value: Any
 ) -> None:

@@ -141,6 +141,7 @@ def test_user_and_agent_take_turns_and_each_tool_call_is_there_once(messages, sh
         [text("user", "a"), text("assistant", "b")],
         [],
     ],
+    ids=["the agent first", "three users in a row", "the agent last", "nothing"],
 )
 def test_the_offline_model_refuses_what_a_provider_would(messages):
     with pytest.raises(HistoryRejected):

@@ -163,6 +163,7 @@ def test_the_client_of_a_session_whose_agent_cannot_be_built_is_told_each_time(i
         (AgentFailed("alice/talk"), {"TurnFailures"}),
         (OutOfTime(), set()),
     ],
+    ids=["answered", "failed", "fenced", "agent failed", "out of time"],
 )
 def test_outcome_of_a_turn_is_counted(invoke, error, names):
     with metrics_told(service="segue-turn", stage="test") as lines:

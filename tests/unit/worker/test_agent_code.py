@@ -48,6 +48,7 @@ async def result_of(agent, room="hall"):
         lambda: Agent(model=OfflineTextModel(), tools=[lamp], callback_handler=None),
         lambda: BidiAgent(model=OfflineVoiceModel(), tools=[lamp]),
     ],
+    ids=["text", "voice"],
 )
 async def test_a_tool_that_raises_is_logged_with_its_traceback_and_the_model_is_told_its_text(agent):
     log, made = Log(), agent()

@@ -56,6 +56,20 @@ def spoke(trace):
     return lambda turn: turn.traces.heard(trace)
 
 
+def cells(event):
+    return [cell.cell_contents for cell in event.__closure__]
+
+
+def in_words(value):
+    if not isinstance(value, list):
+        return {A: "A", B: "B", None: "no trace"}[value]
+    names = (
+        f"{each.__qualname__.partition('.')[0]} {in_words(*cells(each))}" if callable(each) else type(each).__name__
+        for each in value
+    )
+    return " ".join(name.removeprefix("Bidi").removesuffix("Event") for name in names) or "nothing"
+
+
 @pytest.mark.parametrize(
     ("events", "of_answer"),
     [
@@ -79,6 +93,7 @@ def spoke(trace):
         ([spoke(A), START, AGENT, USER, HEARD, STOP, spoke(B), USER, HEARD, START], B),
         ([spoke(A), START, AGENT, USER, HEARD, spoke(B), USER, HEARD, START], B),
     ],
+    ids=in_words,
 )
 async def test_an_answer_has_the_trace_of_the_input_it_answers(spans, events, of_answer):
     turn = TurnBoundary()
@@ -93,10 +108,6 @@ async def test_an_answer_has_the_trace_of_the_input_it_answers(spans, events, of
     told = [format_trace_id(span.context.trace_id) for span in spans.get_finished_spans() if span.name == "turn"]
     assert len(told) == len(set(told)), "each turn once"
     assert set(told) <= begun
-
-
-def cells(event):
-    return [cell.cell_contents for cell in event.__closure__]
 
 
 async def test_an_acknowledgement_belongs_to_what_was_asked_last():

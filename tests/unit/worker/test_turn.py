@@ -22,6 +22,13 @@ CALL, RESULT = BidiToolUseBlocksEvent([]), ToolResultMessageEvent({})
 RESTART, BARGE_IN = BidiConnectionRestartEvent("timeout"), BidiBargeInEvent()
 
 
+def in_words(value):
+    if not isinstance(value, list):
+        return "over" if value else "not over"
+    names = (each if isinstance(each, str) else type(each).__name__ for each in value)
+    return " ".join(name.removeprefix("Bidi").removesuffix("Event") for name in names) or "nothing"
+
+
 @pytest.mark.parametrize(
     ("events", "at_boundary"),
     [
@@ -42,6 +49,7 @@ RESTART, BARGE_IN = BidiConnectionRestartEvent("timeout"), BidiBargeInEvent()
         ([USER, RESTART], True),
         ([START, STOP, USER, STOP], True),
     ],
+    ids=in_words,
 )
 async def test_a_turn_is_over_when_nothing_is_owed_or_said(events, at_boundary):
     turn = TurnBoundary()
