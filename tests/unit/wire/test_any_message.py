@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segue.wire import encoding
+from segue.wire import json_codec
 from segue.wire.frames import (
     FrameError,
     decode_client_frame,
@@ -29,7 +29,7 @@ JSON = st.recursive(
     max_leaves=12,
 )
 TYPED = st.fixed_dictionaries(
-    {"type": st.sampled_from([*sorted(encoding._CLIENT_TYPES), "ready", "", "x"])},
+    {"type": st.sampled_from([*sorted(json_codec._CLIENT_TYPES), "ready", "", "x"])},
     optional=dict.fromkeys(("text", "audio", "seq", "session", "client_id", "connection", "last_record"), JSON),
 )
 

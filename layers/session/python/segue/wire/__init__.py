@@ -14,7 +14,7 @@ boto3.
     rate           frames a second: kept by a sender, enforced by a receiver
     sequence       input numbering at the worker (``Receiver``)
     sender         input numbering at the client (``Sender``)
-    encoding       frames as JSON messages
+    json_codec     frames as JSON messages, and back
     memory         memory that kept frames take
     schema         the protocol as an AsyncAPI document
     binary         audio as binary messages, where the transport takes them

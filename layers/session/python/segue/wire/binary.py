@@ -18,8 +18,8 @@ from msgspec import Meta
 
 from segue.wire.client_frames import AudioInput, ClientStruct, check_samples
 from segue.wire.codes import FrameError
-from segue.wire.encoding import decode_server_message
 from segue.wire.fields import MAX_FRAME_BYTES, Seq, to_base64
+from segue.wire.json_codec import decode_server_message
 from segue.wire.server_frames import AudioOutput, ServerFrame, ServerStruct
 
 LENGTH_BYTES: Final = 2

@@ -14,8 +14,8 @@ from typing import Any, Final
 import msgspec
 
 from segue.wire.codes import FrameError
-from segue.wire.encoding import encode_frame
 from segue.wire.fields import MAX_APPROVALS
+from segue.wire.json_codec import encode_frame
 from segue.wire.server_frames import Approval, AudioOutput, ServerFrame, error_frame
 
 TEXT_BYTES: Final = 30_000

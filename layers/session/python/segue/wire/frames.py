@@ -29,14 +29,6 @@ from segue.wire.client_frames import (
     TextInput,
 )
 from segue.wire.codes import MESSAGES, RETRYABLE_CODES, FrameError
-from segue.wire.encoding import (
-    decode_client_frame,
-    decode_server_frame,
-    decode_server_message,
-    encode_batch,
-    encode_frame,
-    fitting,
-)
 from segue.wire.fields import (
     MAX_APPROVALS,
     MAX_FRAME_BYTES,
@@ -47,6 +39,14 @@ from segue.wire.fields import (
     Modality,
     Role,
     ToolStatus,
+)
+from segue.wire.json_codec import (
+    decode_client_frame,
+    decode_server_frame,
+    decode_server_message,
+    encode_batch,
+    encode_frame,
+    fitting,
 )
 from segue.wire.server_frames import (
     Approval,

@@ -1,4 +1,4 @@
-"""Frames as messages: JSON text, one frame in a client's message, one or several in a server's."""
+"""Frames to JSON messages and back: one frame in a client's message, one or several in a server's."""
 
 from __future__ import annotations
 
