@@ -92,7 +92,7 @@ def test_a_pause_moves_out_of_segue_and_is_resumed_there(name: str, layout: Layo
     manager = GuardedFileSessionManager("moved", tmp_path / "segue")
     result = agent_on(manager, calls, **options)("How is the weather?")
     manager.flush_sync()
-    records = list(manager._run_sync(manager._slot.require().read()).records)
+    records = list(manager._calls.run_sync(manager._slot.require().read()).records)
     manager.close_sync()
 
     export(portable(records), layout("b"))

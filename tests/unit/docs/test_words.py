@@ -36,7 +36,7 @@ RIDDLE = re.compile(r"^\s*(?:async )?def test_(?:what|who|whose|whom|whether|whe
 """A test's name that opens so has no subject; a failure's line is to tell which behaviour broke."""
 
 NOUN_PHRASES = ("layers/session/python/segue",)
-"""Folders whose classes say in a noun phrase what each is: ``Renewal of one lease``, not ``Renews one lease``."""
+"""Folders whose modules and classes are noun phrases: ``Renewal of one lease``, not ``Renews one lease``."""
 
 THIRD_PERSON = re.compile(
     r"(?:[A-Z][a-z]*[a-rt-z]s (?:an?|the|one|its|their|each|every|any|another|this|what|which|whether|how)"
@@ -107,10 +107,11 @@ def docstrings(path: Path) -> Iterator[tuple[int, str]]:
                     pass
 
 
-def class_docstrings(path: Path) -> Iterator[tuple[int, str]]:
+def docstrings_of_things(path: Path) -> Iterator[tuple[int, str]]:
+    """Docstrings of a module and its classes, which are things and do nothing by themselves."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ClassDef) and (text := ast.get_docstring(node)):
-            yield node.lineno, text
+        if isinstance(node, ast.Module | ast.ClassDef) and (text := ast.get_docstring(node)):
+            yield node.body[0].lineno, text
 
 
 def offences(lines: Iterator[tuple[int, str]], path: Path, pattern: re.Pattern[str]) -> list[str]:
@@ -170,12 +171,12 @@ def test_test_names_open_with_their_subject() -> None:
 
 
 @pytest.mark.parametrize("folder", NOUN_PHRASES)
-def test_docstrings_of_classes_open_with_a_noun_phrase(folder: str) -> None:
+def test_docstrings_of_modules_and_classes_open_with_a_noun_phrase(folder: str) -> None:
     found = [
         f"{path.relative_to(ROOT)}:{number}: {text.splitlines()[0][:110]}"
         for path in sorted((ROOT / folder).rglob("*.py"))
         if re.search(rf'"""{THIRD_PERSON.pattern}', path.read_text(encoding="utf-8"))
-        for number, text in class_docstrings(path)
+        for number, text in docstrings_of_things(path)
         if THIRD_PERSON.match(text)
     ]
 

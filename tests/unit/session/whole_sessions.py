@@ -53,7 +53,7 @@ def all_of(agent: Agent) -> dict[str, Any]:
 async def stored(sessions: Sessions) -> list[Any]:
     manager = sessions()
     await manager.open()
-    records = (await manager._run(manager._slot.require().read())).records
+    records = (await manager._calls.run(manager._slot.require().read())).records
     await manager.close()
     return list(records)
 

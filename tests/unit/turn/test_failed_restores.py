@@ -23,7 +23,7 @@ class Unwilling(SlidingWindowConversationManager):
 async def records(world: World) -> list[Any]:
     manager = MemorySessionManager(storage=world.storage, principal="alice", acquire_timeout=0.0)
     await manager.open()
-    journal = await manager._run(manager._slot.require().read())
+    journal = await manager._calls.run(manager._slot.require().read())
     await manager.close()
     return list(journal.records)
 

@@ -15,7 +15,7 @@ Happening: TypeAlias = Literal["acquired", "held", "restored", "committed", "los
 """A session was acquired, or another holder kept it; it was read; records were committed; its lease was lost."""
 
 Observer: TypeAlias = Callable[[Happening, float, int], None]
-"""Takes what happened, how many seconds it took, and how many records it was about."""
+"""Callback with what happened, how many seconds it took, and how many records it was about."""
 
 _OBSERVERS: Final[list[Observer]] = []
 

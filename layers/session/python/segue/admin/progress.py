@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 Progress = Callable[[int, int], None]
-"""Takes how much is done, and of how much."""
+"""Callback with how much is done, and of how much."""
 
 
 def no_progress(done: int, total: int) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 OpenSource = Callable[[Runtime], Awaitable[Stores]]
-"""Opens the stores of sessions, on the storage loop."""
+"""Callback that opens the stores of sessions, on the storage loop."""
 
 DEFAULT_PRINCIPAL = "default"
 """The principal of a session whose manager is given none."""

@@ -1,4 +1,4 @@
-"""Keeps a conversation connected: connects, connects again when a connection breaks, and before it is ended.
+"""Connections of a conversation: one at a time, a new one when it breaks, and one before it is ended.
 
 ── connection 1 ────────────────────────────────┐ ready on 2: closed
                               ┌── hello ─ ready ┴─ connection 2 ───── … ✕   ┌── connection 3
@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from typing import Final
@@ -167,15 +168,14 @@ class Connections:
         task = asyncio.create_task(talk.run(), name=f"segue-client-{self._conversation.counter}")
         self._talks[task] = talk
         task.add_done_callback(self._ended)
+        task.add_done_callback(lambda _: talk.next_due.set())
         if self._ending.is_set():
             talk.say_goodbye()
         self.wake()  # an older connection need not say hello any more
         lifetime = self._settings.connection_lifetime * random.uniform(1 - self._settings.lifetime_jitter, 1)  # noqa: S311
-        old = asyncio.create_task(talk.old.wait())
-        try:
-            await asyncio.wait({task, old}, timeout=lifetime, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            old.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(lifetime):
+                await talk.next_due.wait()
         if not task.done():
             return True
         task.result()

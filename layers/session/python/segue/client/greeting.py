@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import repeat
+from typing import Final
+
 import msgspec
 
+from segue.backoff import backoff
 from segue.client.input_delivery import InputDelivery
 from segue.client.link import Link, Links
 from segue.client.settings import ClientSettings
 from segue.client.shown_output import ShownOutput
 from segue.ids import valid_id
 from segue.wire.frames import AnswerInput, Hello, InputFrame, TextInput, decode_client_frame, encode_frame
+
+PAUSE_GROWTH: Final = 1.5
+"""Length of each pause between two hellos, in lengths of the one before."""
 
 
 class HelloTimer:
@@ -20,12 +28,12 @@ class HelloTimer:
         self._settings = settings
         self._said_at = float("-inf")
         self._at = 0.0
-        self._pause = settings.hello_interval
+        self._pauses = self._growing()
 
     def restart(self, at: float) -> None:
         """Make the first of several hellos due at a time."""
         self._at = max(at, self._said_at + self._settings.shortest_hello_interval)
-        self._pause = self._settings.hello_interval
+        self._pauses = self._growing()
 
     def reset(self) -> None:
         """Begin a new connection: the last hello went over another."""
@@ -33,18 +41,21 @@ class HelloTimer:
 
     def slow_down(self, now: float) -> None:
         """Take the longest pause: no worker has room for the session."""
-        self._pause = self._settings.longest_hello_interval
-        self._at = now + self._pause
+        self._pauses = repeat(self._settings.longest_hello_interval)
+        self._at = now + next(self._pauses)
 
     def said(self, now: float) -> None:
         """Note that a hello was said; the next comes after a growing pause."""
         self._said_at = now
-        self._at = now + self._pause
-        self._pause = min(self._pause * 1.5, self._settings.longest_hello_interval)
+        self._at = now + next(self._pauses)
 
     def wait(self, now: float) -> float:
         """Seconds until the next one is due; not positive if it is."""
         return self._at - now
+
+    def _growing(self) -> Iterator[float]:
+        settings = self._settings
+        return backoff(settings.hello_interval, settings.longest_hello_interval, factor=PAUSE_GROWTH, jitter=False)
 
 
 class Greeting:

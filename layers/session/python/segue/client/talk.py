@@ -21,7 +21,7 @@ class Talk:
 
     Attributes:
         error: what broke the connection, if it did.
-        old: set when the next connection is to be opened beside this one.
+        next_due: set when the next connection is due: beside this one, or because this one has ended.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Talk:
             on_progress: called when something has arrived.
         """
         self.error: Exception | None = None
-        self.old = asyncio.Event()
+        self.next_due = asyncio.Event()
         self._socket = socket
         self._conversation = conversation
         self._events = events
@@ -125,7 +125,7 @@ class Talk:
         now = asyncio.get_running_loop().time()
         self._events.put(self._conversation.tick(now))
         if self._conversation.wants_renewal(now, self._number):
-            self.old.set()
+            self.next_due.set()
         for frame in self._conversation.outgoing(now, self._number):
             await self._socket.send(self._conversation.message(frame, self._number))
 

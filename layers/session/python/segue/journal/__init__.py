@@ -13,6 +13,7 @@
     block_writer      segments, pages and volumes put as the holder
     volumes           pages bound into volumes
     reader            a session read, with or without its lease
+    commit_lock       commits kept apart from releases and deletions
     committer         one commit: objects first, then the guard item
     waiters           waits for records to be durable
     writer            records appended, committed in groups, and durable

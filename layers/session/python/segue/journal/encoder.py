@@ -42,7 +42,7 @@ _plain_json = msgspec.json.Encoder().encode
 
 Path = tuple[str | int, ...]
 OnRefused = Callable[[ValueRefused, Path], Any]
-"""Takes a refusal and its path, and returns the value to record instead; or raises the refusal."""
+"""Callback with a refusal and its path, which returns the value to record instead, or raises the refusal."""
 
 
 def to_json(

@@ -25,6 +25,7 @@ def remember(inputs: OrderedDict[str, Known], record: Record) -> None:
     client_id, seqs = record.inputs
     inputs[client_id] = inputs.get(client_id, Known()).adding(seqs)
     inputs.move_to_end(client_id)
+    # Not a BoundedDict: an item of a later release may name more, which are known until then.
     while len(inputs) > KNOWN_CLIENTS:
         inputs.popitem(last=False)
 

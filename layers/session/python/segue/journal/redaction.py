@@ -52,6 +52,17 @@ def replacement_of(record: Record) -> dict[str, Any]:
     return {id_of(message): message}
 
 
+def replacements_of(redactions: Sequence[Record]) -> dict[str, Any]:
+    """Return the replacements of several "redact" records. Those that are damaged are logged: readers skip them."""
+    replacements: dict[str, Any] = {}
+    for record in redactions:
+        try:
+            replacements |= replacement_of(record)
+        except (AttributeError, KeyError, TypeError):
+            logger.error("a redaction is damaged, its content cannot be found", extra={"kind": record.kind})  # noqa: TRY400 - no payload
+    return replacements
+
+
 def redacted(body: bytes, replacements: Replacements) -> bytes:
     """Return a record's JSON without redacted content; the very same bytes if it has none.
 

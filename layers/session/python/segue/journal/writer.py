@@ -16,17 +16,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, RecordTooLarge, SegueError, SessionFenced, StorageUnavailable
 from segue.ids import shown
+from segue.journal.commit_lock import CommitLock
 from segue.journal.committer import Committer
 from segue.journal.inputs import SettledInput
 from segue.journal.reader import StoredJournal
 from segue.journal.record_queue import Queued, RecordQueue
 from segue.journal.records import MAX_RECORD_BYTES, Record
-from segue.journal.redaction import replacement_of
+from segue.journal.redaction import replacements_of
 from segue.journal.waiters import Goal, Waiters
 from segue.lease.item import Known
 from segue.lease.lease import Lease
@@ -40,17 +41,17 @@ _FINAL = (SessionFenced, JournalCorrupt)
 
 
 OnCommit: TypeAlias = Callable[[int, float], None]
-"""Takes the number of records that were committed, and the seconds that this took."""
+"""Callback with the number of records that were committed, and the seconds that this took."""
 
 OnSettled: TypeAlias = Callable[[str], None]
-"""Takes the id of a client whose settled input is in ``inputs`` from now on."""
+"""Callback with the id of a client whose settled input is in ``inputs`` from now on."""
 
 
 class JournalWriter:
     """Writer of one session's journal, for as long as it holds the lease.
 
     Attributes:
-        between_commits: Held during a commit; while another task holds it, no commit begins.
+        commit_lock: Held during each commit.
         head: Records committed, as far as this writer knows.
         failure: The error of the latest commit; None if it succeeded.
         left: Whether the session was left for good: no record is queued any more, and no loss is told.
@@ -72,7 +73,7 @@ class JournalWriter:
         self._waiters = Waiters()
         self._draining: asyncio.Task[None] | None = None
         self._commit_begun_at = 0.0
-        self.between_commits = asyncio.Lock()
+        self.commit_lock = CommitLock()
         self._reopen: Callable[[], Awaitable[None]] | None = None
         self._on_fenced: Callable[[], None] | None = None
         self._on_committed: OnCommit = lambda _records, _seconds: None
@@ -208,7 +209,7 @@ class JournalWriter:
             numbers: Numbers of the "redact" records, from the guard item's ``scrub``.
             records: All records of the session.
         """
-        self._committer.resume_redactions(_merged([records[number] for number in numbers]))
+        self._committer.resume_redactions(replacements_of([records[number] for number in numbers]))
         await self._committer.finish_redactions()
 
     def collect_soon(self) -> None:
@@ -253,7 +254,7 @@ class JournalWriter:
     async def _drain(self) -> None:
         try:
             while self._unfinished:
-                async with self.between_commits:
+                async with self.commit_lock.held():
                     await self._commit_next()
         except SegueError as error:
             logger.warning("commit failed", extra={"error": type(error).__name__})
@@ -318,13 +319,3 @@ class JournalWriter:
     @property
     def _progress(self) -> Goal:
         return Goal(self.head, self._settle_calls_done)
-
-
-def _merged(redactions: Sequence[Record]) -> dict[str, Any]:
-    replacements: dict[str, Any] = {}
-    for record in redactions:
-        try:
-            replacements |= replacement_of(record)
-        except (AttributeError, KeyError, TypeError):  # it is damaged, and readers skip it
-            logger.error("a redaction is damaged, its content cannot be found", extra={"kind": record.kind})  # noqa: TRY400 - no payload
-    return replacements

@@ -11,8 +11,8 @@ from segue.clock import Clock
 from segue.lease.item import GuardItem
 
 Probe = Callable[[GuardItem], Awaitable[bool]]
-"""Tells that an item's holder is dead. A wrong "dead" costs a takeover, never data. ``SessionHeld``, raised by a probe
-that is sure of the opposite, ends the wait."""
+"""Evidence that an item's holder is dead. A wrong "dead" costs a takeover, never data. ``SessionHeld``, raised by a
+probe that is sure of the opposite, ends the wait."""
 
 PROBE_AGAIN_SECONDS = 0.5
 """Seconds after a probe that was not sure before the same state is probed again: a holder may have died since."""

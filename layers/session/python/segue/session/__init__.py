@@ -13,6 +13,7 @@
     session            acquire, read, append, release
     slot               the session of a handle: none yet, a standby, or opened
     acquisition        a session acquired and read, or read in advance
+    storage_calls      calls to the storage loop, and refusals as users know them
     properties         the side of a handle that does no I/O
     shared_opening, context_manager    one opening for several callers; a handle as a block
     handle             what a session manager has of its session, from any thread

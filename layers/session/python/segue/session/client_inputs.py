@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import time
 from collections.abc import Iterator, Sequence
 
 from segue.ids import valid_id
+from segue.journal.records import Record
 
 Input = tuple[str, tuple[int, ...]]
 """A client's input frames: its id and their sequence numbers."""
@@ -31,6 +33,15 @@ def valid_input(client_id: str, seqs: Sequence[int]) -> Input:
         if type(seq) is not int or not 0 <= seq <= MAX_SEQ:
             raise ValueError(f"sequence number {seq!r} is not valid: a whole number from 0 to {MAX_SEQ}")
     return valid_id(client_id, "client id"), tuple(seqs)
+
+
+def input_record(client_id: str, seqs: Sequence[int]) -> Record:
+    """Return a record of input that has no effect to record, such as silence.
+
+    Raises:
+        ValueError: The client's id or a sequence number is none.
+    """
+    return Record(kind="input", agent="", at=int(time.time() * 1000), inputs=valid_input(client_id, seqs))
 
 
 class ClientInput:

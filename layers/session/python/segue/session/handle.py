@@ -6,33 +6,26 @@ runtime's own loop.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import time
-import weakref
 from abc import abstractmethod
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any, TypeVar
 
-from segue.errors import SegueError, StorageRefused
+from segue.errors import StorageRefused
 from segue.ids import session_key
-from segue.journal.records import Record
 from segue.session.acquisition import Acquisition
-from segue.session.client_inputs import valid_input
+from segue.session.client_inputs import input_record
 from segue.session.context_manager import ContextManaged
 from segue.session.heartbeat import STORAGE_TIMEOUT_SECONDS
 from segue.session.open_handles import OpenHandles
 from segue.session.options import SessionSettings
 from segue.session.properties import HandleProperties
-from segue.session.runtime import LoopWatch, Runtime, in_event_loop
+from segue.session.runtime import Runtime, in_event_loop
 from segue.session.session import Session
 from segue.session.shared_opening import SharedOpening
 from segue.session.standby import Standby
+from segue.session.storage_calls import StorageCalls
 from segue.session.weak_references import weakly
 from segue.storage.stores import Stores
-
-_T = TypeVar("_T")
 
 DURABLE_TIMEOUT_SECONDS = STORAGE_TIMEOUT_SECONDS
 """Seconds that a hook or ``flush`` waits for storage before it raises StorageUnavailable."""
@@ -50,13 +43,24 @@ class SessionHandle(HandleProperties, ContextManaged):
     _handles: OpenHandles | None = None
     """Open handles of the process that opened the session."""
 
-    def __init__(self, session_id: str, settings: SessionSettings) -> None:
+    def __init__(
+        self,
+        session_id: str,
+        settings: SessionSettings,
+        refusal: Callable[[StorageRefused], StorageRefused] | None = None,
+    ) -> None:
         """Prepare; no I/O.
+
+        Args:
+            session_id: The session's id.
+            settings: The options.
+            refusal: Makes the error that callers get when storage refuses; default: the refusal itself.
 
         Raises:
             ValueError: The id or the principal is not valid.
         """
         super().__init__()
+        self._calls = StorageCalls(refusal)
         self.session_id = session_id
         self.session_key = session_key(settings.principal, session_id)
         self.settings = settings
@@ -75,27 +79,7 @@ class SessionHandle(HandleProperties, ContextManaged):
 
     @property
     def _runtime(self) -> Runtime:
-        """The runtime of this process; the handle may have been made before a fork."""
-        return Runtime.shared()
-
-    def _refused(self, refused: StorageRefused) -> StorageRefused:
-        """Return the error that callers get when storage refuses."""
-        return refused
-
-    @contextlib.contextmanager
-    def _refusals(self) -> Iterator[None]:
-        try:
-            yield
-        except StorageRefused as refused:
-            raise self._refused(refused) from refused
-
-    async def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
-        with self._refusals():
-            return await self._runtime.run(work)
-
-    def _run_sync(self, work: Coroutine[Any, Any, _T]) -> _T:
-        with self._refusals():
-            return self._runtime.run_sync(work)
+        return self._calls.runtime
 
     @abstractmethod
     async def _stores(self) -> Stores:
@@ -132,7 +116,7 @@ class SessionHandle(HandleProperties, ContextManaged):
             raise RuntimeError(
                 f"session {self.session_id!r} is open or prepared already: close it, or use another session manager"
             )
-        standby = await self._run(self._read_ahead())
+        standby = await self._calls.run(self._read_ahead())
         self._slot.prepare(standby)
         return standby.head
 
@@ -147,14 +131,14 @@ class SessionHandle(HandleProperties, ContextManaged):
             StorageRefused: Storage refuses: permissions, bucket or table.
         """
         if self._session is None:
-            with self._refusals():
+            with self._calls.refusals():
                 self._slot.go_live(await self._opening.wait(self._begin))
         self._watch_loop()
 
     def open_sync(self) -> None:
         """The same for code without an event loop; blocks this thread."""
         if self._session is None:
-            with self._refusals():
+            with self._calls.refusals():
                 self._slot.go_live(self._opening.wait_sync(self._begin))
 
     async def flush(self) -> None:
@@ -171,7 +155,7 @@ class SessionHandle(HandleProperties, ContextManaged):
         """Flush for hooks, which decide themselves whether to raise refused values."""
         await self._record_changes_in_steps()
         if (session := self._slot.mine()) is not None:
-            await self._run(session.durable(timeout=DURABLE_TIMEOUT_SECONDS))
+            await self._calls.run(session.durable(timeout=DURABLE_TIMEOUT_SECONDS))
 
     def flush_sync(self) -> None:
         """The same for code without an event loop; blocks this thread."""
@@ -181,7 +165,7 @@ class SessionHandle(HandleProperties, ContextManaged):
     def _flush_sync(self) -> None:
         self._record_changes()
         if (session := self._slot.mine()) is not None:
-            self._run_sync(session.durable(timeout=DURABLE_TIMEOUT_SECONDS))
+            self._calls.run_sync(session.durable(timeout=DURABLE_TIMEOUT_SECONDS))
 
     async def resume(self) -> None:
         """Acquire the lease again after ``close``, without reading the session, if it is as ``close`` left it.
@@ -191,7 +175,7 @@ class SessionHandle(HandleProperties, ContextManaged):
             SessionHeld: Another holder is writing it.
             StorageUnavailable: Storage does not answer.
         """
-        await self._run(self._slot.require().resume())
+        await self._calls.run(self._slot.require().resume())
         self._watch_loop()
 
     async def close(self, timeout: float | None = None) -> None:
@@ -214,7 +198,7 @@ class SessionHandle(HandleProperties, ContextManaged):
             await self._record_changes_in_steps()
         finally:
             if (session := self._slot.mine()) is not None:
-                await self._run(session.close(timeout))
+                await self._calls.run(session.close(timeout))
 
     def close_sync(self, timeout: float | None = None) -> None:
         """The same for code without an event loop; blocks this thread."""
@@ -222,7 +206,7 @@ class SessionHandle(HandleProperties, ContextManaged):
             self._record_changes()
         finally:
             if (session := self._slot.mine()) is not None:
-                self._run_sync(session.close(timeout))
+                self._calls.run_sync(session.close(timeout))
         self._refused_values.raise_first()
 
     async def leave(self, timeout: float | None = None) -> None:
@@ -238,7 +222,7 @@ class SessionHandle(HandleProperties, ContextManaged):
             await self._record_changes_in_steps()
         finally:
             if (session := self._slot.mine()) is not None:
-                await self._run(session.leave(timeout))
+                await self._calls.run(session.leave(timeout))
 
     async def delete(self) -> None:
         """End the session: its records are deleted, and its id may begin anew. Opens it if it was not open.
@@ -249,10 +233,10 @@ class SessionHandle(HandleProperties, ContextManaged):
             SessionHeld: Another holder is writing it.
             StorageUnavailable: Storage does not answer. Delete again: the second call finishes the first.
         """
-        if self._session is None and await self._run(self._finish_deletion()):
+        if self._session is None and await self._calls.run(self._finish_deletion()):
             return
         await self.open()
-        await self._run(self._slot.require().delete())
+        await self._calls.run(self._slot.require().delete())
 
     async def durable(self, position: int | None = None) -> None:
         """Wait until records are committed.
@@ -266,7 +250,7 @@ class SessionHandle(HandleProperties, ContextManaged):
         """
         session = self._slot.require()
         if position is None or position > session.live.head:
-            await self._run(session.durable(position, DURABLE_TIMEOUT_SECONDS))
+            await self._calls.run(session.durable(position, DURABLE_TIMEOUT_SECONDS))
 
     async def renew_lease(self) -> bool:
         """Renew the lease at once, and find out whether it is still this holder's.
@@ -278,7 +262,7 @@ class SessionHandle(HandleProperties, ContextManaged):
             False if the session is another holder's, which ``on_lost`` tells, or if storage did not answer.
         """
         session = self._slot.mine()
-        return session is not None and await self._run(session.heartbeat.renew())
+        return session is not None and await self._calls.run(session.heartbeat.renew())
 
     def _unused(self) -> bool:
         """Tell whether all users of the session through this handle are freed. False before the first user."""
@@ -289,7 +273,7 @@ class SessionHandle(HandleProperties, ContextManaged):
 
         They count as known, so that no later frame waits for them.
         """
-        self._slot.append(_input_record(client_id, seqs))
+        self._slot.append(input_record(client_id, seqs))
 
     def settle_input(self, client_id: str, seqs: Sequence[int]) -> None:
         """Settle input without effects, mostly by a write of the guard item alone. The session must be open.
@@ -297,7 +281,7 @@ class SessionHandle(HandleProperties, ContextManaged):
         ``inputs`` has them, and ``on_settled`` tells, once they are durable, or will be with the records until
         ``position``.
         """
-        self._slot.require().live.settle(_input_record(client_id, seqs))
+        self._slot.require().live.settle(input_record(client_id, seqs))
 
     def _begin(self) -> Future[Session]:
         return self._runtime.submit(self._open())
@@ -328,27 +312,13 @@ class SessionHandle(HandleProperties, ContextManaged):
 
     def _watch_loop(self) -> None:
         """Tie the heartbeat to the running event loop, and notice changes between two hooks."""
-        if self._session is None or not in_event_loop():
-            return
-        handle = weakref.ref(self)
-
-        def each_turn() -> None:
-            if (alive := handle()) is not None:
-                with contextlib.suppress(SegueError):
-                    alive._record_states()  # noqa: SLF001 - it is this very object, held weakly
-
-        self._session.heartbeat.watch_loop(LoopWatch(asyncio.get_running_loop(), each_turn))
-        self._runtime.loop.call_soon_threadsafe(self._session.heartbeat.restart)
+        if self._session is not None and in_event_loop():
+            self._session.heartbeat.watch_running_loop(weakly(self._record_states, None))
 
     def _follow_loop(self) -> None:
         """Tie the heartbeat to the running event loop after the agent's earlier one ended (``asyncio.run`` twice)."""
         if self._session is not None and self._session.heartbeat.loop_ended:
             self._watch_loop()
-
-
-def _input_record(client_id: str, seqs: Sequence[int]) -> Record:
-    inputs = valid_input(client_id, seqs)
-    return Record(kind="input", agent="", at=int(time.time() * 1000), inputs=inputs)
 
 
 def _release(session: Session) -> None:

@@ -65,9 +65,14 @@ class Heartbeat:
             self._scheduled = True
             self._heartbeats.add(self, self._lease.settings.heartbeat)
 
-    def watch_loop(self, watch: LoopWatch) -> None:
-        """Send heartbeats only while an event loop turns."""
-        self._watch = watch
+    def watch_running_loop(self, each_turn: Callable[[], None]) -> None:
+        """Send heartbeats only while the event loop that is running now turns, from now on. Called on that loop.
+
+        Args:
+            each_turn: Called on that loop at each turn that is watched. Its own errors are told to the next hook.
+        """
+        self._watch = LoopWatch(asyncio.get_running_loop(), each_turn)
+        self._heartbeats.call_soon(self.restart)
 
     @property
     def loop_ended(self) -> bool:

@@ -12,6 +12,7 @@ any loop, in any thread, and code without a loop alike.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 import logging
@@ -25,6 +26,7 @@ from concurrent.futures import Future
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from segue.clock import Clock, SystemClock
+from segue.errors import SegueError
 from segue.session.open_handles import OpenHandles, at_exit
 from segue.session.threads import DaemonExecutor
 
@@ -145,6 +147,10 @@ class HeartbeatSchedule:
         heapq.heappush(self._due, (due, next(self._order), weakref.ref(session)))
         self._arm()
 
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Call back on the schedule's loop, from any thread."""
+        self._loop.call_soon_threadsafe(callback)
+
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -205,7 +211,8 @@ class LoopWatch:
 
     def _turn(self) -> None:
         self._turned = True
-        self._each_turn()
+        with contextlib.suppress(SegueError):  # the next hook is told
+            self._each_turn()
 
 
 def in_event_loop() -> bool:

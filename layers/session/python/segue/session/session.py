@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator
 
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SegueError, SessionFenced, SessionHeld, StorageUnavailable
@@ -223,7 +222,7 @@ class Session:
         writer = self.live
         if self.heartbeat.expiring:
             await self.durable(timeout=CLOSE_TIMEOUT_SECONDS)  # whether the last commit was accepted has to be known
-        async with self._between_commits(writer):
+        async with writer.commit_lock.held(CLOSE_TIMEOUT_SECONDS):
             if (lost := self.lease.lost or writer.failure) and isinstance(lost, SessionFenced):
                 raise lost
             if not self.lease.held:
@@ -268,7 +267,7 @@ class Session:
         """Release while no commit is in flight: the next holder could not know the outcome of one."""
         writer.left = writer.left or for_good
         try:
-            async with self._between_commits(writer, timeout):
+            async with writer.commit_lock.held(timeout):
                 await self._release(writer, timeout)
         except StorageUnavailable as error:
             logger.warning("not released, the lease expires", extra={"error": str(error)})
@@ -285,28 +284,6 @@ class Session:
             writer.fail(self.lease.fenced(None))
         await self.heartbeat.release()
 
-    @contextlib.asynccontextmanager
-    async def _between_commits(self, writer: JournalWriter, timeout: float | None = None) -> AsyncIterator[None]:
-        """Keep the next commit from beginning.
-
-        Args:
-            writer: Commits.
-            timeout: Seconds to wait for the one under way; default: ``CLOSE_TIMEOUT_SECONDS``.
-
-        Raises:
-            StorageUnavailable: One is under way, and storage does not answer.
-        """
-        timeout = CLOSE_TIMEOUT_SECONDS if timeout is None else timeout
-        try:
-            async with asyncio.timeout(timeout):
-                await writer.between_commits.acquire()
-        except TimeoutError:
-            raise StorageUnavailable(f"storage has not answered the commit under way within {timeout:g} s") from None
-        try:
-            yield
-        finally:
-            writer.between_commits.release()
-
     async def delete(self) -> None:
         """End the session: put a tombstone, then delete every object of it. Needs the lease.
 
@@ -315,7 +292,7 @@ class Session:
             StorageUnavailable: Storage does not answer. Delete again: the second call finishes the first.
         """
         writer, stores = self.live, self._stores
-        async with self._between_commits(writer):
+        async with writer.commit_lock.held(CLOSE_TIMEOUT_SECONDS):
             if self._tombstone is None:
                 await writer.wait_for_cleanup(CLEANUP_TIMEOUT_SECONDS, patience=CLOSE_TIMEOUT_SECONDS)
                 if not self.lease.held and self.lease.lost is None:

@@ -14,7 +14,6 @@ from strands.session.session_manager import SessionManager
 from strands.types.agent import LocalAgent
 from strands.types.exceptions import SessionException
 
-from segue.errors import StorageRefused
 from segue.history.points import Point, points_of
 from segue.history.repair import RepairReport
 from segue.session.handle import SessionHandle
@@ -54,7 +53,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         Raises:
             ValueError: An id or an option is not valid.
         """
-        super().__init__(session_id, SessionSettings(**options))
+        super().__init__(session_id, SessionSettings(**options), SessionStorageRefused)
         append, refused = weakly(self._slot.append, 0), weakly(self._refused_values.refuse, None)
         self._recorders = Recorders(session_id, append)
         self._restoring = Restoring(self.session_key, self.settings, self._slot, append, refused)
@@ -86,7 +85,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
     async def points(self) -> list[Point]:
         """List the points in time that the session can go back to, oldest first: every commit is one."""
         await self.flush()
-        return points_of(await self._run(self._slot.require().read(whole=False)))
+        return points_of(await self._calls.run(self._slot.require().read(whole=False)))
 
     async def rewind(self, point: Point) -> None:
         """Make the session what it was at a point in time, and its agents with it.
@@ -103,7 +102,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         """
         while True:
             await self.flush()
-            if self._rewinding.go_back(point, await self._run(self._slot.require().read())):
+            if self._rewinding.go_back(point, await self._calls.run(self._slot.require().read())):
                 break
         await self.flush()
 
@@ -240,9 +239,6 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
     def _begin_release(self) -> None:
         if (session := self._slot.mine()) is not None:
             self._runtime.submit(session.close())
-
-    def _refused(self, refused: StorageRefused) -> StorageRefused:
-        return SessionStorageRefused(refused)
 
     def _unused(self) -> bool:
         return self._agents.unused
