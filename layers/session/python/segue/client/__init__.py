@@ -24,7 +24,7 @@ function that gets one for each connection, ``headers=`` other ways to show who 
     shown_output    output in order, once, acknowledged
     greeting        hellos, as long as one is needed
     conversation    all of these as frames in and frames out, without I/O
-    talk            one WebSocket
+    websocket       one WebSocket, from its opening to its end
     connections     connecting, again and in time
     lifetime        a client from its start to its end
     client          what a program uses

@@ -26,7 +26,7 @@ from segue.client.errors import ConnectionLost, HandshakeRefused
 from segue.client.events import EventBuffer
 from segue.client.retries import Retries
 from segue.client.settings import ClientSettings
-from segue.client.talk import Talk
+from segue.client.websocket import ClientWebSocket
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class Connections:
         self._conversation = conversation
         self._events = events
         self._settings = settings
-        self._talks: dict[asyncio.Task[None], Talk] = {}
+        self._websockets: dict[asyncio.Task[None], ClientWebSocket] = {}
         self._ending = asyncio.Event()
         self._refusals = 0
         self._unanswered = 0  # handshakes in a row
@@ -75,15 +75,15 @@ class Connections:
 
     def wake(self) -> None:
         """Wake the senders: there may be something to send."""
-        for talk in self._talks.values():
-            talk.wake()
+        for websocket in self._websockets.values():
+            websocket.wake()
 
     def end(self) -> None:
         """Say good-bye and end."""
         self._ending.set()
         self._disconnected.set()
-        for talk in self._talks.values():
-            talk.say_goodbye()
+        for websocket in self._websockets.values():
+            websocket.say_goodbye()
 
     async def run(self) -> None:
         """Stay connected until ``end``.
@@ -95,10 +95,10 @@ class Connections:
         try:
             await self._stay_connected()
         finally:
-            for task in self._talks:
+            for task in self._websockets:
                 task.cancel()
-            if self._talks:
-                await asyncio.wait(self._talks)
+            if self._websockets:
+                await asyncio.wait(self._websockets)
 
     async def _stay_connected(self) -> None:
         now = asyncio.get_running_loop().time
@@ -107,7 +107,7 @@ class Connections:
             ready_before = self._conversation.last_ready
             self._close_code = None
             socket = await self._open()
-            renewing = socket is not None and await self._talk_over(socket)
+            renewing = socket is not None and await self._use(socket)
             if self._conversation.last_ready is not ready_before:
                 self._retries.succeeded()
                 self._renewal_retries.succeeded()
@@ -162,32 +162,32 @@ class Connections:
         if first or self._refusals >= REFUSALS:
             raise HandshakeRefused(status) from error
 
-    async def _talk_over(self, socket: ClientConnection) -> bool:
-        """Talk until the connection ends (False), or is so old, or so silent, that it needs a renewal (True)."""
-        talk = Talk(socket, self._conversation, self._events, self._settings, self._progressed)
-        task = asyncio.create_task(talk.run(), name=f"segue-client-{self._conversation.counter}")
-        self._talks[task] = talk
+    async def _use(self, socket: ClientConnection) -> bool:
+        """Use a socket until it has ended (False), or is so old, or so silent, that it needs a renewal (True)."""
+        websocket = ClientWebSocket(socket, self._conversation, self._events, self._settings, self._progressed)
+        task = asyncio.create_task(websocket.run(), name=f"segue-client-{self._conversation.counter}")
+        self._websockets[task] = websocket
         task.add_done_callback(self._ended)
-        task.add_done_callback(lambda _: talk.next_due.set())
+        task.add_done_callback(lambda _: websocket.next_due.set())
         if self._ending.is_set():
-            talk.say_goodbye()
+            websocket.say_goodbye()
         self.wake()  # an older connection need not say hello any more
         lifetime = self._settings.connection_lifetime * random.uniform(1 - self._settings.lifetime_jitter, 1)  # noqa: S311
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(lifetime):
-                await talk.next_due.wait()
+                await websocket.next_due.wait()
         if not task.done():
             return True
         task.result()
-        self._close_code = talk.close_code
-        self.last_error = talk.error or self.last_error
-        logger.info("connection %d ended: %r", self._conversation.counter, talk.error)
+        self._close_code = websocket.close_code
+        self.last_error = websocket.error or self.last_error
+        logger.info("connection %d ended: %r", self._conversation.counter, websocket.error)
         return False
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        talk = self._talks.pop(task)
+        websocket = self._websockets.pop(task)
         if not self._conversation.has_connection:
-            self._close_code = talk.close_code
+            self._close_code = websocket.close_code
             self._disconnected.set()
         if not task.cancelled():
             task.exception()  # the newest connection's is raised where it is waited for, and says the same

@@ -16,7 +16,7 @@ from segue.client.settings import ClientSettings
 from segue.wire.frames import Bye, encode_frame
 
 
-class Talk:
+class ClientWebSocket:
     """Carrier of frames between a conversation and a socket.
 
     Attributes:
@@ -67,7 +67,7 @@ class Talk:
         self._wake.set()
 
     async def run(self) -> None:
-        """Talk until the connection breaks, is of no use any more, or ``say_goodbye`` was called."""
+        """Send and receive until the connection breaks, is of no use any more, or ``say_goodbye`` was called."""
         reader = asyncio.create_task(self._read())
         reader.add_done_callback(lambda _: self._wake.set())
         try:
