@@ -21,7 +21,7 @@ from segue.lease.item_check import expiry
 from segue.lease.item_reader import ItemReading, read_item, storage_time
 from segue.lease.settings import LeaseSettings
 from segue.lease.takeover import OnAttempt, Probe
-from segue.lease.waiting import AcquisitionWait, MakeWay
+from segue.lease.waiting import AcquisitionWait, ReleaseUnused
 from segue.storage.interface import ConditionalWrite, ConditionFailed, GuardStore
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Lease:
         retention_s: int = 365 * 86_400,
         prefix: str | None = None,
         clock: Clock | None = None,
-        make_way: MakeWay | None = None,
+        release_unused: ReleaseUnused | None = None,
         heartbeats: GuardStore | None = None,
     ) -> None:
         """Prepare; no I/O.
@@ -64,7 +64,7 @@ class Lease:
             retention_s: Seconds after the last renewal or commit at which the session expires.
             prefix: Prefix of the session's object keys, written into the item; None: the item's own.
             clock: Source of time.
-            make_way: Releases the session if this process holds it and nothing uses it any more.
+            release_unused: Releases the session if this process holds it and nothing uses it any more.
         """
         self.settings = settings or LeaseSettings()
         self.item: GuardItem | None = None
@@ -79,7 +79,7 @@ class Lease:
         self._retention_s = retention_s
         self._prefix = prefix
         self._clock = clock or SystemClock()
-        self._make_way = make_way
+        self._release_unused = release_unused
         self._renewed_at = -float("inf")
 
     @property
@@ -162,7 +162,7 @@ class Lease:
         attempts = AcquisitionAttempts(
             self._store, self.session_key, self._clock, candidate, probe=probe, left=left, trying=trying
         )
-        waiting = AcquisitionWait(self.session_key, self._clock, timeout, self._make_way)
+        waiting = AcquisitionWait(self.session_key, self._clock, timeout, self._release_unused)
         self._note_acquired(await attempts.run(waiting))
         return self.mine
 

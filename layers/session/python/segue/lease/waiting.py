@@ -26,8 +26,8 @@ class HolderLocation(enum.Enum):
     RELEASED = "nowhere any more: it has just been released here"
 
 
-class MakeWay(Protocol):
-    """Callback that releases a session of this process which nothing uses any more; see ``OpenHandles.make_way``."""
+class ReleaseUnused(Protocol):
+    """Callback that releases a session of this process which nothing uses any more; see ``OpenHandles.release_unused``."""
 
     def __call__(self, acquire_id: str | None, *, collect: bool) -> Awaitable[HolderLocation]:
         """Release the session if nothing uses it any more, and tell the holder's place."""
@@ -40,21 +40,21 @@ class AcquisitionWait:
     The facts stand in the message: a program without a logging configuration shows only that.
     """
 
-    def __init__(self, session_key: str, clock: Clock, timeout: float, make_way: MakeWay | None) -> None:
+    def __init__(self, session_key: str, clock: Clock, timeout: float, release_unused: ReleaseUnused | None) -> None:
         """Begin.
 
         Args:
             session_key: The session's key.
             clock: Source of time.
             timeout: Seconds to wait, at most.
-            make_way: Releases an unused session of this process; None: this process has none.
+            release_unused: Releases an unused session of this process; None: this process has none.
         """
         self._session_key = session_key
         self._shown = shown(session_key)
         self._clock = clock
         self._began_at = clock.now()
         self._timeout = timeout
-        self._make_way = make_way
+        self._release_unused = release_unused
         self._collect = True
         self._is_held_here = False
         self._logged = ""
@@ -71,9 +71,9 @@ class AcquisitionWait:
 
     async def released(self, held_by: GuardItem) -> bool:
         """Release the session if its holder is in this process and nothing uses it; tell if it was released."""
-        if self._make_way is None:
+        if self._release_unused is None:
             return False
-        where = await self._make_way(held_by.acquire_id, collect=self._collect)
+        where = await self._release_unused(held_by.acquire_id, collect=self._collect)
         self._collect = self._collect and where is HolderLocation.ELSEWHERE  # once: it stops the process for a moment
         self._is_held_here = where is HolderLocation.HERE
         return where is HolderLocation.RELEASED

@@ -105,7 +105,7 @@ class Acquisition:
             retention_s=self._settings.retention_days * 86_400,
             prefix=stores.prefix,
             clock=runtime.clock,
-            make_way=runtime.handles.make_way,
+            release_unused=runtime.handles.release_unused,
             heartbeats=stores.heartbeats,
         )
 

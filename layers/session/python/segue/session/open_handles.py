@@ -1,9 +1,9 @@
 """The sessions that this process has open, and how they end if they are not closed.
 
-    the program ends         atexit ───▶ recorded, flushed and released, all at once, within EXIT_TIMEOUT_SECONDS
-    a handle is collected    __del__ ──▶ queued on the storage loop ──▶ flushed and released
-    another handle of this   make_way ─▶ released if no agent uses it; otherwise the other is told that it is here
-    process wants a session
+    the program ends         atexit ─────────▶ recorded, flushed and released, all at once, within EXIT_TIMEOUT_SECONDS
+    a handle is collected    __del__ ────────▶ queued on the storage loop ──▶ flushed and released
+    another handle of this   release_unused ─▶ released if no agent uses it; otherwise the other is told that it is
+    process wants a session                    here
 
 Only the process that acquired a session releases it: a forked child has a runtime of its own, and with it one of these
 that knows of no session.
@@ -128,7 +128,7 @@ class OpenHandles:
             self._releasing[session] = task = self._loop.create_task(_released(session, record_changes))
             task.add_done_callback(lambda _: self._releasing.pop(session, None))
 
-    async def make_way(self, acquire_id: str | None, *, collect: bool) -> HolderLocation:
+    async def release_unused(self, acquire_id: str | None, *, collect: bool) -> HolderLocation:
         """Release the session of an acquisition, if it is one of this process and no agent uses it any more.
 
         Args:

@@ -77,13 +77,13 @@ class SessionAgents:
 
     def built(self, agent: LocalAgent) -> None:
         """Record an agent from now on."""
-        with self.whole_or_not_at_all():
+        with self.release_on_failure():
             new = self._recorders.join(agent)
         if new:
             self._on_new()
 
     @contextmanager
-    def whole_or_not_at_all(self) -> Iterator[None]:
+    def release_on_failure(self) -> Iterator[None]:
         """Release the session if an agent could not be restored, and no other agent uses it."""
         standby = self._slot.standby
         built_on = standby is not None and standby.built_on

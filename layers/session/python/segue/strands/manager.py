@@ -158,7 +158,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
             ValueError: The agent's id is used twice, or it is a ``BidiAgent`` that would be interrupted.
             SegueError: The session could not be opened or read.
         """
-        with self._agents.whole_or_not_at_all():
+        with self._agents.release_on_failure():
             refuse_interrupts(agent)
             if self._slot.standby is None and self._session is None:
                 if in_event_loop():
@@ -167,7 +167,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
                     )
                 self.open_sync()
             self._watch_loop()
-            self._recorders.see_that_none_has(agent.agent_id)
+            self._recorders.check_no_agent_has(agent.agent_id)
             self._recorders.note_agent(agent, *self._restoring.restore_agent(agent))
         if built:
             self._agents.built(agent)
@@ -217,7 +217,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
 
         Strands calls this on an event loop of its own that ends at once, so no heartbeat is tied to it.
         """
-        with self._agents.whole_or_not_at_all():
+        with self._agents.release_on_failure():
             self.open_sync()
             self._multi_agents.initialize(source, self._slot.history.multi_agents)
 

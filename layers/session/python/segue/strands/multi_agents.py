@@ -66,7 +66,7 @@ class MultiAgents:
         """
         if not isinstance(source.id, str):
             raise TypeError(f"the id {source.id!r} is no text: give a Graph or Swarm one (set_graph_id, Swarm(id=…))")
-        self._must_not_be_two(source)
+        self._check_is_the_same(source)
         self.known = True
         stored = self._latest.get(source.id, opened_with.get(source.id))
         if stored is None:
@@ -75,7 +75,7 @@ class MultiAgents:
             source.deserialize_state(copy.deepcopy(stored))
         self._alive[source.id] = source
 
-    def _must_not_be_two(self, source: MultiAgentBase) -> None:
+    def _check_is_the_same(self, source: MultiAgentBase) -> None:
         """Check that no other one is alive under the same id, except one that was built in its place."""
         if source.id in self._alive:
             gc.collect()  # a Graph is a cycle: one that was dropped may only seem to live

@@ -63,7 +63,7 @@ class Recorders:
         """Tell whether there ever was an agent, freed ones included."""
         return bool(self._known)
 
-    def see_that_none_has(self, agent_id: str) -> None:
+    def check_no_agent_has(self, agent_id: str) -> None:
         """Check that no agent has an id.
 
         Raises:
@@ -98,7 +98,7 @@ class Recorders:
             recorder, records = self._building.pop(agent)
         with recorder.alone():  # until it is introduced, others who find it wait
             with self._lock:
-                self.see_that_none_has(recorder.agent_id)
+                self.check_no_agent_has(recorder.agent_id)
                 self._known[recorder.agent_id] = recorder
             try:
                 if records is None:
