@@ -27,7 +27,7 @@ class HolderLocation(enum.Enum):
 
 
 class ReleaseUnused(Protocol):
-    """Callback that releases a session of this process which nothing uses any more; see ``OpenHandles.release_unused``."""
+    """Callback that releases an unused session of this process; see ``OpenHandles.release_unused``."""
 
     def __call__(self, acquire_id: str | None, *, collect: bool) -> Awaitable[HolderLocation]:
         """Release the session if nothing uses it any more, and tell the holder's place."""
