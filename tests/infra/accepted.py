@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -28,6 +29,8 @@ LOOKED_AT_WITH_THOSE_THAT_NAME_IT = re.compile(r'"AWS::(ApiGateway::RestApi|EC2:
 
 _found: dict[str, tuple[str, ...]] = {}
 _kinds: dict[object, Any] = {}
+_left_out: set[str] = set()
+"""Names of the resources that cfn-lint does not look into at present."""
 _right: set[str] = set()
 """Contents of the resources of templates without problems, as ``contents`` has them."""
 
@@ -36,15 +39,25 @@ def problems(template: Path) -> tuple[str, ...]:
     """List what is wrong with a template."""
     text = template.read_text(encoding="utf-8")
     if text not in _found:
-        from cfnlint.api import lint_file  # two seconds that only the processes pay that ask it
-
         known = contents(json.loads(text))
-        with _without_repetition(), _except_for({name for name, content in known.items() if content in _right}):
-            found = lint_file(template, config={"ignore_checks": list(IGNORED)})
+        _left_out.update(name for name, content in known.items() if content in _right)
+        try:
+            found = _lint(template)
+        finally:
+            _left_out.clear()
         _found[text] = tuple(f"{each.rule.id} {each.message} {getattr(each, 'path', '')}" for each in found)
         if not found:
             _right.update(known.values())
     return _found[text]
+
+
+def _lint(template: Path) -> list[Any]:
+    from cfnlint.config import ConfigMixIn  # two seconds that only the processes pay that ask it
+    from cfnlint.runner.template import run_template_by_file_paths
+
+    config = ConfigMixIn(["--template", str(template)], ignore_checks=list(IGNORED))
+    with _without_repetition():
+        return list(run_template_by_file_paths(config, _rules()))
 
 
 def contents(template: Mapping[str, Any]) -> dict[str, str]:
@@ -72,20 +85,25 @@ def _reached(name: str, named: Mapping[str, AbstractSet[str]]) -> set[str]:
     return reached
 
 
-@contextmanager
-def _except_for(right: AbstractSet[str]) -> Iterator[None]:
-    """Let cfn-lint look into no resource that has one of these names."""
+@cache
+def _rules() -> Any:
+    """Load cfn-lint's rules, which takes half a second, once: its command line, too, has many templates judged by them.
+
+    They look into no resource whose name is in ``_left_out``.
+    """
+    from cfnlint.config import ConfigMixIn
     from cfnlint.jsonschema import _keywords
+    from cfnlint.runner import Runner
 
     look_into = _keywords.patternProperties
 
     def look_into_others(validator: Any, patterns: Any, instance: Any, schema: Any) -> Iterator[Any]:
         if list(validator.context.path.path) == ["Resources"]:
-            instance = {name: one for name, one in instance.items() if name not in right}
+            instance = {name: one for name, one in instance.items() if name not in _left_out}
         return look_into(validator, patterns, instance, schema)
 
-    with mock.patch.object(_keywords, "patternProperties", look_into_others):  # each call loads cfn-lint's rules anew
-        yield
+    with mock.patch.object(_keywords, "patternProperties", look_into_others):
+        return Runner(ConfigMixIn([], ignore_checks=list(IGNORED))).rules
 
 
 @contextmanager
@@ -113,7 +131,6 @@ def _without_repetition() -> Iterator[None]:
             yield
     finally:
         gc.enable()
-        _kinds.clear()
 
 
 def _by_identity(functions: Mapping[str, Callable[..., Any]]) -> tuple[tuple[str, int, int], ...]:

@@ -1,4 +1,4 @@
-import { beforeEach, expect, it, vi } from "vitest";
+import { afterAll, beforeEach, expect, it, vi } from "vitest";
 import type { Conversation } from "../../client/src/index.js";
 import { Sound } from "../src/sound.js";
 
@@ -7,12 +7,20 @@ interface Opened {
   closed: boolean;
 }
 
+// Test files share a process and its modules: those of others are not taken here, and none of these are left to others.
+vi.hoisted(() => vi.resetModules());
 vi.stubGlobal("navigator", {});
+afterAll(() => {
+  vi.unstubAllGlobals();
+  for (const path of MOCKED) vi.doUnmock(path);
+  vi.resetModules();
+});
 
 const opened: Opened[] = [];
 /** Lets the user answer the browser's question for the microphone. */
 let answer: (allowed: boolean) => void;
 
+const MOCKED = ["capture.worklet.ts?worker&url", "playback.worklet.ts?worker&url", "index.js"].map((name) => `../../client/src/audio/${name}`);
 vi.mock("../../client/src/audio/capture.worklet.ts?worker&url", () => ({ default: "capture" }));
 vi.mock("../../client/src/audio/playback.worklet.ts?worker&url", () => ({ default: "playback" }));
 vi.mock("../../client/src/audio/index.js", async (original) => ({
