@@ -121,21 +121,31 @@ class Gateway:
         self.aws = aws
         self.clock = clock
         self.connections = ConnectionsTable(aws.dynamodb, CONNECTIONS, wall_clock=clock)
+        self.turns = None
         self.warm()
 
-    def warm(self):
-        """A fresh process: nothing remembered."""
+    def warm(self, post=None, turns=None):
+        """Begin a fresh process, in which nothing is remembered.
+
+        Args:
+            post: posts to holders; default: as a function does.
+            turns: the queue of turns, in this process and later ones.
+        """
+        self.turns = turns or self.turns
         self.routes = Routes(self.aws.dynamodb, LOCKS)
         direct = DirectClaims(Workers(self.aws.dynamodb, CONNECTIONS, wall_clock=self.clock), clock=self.clock)
+        self.claiming = Claims(self.aws.sqs, self.aws.queue_url, direct, self.connections, clock=self.clock)
+        self.dispatch = Dispatch(
+            routes=self.routes,
+            post=post or HttpPost(),
+            claims=self.claiming,
+            clock=self.clock,
+            sleep=self.clock.sleep,
+            turns=self.turns,
+        )
         self.router = Router(
             self.connections,
-            Dispatch(
-                routes=self.routes,
-                post=HttpPost(),
-                claims=Claims(self.aws.sqs, self.aws.queue_url, direct, self.connections, clock=self.clock),
-                clock=self.clock,
-                sleep=self.clock.sleep,
-            ),
+            self.dispatch,
             Admission(self.aws.dynamodb, CONNECTIONS, most=SESSIONS, wall_clock=self.clock),
             FrameRate(self.clock, FRAMES_PER_SECOND, FRAMES_PER_SECOND),
             FrameRate(self.clock, FRAMES_OF_A_PRINCIPAL, FRAMES_OF_A_PRINCIPAL),

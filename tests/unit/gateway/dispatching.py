@@ -24,7 +24,7 @@ LEAVING = (410, encode_refusal(HANDED_OVER))
 
 @pytest.fixture
 def deliver(gateway):
-    return lambda frame=TEXT: gateway.router._dispatch.deliver(SENDER, frame)
+    return lambda frame=TEXT: gateway.dispatch.deliver(SENDER, frame)
 
 
 @pytest.fixture

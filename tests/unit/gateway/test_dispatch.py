@@ -106,7 +106,7 @@ def test_a_frame_without_a_number_is_sent_once_over_its_own_connection(gateway, 
     assert len(worker.connected) == 3
     worker.answers = [(None, b"")]
     posted = len(worker.requested)
-    gateway.router._dispatch._claims.send = lambda *_: True
+    gateway.claiming.send = lambda *_: True
     gateway.clock.on_sleep = lambda: setattr(gateway.clock, "now", gateway.clock.now + HOLDER_WAIT_SECONDS)
     deliver(frame)
     assert len(worker.requested) == posted + 1
@@ -132,16 +132,17 @@ def test_an_endpoint_that_is_no_address_is_no_crash(gateway, deliver):
 
 @pytest.mark.slow
 def test_dispatch_of_a_warm_function_remembers_a_bounded_number_of_sessions(gateway, worker):
-    dispatch = gateway.router._dispatch
+    outcome = Gone("unreachable")
+    gateway.warm(post=lambda *_, **__: outcome)
+    dispatch = gateway.dispatch
     remembering = (
         gateway.routes._remembered,
         dispatch._suspects._until,
-        dispatch._claims._recent._made,
+        gateway.claiming._recent._made,
         dispatch._handoffs._since,
     )
     for remembered in remembering:
         remembered.most = 2
-    dispatch._post = lambda route, body, repeatable, search: Gone("unreachable")
     for number in range(5):
         key = f"alice/{number}"
         gateway.hold(key, SimpleNamespace(endpoint=f"http://{number}", token="t"))
@@ -150,8 +151,8 @@ def test_dispatch_of_a_warm_function_remembers_a_bounded_number_of_sessions(gate
         gateway.routes.find(key)
     assert len(gateway.routes._remembered) == 2
     assert len(dispatch._suspects._until) == 2
-    assert len(dispatch._claims._recent._made) == 2
-    dispatch._post = lambda route, body, repeatable, search: Gone("handoff", to_successor=True)
+    assert len(gateway.claiming._recent._made) == 2
+    outcome = Gone("handoff", to_successor=True)
     for number in range(5):
         dispatch.deliver(FrameOrigin("c", "alice", FOR_LONG, Binding(f"alice/{number}", str(number), "c", 1)), TEXT)
     assert len(dispatch._handoffs._since) == 2

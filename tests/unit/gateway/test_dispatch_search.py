@@ -89,14 +89,14 @@ def test_no_holder_is_looked_for_that_a_frame_does_not_need(gateway, hung, deliv
 
 def test_a_claim_that_fails_beside_the_post_is_sent_after_it(gateway, hung, deliver, quick_search, monkeypatch):
     monkeypatch.setattr("gateway.post.READ_SECONDS", 0.1)
-    claims, tried = gateway.router._dispatch._claims, []
+    tried = []
 
     def fail_once(*claim):
         tried.append(claim)
         if len(tried) == 1:
             raise EndpointConnectionError(endpoint_url="http://sqs")
 
-    monkeypatch.setattr(claims, "send", fail_once)
+    monkeypatch.setattr(gateway.claiming, "send", fail_once)
     gateway.hold(KEY, hung)
     assert deliver() is None
     assert len(tried) == 2
@@ -105,7 +105,7 @@ def test_a_claim_that_fails_beside_the_post_is_sent_after_it(gateway, hung, deli
 @pytest.mark.slow
 def test_a_hung_holder_costs_one_time_out_and_then_none(gateway, hung, deliver, monkeypatch):
     tried = []
-    gateway.router._dispatch._post = HttpPost()
+    gateway.warm()
     monkeypatch.setattr("gateway.post.READ_SECONDS", 0.1)
     send = HttpPost._send
     monkeypatch.setattr(HttpPost, "_send", lambda self, *args: tried.append(1) or send(self, *args))

@@ -120,7 +120,7 @@ def say(gateway, frame):
 def texting(gateway, turns):
     """The message function with a queue of turns, and a connection that has said hello."""
     gateway.open("c-1", "alice")
-    gateway.router._dispatch._turns = turns
+    gateway.warm(turns=turns)
     assert say(gateway, Hello(session="talk", client_id="c", connection=1, modality="text")) is None
     return gateway
 
@@ -138,9 +138,8 @@ def test_text_without_a_holder_waits_for_its_turn_and_makes_no_claim(texting, qu
 
 
 @pytest.mark.slow
-def test_another_function_knows_that_the_connection_is_one_of_text(texting, queue, turns):
+def test_another_function_knows_that_the_connection_is_one_of_text(texting, queue):
     texting.warm()
-    texting.router._dispatch._turns = turns
     say(texting, TextInput(text="a", seq=1))
     assert TextInput(text="a", seq=1) in frames(queue)
     assert texting.claims() == []
@@ -286,7 +285,7 @@ def test_an_answer_waits_for_a_turn_once_for_each_number(texting, queue):
 @pytest.mark.slow
 def test_an_answer_of_a_client_of_voice_goes_to_the_turns_too(gateway, turns, queue):
     gateway.open("c-1", "alice")
-    gateway.router._dispatch._turns = turns
+    gateway.warm(turns=turns)
     say(gateway, Hello(session="talk", client_id="c", connection=1))
     gateway.claims()
     say(gateway, answer())
@@ -306,10 +305,9 @@ def test_an_answer_without_a_number_goes_to_the_worker_if_there_are_no_turns(gat
 @pytest.mark.parametrize("approvals", [True, False])
 def test_a_delivery_says_if_its_client_can_answer_approvals(gateway, turns, queue, approvals):
     gateway.open("c-1", "alice")
-    gateway.router._dispatch._turns = turns
+    gateway.warm(turns=turns)
     say(gateway, Hello(session="talk", client_id="c", connection=1, modality="text", approvals=approvals))
     gateway.warm()
-    gateway.router._dispatch._turns = turns
     say(gateway, TextInput(text="a", seq=1))
     told = [decode_delivery(message["Body"].encode()).approvals for message in waiting(queue)]
     assert told == [approvals, approvals]
@@ -317,7 +315,7 @@ def test_a_delivery_says_if_its_client_can_answer_approvals(gateway, turns, queu
 
 def test_a_client_of_voice_is_served_as_before(gateway, turns, queue):
     gateway.open("c-1", "alice")
-    gateway.router._dispatch._turns = turns
+    gateway.warm(turns=turns)
     say(gateway, Hello(session="talk", client_id="c", connection=1))
     say(gateway, TextInput(text="a", seq=1))
     assert frames(queue) == []
