@@ -49,6 +49,11 @@ def built(manager: Any, *replies: Any, **options: Any) -> Agent:
     )
 
 
+def manager_of(agent: Agent | BidiAgent) -> Any:
+    """Return the session manager that an agent was built with; Strands keeps it to itself."""
+    return agent._session_manager
+
+
 async def started(manager: Any) -> BidiAgent:
     """Open a session, and start an agent in it."""
     await manager.open()

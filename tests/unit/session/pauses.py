@@ -10,6 +10,7 @@ from strands.hooks import BeforeToolCallEvent
 
 from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import FakeModel, tool_call
+from tests.support.sessions import manager_of
 
 Sessions = Callable[..., Any]
 
@@ -73,7 +74,7 @@ async def paused(sessions: Sessions, replies: list[Any], *, build: Any = None, *
     agent = (build or an_agent(approve_deletions))(sessions(probe=certainly_dead, **options), replies)
     result = await agent.invoke_async("Delete X")
     assert result.stop_reason == "interrupt"
-    crash(agent._session_manager)
+    crash(manager_of(agent))
     return result
 
 

@@ -23,7 +23,7 @@ from strands.types.exceptions import ContextWindowOverflowException
 from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import FakeModel, GuardrailModel, tool_call
 from tests.support.scripted_model import ScriptedModel, answered, calling, until
-from tests.support.sessions import Sessions
+from tests.support.sessions import Sessions, manager_of
 from tests.support.waiting import eventually
 
 
@@ -181,8 +181,8 @@ async def test_the_same_is_restored_as_from_file_session_manager(
 
         agent = build()
         await talk(agent)
-        if hasattr(agent._session_manager, "close"):
-            await agent._session_manager.close()
+        if hasattr(manager_of(agent), "close"):
+            await manager_of(agent).close()
         return agent, build()
 
     theirs_then, theirs = await told(lambda: FileSessionManager("theirs", storage_dir=str(tmp_path)))
@@ -228,8 +228,8 @@ async def test_broken_tool_pairs_are_mended_as_file_session_manager_does(
     async def told(make: Callable[[], Any]) -> Any:
         agent = Agent(model=FakeModel(), session_manager=make(), callback_handler=None)
         await agent._append_messages(*(message(*each) for each in BROKEN[case]))
-        if hasattr(agent._session_manager, "close"):
-            await agent._session_manager.close()
+        if hasattr(manager_of(agent), "close"):
+            await manager_of(agent).close()
         return Agent(model=FakeModel(), session_manager=make(), callback_handler=None).messages
 
     def shape(messages: Any) -> Any:

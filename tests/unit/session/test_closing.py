@@ -13,7 +13,7 @@ import segue.session.session
 from segue import SessionFenced, SessionHeld, StorageUnavailable
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import MemoryStorage, Unavailable
-from tests.support.sessions import KEPT, SHORT, Sessions, item, started, texts
+from tests.support.sessions import KEPT, SHORT, Sessions, item, manager_of, started, texts
 from tests.support.waiting import eventually, within
 
 
@@ -40,7 +40,7 @@ def fails(outage: Unavailable, *kinds: str) -> None:
 async def test_the_lease_is_released_though_orphans_cannot_be_listed(
     memory_sessions: Sessions, storage: MemoryStorage, outage: Unavailable, how: str
 ) -> None:
-    crash((await started(memory_sessions()))._session_manager)
+    crash(manager_of(await started(memory_sessions())))
     fails(outage, "list")
     agent = await started(manager := memory_sessions(probe=certainly_dead))
     await agent.send("One")
@@ -57,7 +57,7 @@ async def test_the_lease_is_released_though_orphans_cannot_be_listed(
 async def test_a_session_is_deleted_though_orphans_cannot_be_listed(
     memory_sessions: Sessions, storage: MemoryStorage, outage: Unavailable
 ) -> None:
-    crash((await started(memory_sessions()))._session_manager)
+    crash(manager_of(await started(memory_sessions())))
     fails(outage, "list")
     await (manager := memory_sessions(probe=certainly_dead)).open()
     await eventually(lambda: outage.failed)

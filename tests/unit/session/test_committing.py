@@ -9,7 +9,7 @@ import pytest
 
 from segue import StorageUnavailable
 from segue.journal.records import Record
-from tests.support.sessions import Sessions, started, texts
+from tests.support.sessions import Sessions, manager_of, started, texts
 from tests.support.waiting import eventually, promptly
 
 
@@ -23,7 +23,7 @@ async def test_a_commit_callback_that_fails_keeps_no_other_from_being_called(
 ) -> None:
     told: list[int] = []
     agent = await started(memory_sessions())
-    manager = agent._session_manager
+    manager = manager_of(agent)
     manager._commit_listeners._callbacks.append((_Loop(), print))
     manager.on_commit(lambda records, _seconds: told.append(records))
 
@@ -41,7 +41,7 @@ async def test_a_listener_that_fails_after_a_commit_does_not_repeat_the_commit(m
         raise KeyError("a mistake")
 
     agent = await started(memory_sessions())
-    writer = agent._session_manager._session.writer
+    writer = manager_of(agent)._session.writer
     writer.on_committed(mistaken)
 
     with suppress(StorageUnavailable):  # unless the commit was over before it was waited for
@@ -60,7 +60,7 @@ async def test_a_record_committed_before_a_failure_is_durable_for_a_later_waiter
 
     agent = await started(memory_sessions())
     await agent.send("One")
-    writer = agent._session_manager._session.writer
+    writer = manager_of(agent)._session.writer
     await eventually(lambda: not writer.draining and not writer.queued)
     writer.on_committed(mistaken)
 

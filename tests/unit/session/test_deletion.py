@@ -11,7 +11,7 @@ from segue import SessionFenced, SessionHeld
 from segue.lease.item import GuardItem
 from tests.support.crash import certainly_dead
 from tests.support.memory_manager import MemoryStorage
-from tests.support.sessions import talked
+from tests.support.sessions import manager_of, talked
 
 Sessions = Callable[..., Any]
 
@@ -24,9 +24,9 @@ async def test_a_deleted_session_leaves_a_tombstone_and_no_objects(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
     agent = await talked(memory_sessions(), "One")
-    epoch = agent._session_manager.epoch
+    epoch = manager_of(agent).epoch
 
-    await agent._session_manager.delete()
+    await manager_of(agent).delete()
 
     assert not storage.objects.objects
     assert item(storage).deleted
@@ -37,7 +37,7 @@ async def test_a_deleted_session_leaves_a_tombstone_and_no_objects(
 
 async def test_the_holder_of_a_deleted_session_cannot_write(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     agent = await talked(memory_sessions(), "One")
-    await agent._session_manager.delete()
+    await manager_of(agent).delete()
 
     with pytest.raises(SessionFenced):
         await agent.send("Two")
@@ -49,7 +49,7 @@ async def test_a_deleted_id_begins_anew_with_another_incarnation_and_a_higher_ep
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
     first = await talked(memory_sessions(), "One")
-    await first._session_manager.delete()
+    await manager_of(first).delete()
     ended = item(storage)
 
     again = await talked(memory_sessions())
@@ -87,7 +87,7 @@ async def test_a_zombie_cannot_delete(memory_sessions: Sessions, storage: Memory
     heir = await talked(memory_sessions(probe=certainly_dead), "Two")
 
     with pytest.raises(SessionFenced):
-        await zombie._session_manager.delete()
+        await manager_of(zombie).delete()
 
     assert not item(storage).deleted
     assert len(heir.messages) == 2

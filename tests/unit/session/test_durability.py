@@ -17,7 +17,7 @@ from segue.lease.item import GuardItem
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import Latch, MemoryStorage, Unavailable, kind_of
 from tests.support.scripted_model import ScriptedModel, answered, until
-from tests.support.sessions import SHORT
+from tests.support.sessions import SHORT, manager_of
 from tests.support.waiting import eventually
 
 Sessions = Callable[..., Any]
@@ -50,7 +50,7 @@ async def test_await_returns_when_the_record_is_durable(memory_sessions: Session
     latch.go.set()
     await sending
 
-    assert head(storage) == agent._session_manager.position
+    assert head(storage) == manager_of(agent).position
     await agent.stop()
 
 
@@ -73,7 +73,7 @@ async def test_await_lets_other_tasks_run_on(memory_sessions: Sessions, storage:
 
 async def test_gate_returns_at_once_and_durable_waits(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     agent = await talking(memory_sessions(durability="gate"))
-    manager = agent._session_manager
+    manager = manager_of(agent)
     storage.before = latch = Latch("commit")
 
     await agent.send("Hi")
@@ -91,7 +91,7 @@ async def test_gate_returns_at_once_and_durable_waits(memory_sessions: Sessions,
 
 async def test_durable_waits_for_a_position_and_no_further(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     agent = await talking(memory_sessions(durability="gate"))
-    manager = agent._session_manager
+    manager = manager_of(agent)
     await agent.send("One")
     first = manager.position
     await manager.durable(first)
@@ -135,7 +135,7 @@ async def test_records_that_arrive_during_a_commit_go_into_the_next(
         if number == 0:
             await latch.reached.wait()
     latch.go.set()
-    await agent._session_manager.flush()
+    await manager_of(agent).flush()
 
     assert commits(storage) - before == 2
     await agent.stop()
@@ -150,8 +150,8 @@ async def test_a_waiter_that_gives_up_withdraws_nothing(memory_sessions: Session
     with pytest.raises(asyncio.CancelledError):
         await sending
     latch.go.set()
-    await agent._session_manager.flush()
-    crash(agent._session_manager)
+    await manager_of(agent).flush()
+    crash(manager_of(agent))
 
     heir = memory_sessions(probe=certainly_dead)
     await heir.open()
@@ -187,8 +187,8 @@ async def test_a_hook_says_so_when_storage_is_down_for_longer(
         await agent.send("Hi")
 
     down.on = False
-    await agent._session_manager.flush()
-    assert head(storage) == agent._session_manager.position
+    await manager_of(agent).flush()
+    assert head(storage) == manager_of(agent).position
     await agent.stop()
 
 
@@ -262,7 +262,7 @@ async def test_a_record_over_the_limit_stays_out_when_the_history_changes(memory
 @pytest.mark.slow
 async def test_state_over_the_limit_is_never_taken_for_saved(memory_sessions: Sessions) -> None:
     agent = await talking(memory_sessions(lease=SHORT))
-    manager = agent._session_manager
+    manager = manager_of(agent)
     tried: list[str] = []
     records = manager._recorders["default"]._records
     record = records.record
@@ -287,7 +287,7 @@ async def test_state_over_the_limit_keeps_no_lease(
     agent.state.set("all", "x" * (MAX_RECORD_BYTES + 1))
 
     with pytest.raises(RecordTooLarge):
-        await (agent.stop() if name == "stop" else agent._session_manager.close())
+        await (agent.stop() if name == "stop" else manager_of(agent).close())
 
     await eventually(lambda: not GuardItem.parse(storage.guard.items["default/talk"]).held, seconds=2.0)
 
@@ -301,7 +301,7 @@ async def test_a_whole_queue_goes_in_commits_of_bounded_size(memory_sessions: Se
     for _ in range(6):
         await agent.send("x" * 1_500_000)
     latch.go.set()
-    await agent._session_manager.flush()
+    await manager_of(agent).flush()
 
     assert commits(storage) - before == 1 + 3, "two of 1.5 MB fit into the 4 MB of a commit"
     assert max(len(body) for body in storage.objects.objects.values()) < 4_300_000
@@ -311,8 +311,8 @@ async def test_a_whole_queue_goes_in_commits_of_bounded_size(memory_sessions: Se
 async def test_flush_waits_for_state_that_no_hook_reported(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     agent = await talking(memory_sessions())
     agent.state.set("mood", "good")
-    await agent._session_manager.flush()
-    crash(agent._session_manager)
+    await manager_of(agent).flush()
+    crash(manager_of(agent))
 
     heir = memory_sessions(probe=certainly_dead)
     await heir.open()

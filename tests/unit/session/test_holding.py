@@ -11,7 +11,7 @@ from segue import SessionFenced, SessionHeld
 from segue.errors import RELEASED
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import MemoryStorage
-from tests.support.sessions import KEPT, SHORT, Sessions, item, started, texts
+from tests.support.sessions import KEPT, SHORT, Sessions, item, manager_of, started, texts
 from tests.support.waiting import eventually
 
 
@@ -121,7 +121,7 @@ async def test_records_queued_while_another_process_holds_are_not_lost(memory_se
         await agent.send("Two")
     await other.close()
 
-    await agent._session_manager.flush()
+    await manager_of(agent).flush()
 
     await agent.stop()
     assert await texts(memory_sessions) == ["One", "Two"]

@@ -18,7 +18,7 @@ from segue.strands.manager import GuardedSessionManager
 from tests.support.crash import certainly_dead
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.memory_manager import MemoryStorage, Unavailable
-from tests.support.sessions import SHORT, started
+from tests.support.sessions import SHORT, manager_of, started
 from tests.support.waiting import eventually
 
 Sessions = Callable[..., Any]
@@ -103,14 +103,14 @@ async def test_storage_that_fails_logs_no_payload(
     memory_sessions: Sessions, storage: MemoryStorage, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     agent = await talked(memory_sessions(durability="gate"))
-    await agent._session_manager.flush()
+    await manager_of(agent).flush()
     storage.before = down = Unavailable(kind)
     agent.model = FakeModel([ContextWindowOverflowException(SECRET)])
     with contextlib.suppress(ContextWindowOverflowException):
         await agent.invoke_async(f"Lost? {SECRET}")
     await eventually(lambda: down.failed > 1)
     down.on = False
-    await agent._session_manager.close()
+    await manager_of(agent).close()
 
     assert [line for line in told(caplog) if line.startswith("segue")], "the failure was logged"
     assert not leaks(caplog)
@@ -120,7 +120,7 @@ async def test_a_fault_in_segue_itself_logs_no_payload(
     memory_sessions: Sessions, storage: MemoryStorage, caplog: pytest.LogCaptureFixture
 ) -> None:
     agent = await talked(memory_sessions(durability="gate"))
-    await agent._session_manager.flush()
+    await manager_of(agent).flush()
 
     async def fault(operation: str, what: Any) -> None:
         if operation == "put":
@@ -130,7 +130,7 @@ async def test_a_fault_in_segue_itself_logs_no_payload(
     agent.model = FakeModel(["Yes."])
     with contextlib.suppress(SegueError):
         await agent.invoke_async(f"Lost? {SECRET}")
-        await agent._session_manager.flush()
+        await manager_of(agent).flush()
 
     assert any("commit failed unexpectedly" in line for line in told(caplog))
     assert not leaks(caplog)

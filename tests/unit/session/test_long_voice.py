@@ -9,6 +9,7 @@ import pytest
 from strands.bidi import BidiAgent
 
 from tests.support.scripted_model import ScriptedModel, answered, until
+from tests.support.sessions import manager_of
 
 LENGTH = 300
 """More than are looked at one by one."""
@@ -105,5 +106,5 @@ async def test_a_restored_history_is_the_agents_own_list(talk: BidiAgent, restor
 
     again.messages.clear()
 
-    manager: Any = again._session_manager
+    manager: Any = manager_of(again)
     assert len(manager.history.agents["default"].messages) == LENGTH + 1

@@ -12,7 +12,7 @@ import pytest
 from segue import LeaseSettings, SessionFenced
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import Latch, MemorySessionManager, MemoryStorage, Unavailable
-from tests.support.sessions import SHORT, Sessions, started
+from tests.support.sessions import SHORT, Sessions, manager_of, started
 from tests.support.waiting import eventually
 
 
@@ -52,7 +52,7 @@ async def test_a_loop_that_ended_without_a_stop_loses_its_lease(memory_sessions:
 async def test_on_lost_is_called_once_on_the_loop_that_asked(memory_sessions: Sessions) -> None:
     calls: list[threading.Thread] = []
     agent = await started(memory_sessions(lease=SHORT))
-    agent._session_manager.on_lost(lambda: calls.append(threading.current_thread()))
+    manager_of(agent).on_lost(lambda: calls.append(threading.current_thread()))
     await memory_sessions(probe=certainly_dead).open()
 
     await eventually(lambda: calls)  # the next heartbeat finds out
@@ -61,7 +61,7 @@ async def test_on_lost_is_called_once_on_the_loop_that_asked(memory_sessions: Se
         await agent.send("Too late")
     await asyncio.sleep(0)
     assert calls == [threading.current_thread()]
-    assert not agent._session_manager.lease_is_fresh()
+    assert not manager_of(agent).lease_is_fresh()
 
 
 async def test_on_lost_is_called_when_the_lease_cannot_be_renewed(
@@ -84,7 +84,7 @@ async def test_on_lost_is_called_when_something_in_the_background_finds_out(
     lost = threading.Event()
     dead = await started(memory_sessions())
     await dead.send("One")
-    crash(dead._session_manager)
+    crash(manager_of(dead))
     storage.before = listing = Latch("list")
     manager = memory_sessions(probe=certainly_dead, lease=LeaseSettings(duration=2.0, heartbeat=0.6, margin=0.5))
     await manager.open()  # and tidies up

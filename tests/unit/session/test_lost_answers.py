@@ -11,7 +11,7 @@ from segue.journal.records import Record
 from segue.session.runtime import Runtime
 from tests.support.crash import crash
 from tests.support.memory_manager import MemoryStorage, Unavailable
-from tests.support.sessions import SHORT, item, talked
+from tests.support.sessions import SHORT, item, manager_of, talked
 from tests.unit.session.losing import KEY, Lost, Resent, Sessions
 
 CLOCK = Runtime.shared().clock
@@ -35,7 +35,7 @@ async def test_an_acquisition_whose_answer_is_lost_or_sent_twice_counts_once(
 
     agent = await talked(memory_sessions(acquire_timeout=5.0), "Two")
 
-    assert (agent._session_manager.epoch, item(storage).epoch) == (epoch + 1, epoch + 1)
+    assert (manager_of(agent).epoch, item(storage).epoch) == (epoch + 1, epoch + 1)
     assert item(storage).head > 0
     await agent.stop()
 
@@ -60,7 +60,7 @@ async def test_the_end_of_a_redaction_whose_answer_is_lost_or_sent_twice_counts_
     memory_sessions: Sessions, storage: MemoryStorage, how: str
 ) -> None:
     agent = await talked(memory_sessions(), "Secret", "Other")
-    manager = agent._session_manager
+    manager = manager_of(agent)
     if how == "lost":
         storage.after = Lost("scrubbed")
     else:
@@ -87,8 +87,8 @@ async def test_a_release_whose_answer_is_lost_or_sent_twice_counts_once(
     await agent.stop()
 
     assert not item(storage).held
-    await agent._session_manager.resume()
-    await agent._session_manager.close()
+    await manager_of(agent).resume()
+    await manager_of(agent).close()
 
 
 # By hand.

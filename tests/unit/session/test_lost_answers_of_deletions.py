@@ -15,7 +15,7 @@ from segue.session.runtime import Runtime
 from segue.storage.interface import ConditionalWrite, ConditionFailed
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import MemoryStorage, Unavailable
-from tests.support.sessions import SHORT, item, talked
+from tests.support.sessions import SHORT, item, manager_of, talked
 from tests.support.waiting import eventually
 from tests.unit.session.losing import KEY, Lost, Resent, Sessions, kind_of
 
@@ -35,7 +35,7 @@ async def test_a_deletion_that_was_sent_again_knows_its_own_tombstone(
         await agent.stop()
     storage.before = sent = Resent(storage, "bury")
 
-    await agent._session_manager.delete()
+    await manager_of(agent).delete()
 
     assert sent.done
     assert item(storage).deleted
@@ -51,12 +51,12 @@ async def test_a_deletion_whose_answer_is_lost_is_finished_by_the_next_call(
     storage.after = Lost("bury", lost)
 
     with pytest.raises(StorageUnavailable):
-        await agent._session_manager.delete()
+        await manager_of(agent).delete()
     assert storage.objects.objects
-    await agent._session_manager.delete()
+    await manager_of(agent).delete()
 
     assert_gone(storage, before)
-    await agent._session_manager.delete()
+    await manager_of(agent).delete()
     with pytest.raises(SessionFenced):
         await agent.send("Two")
     assert_gone(storage, before)
@@ -66,7 +66,7 @@ async def test_a_heartbeat_that_finds_the_tombstone_first_spoils_nothing(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
     agent = await talked(memory_sessions(lease=SHORT), "One")
-    manager, before = agent._session_manager, item(storage)
+    manager, before = manager_of(agent), item(storage)
     storage.after = Lost("bury")
     with pytest.raises(StorageUnavailable):
         await manager.delete()
@@ -87,11 +87,11 @@ async def test_a_deletions_failed_sweep_is_finished_by_the_next_call(
     down = Unavailable(operation)
     setattr(storage, side, down)
     with pytest.raises(StorageUnavailable):
-        await agent._session_manager.delete()
+        await manager_of(agent).delete()
     assert item(storage).deleted
     down.on = False
 
-    await agent._session_manager.delete()
+    await manager_of(agent).delete()
 
     assert_gone(storage, before)
 
@@ -100,7 +100,7 @@ async def test_a_deletion_cut_off_by_a_crash_is_finished_by_another_process(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
     agent = await talked(memory_sessions(), "One")
-    before, manager = item(storage), agent._session_manager
+    before, manager = item(storage), manager_of(agent)
     storage.before = down = Unavailable("list")
     with pytest.raises(StorageUnavailable):
         await manager.delete()
@@ -123,7 +123,7 @@ async def test_a_session_that_another_process_has_deleted_meanwhile_is_deleted(
         await heir.delete()
     down.on = False
 
-    await zombie._session_manager.delete()
+    await manager_of(zombie).delete()
 
     assert item(storage).deleted
     assert not storage.objects.objects
@@ -135,12 +135,12 @@ async def test_a_session_that_began_anew_meanwhile_is_not_deleted(
     agent = await talked(memory_sessions(), "One")
     storage.after = Lost("bury")
     with pytest.raises(StorageUnavailable):
-        await agent._session_manager.delete()
+        await manager_of(agent).delete()
     await talked(memory_sessions(), "anew")
     born = item(storage).born
 
     with pytest.raises(SessionFenced):
-        await agent._session_manager.delete()
+        await manager_of(agent).delete()
 
     assert (item(storage).born, item(storage).head > 0, item(storage).held) == (born, True, True)
     assert any(born in key for key in storage.objects.objects)
@@ -159,7 +159,7 @@ async def test_a_deletion_that_arrives_late_does_not_take_what_was_written_after
 
     storage.before = keep
     with pytest.raises(StorageUnavailable):
-        await agent._session_manager.delete()
+        await manager_of(agent).delete()
     await agent.send("Two")
 
     with pytest.raises(ConditionFailed):
@@ -173,7 +173,7 @@ async def test_a_commit_whose_outcome_is_not_known_is_in_no_deletions_way(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
     agent = await talked(memory_sessions(), "One")
-    manager = agent._session_manager
+    manager = manager_of(agent)
     storage.after = lost = Unavailable("commit")
     sending = asyncio.ensure_future(agent.send("Two"))
     await eventually(lambda: lost.failed)
@@ -196,7 +196,7 @@ async def test_objects_of_earlier_incarnations_are_deleted_and_those_of_a_copy_i
     for born in (early, copying, "20261301T000000Z-" + "0" * 32, "notes"):
         storage.objects.objects[f"{lives}{born}/segments/0-1-x.json"] = b"{}"
 
-    await agent._session_manager.delete()
+    await manager_of(agent).delete()
 
     left = {key.removeprefix(lives).partition("/")[0] for key in storage.objects.objects}
     assert left == {copying, "20261301T000000Z-" + "0" * 32, "notes"}

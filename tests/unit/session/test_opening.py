@@ -16,7 +16,7 @@ from segue import SessionHeld, StorageRefused, StorageUnavailable
 from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import Latch, MemoryStorage, Unavailable, kind_of
 from tests.support.scripted_model import ScriptedModel
-from tests.support.sessions import KEPT, SHORT, Sessions, item, started, texts
+from tests.support.sessions import KEPT, SHORT, Sessions, item, manager_of, started, texts
 from tests.support.waiting import eventually
 
 
@@ -213,9 +213,9 @@ async def test_an_open_that_cannot_finish_a_redaction_keeps_no_lease(
     await agent.send("secret")
     storage.before = refuse
     with pytest.raises(StorageRefused):
-        await agent._session_manager.redact(agent.messages[0]["tracking_id"])
+        await manager_of(agent).redact(agent.messages[0]["tracking_id"])
     with contextlib.suppress(StorageRefused):
-        await agent._session_manager.close()
+        await manager_of(agent).close()
     assert item(storage).scrub
 
     for _ in range(2):

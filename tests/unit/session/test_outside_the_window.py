@@ -30,6 +30,7 @@ from segue.strands.recording.recorder import AgentRecorder
 from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import MemoryStorage
 from tests.support.scripted_model import ScriptedModel
+from tests.support.sessions import manager_of
 from tests.unit.session.edits import Build, Sessions, text_agent
 
 
@@ -49,14 +50,14 @@ async def opened(sessions: Sessions, build: Build, **options: Any) -> Any:
 
 
 async def closed(agent: Any) -> None:
-    await agent._session_manager.close()
+    await manager_of(agent).close()
 
 
 async def kept(sessions: Sessions, build: Build) -> list[str]:
     """The ids of all that the session has."""
     agent = await opened(sessions, build)
     await closed(agent)
-    return [message["tracking_id"] for message in agent._session_manager.history.agents["default"].messages]
+    return [message["tracking_id"] for message in manager_of(agent).history.agents["default"].messages]
 
 
 @pytest.mark.parametrize("limit", [{"max_messages": 2}, {"max_messages": 4}, {"max_bytes": 300}], ids=str)
@@ -168,14 +169,14 @@ async def test_a_made_up_result_that_is_edited_becomes_the_sessions(memory_sessi
 
     again = await opened(memory_sessions, build)
     assert again.messages == agent.messages
-    assert again._session_manager.report["default"].interrupted == ()
+    assert manager_of(again).report["default"].interrupted == ()
 
 
 async def test_a_message_outside_is_redacted_as_what_it_is(memory_sessions: Sessions, build: Build) -> None:
     await closed(await opened(memory_sessions, build, messages=exchange(1, 2)))
     agent = await opened(memory_sessions, build, max_messages=2)
 
-    await agent._session_manager.redact("A1")
+    await manager_of(agent).redact("A1")
     await closed(agent)
 
     assert (await opened(memory_sessions, build)).messages[1] == said(
@@ -316,7 +317,7 @@ async def test_messages_dropped_from_a_long_sessions_window_can_return(memory_se
     agent = await long_session(memory_sessions)
     whole = copy.deepcopy(agent.messages)
     del agent.messages[:]
-    await agent._session_manager.flush()
+    await manager_of(agent).flush()
     agent.messages = [*whole, said("more")]
     await closed(agent)
 

@@ -22,6 +22,7 @@ from segue.history.pauses import fit_to_use
 from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import tool_call
 from tests.support.memory_manager import MemoryStorage
+from tests.support.sessions import manager_of
 from tests.unit.session.pauses import (
     Sessions,
     X,
@@ -173,7 +174,7 @@ async def test_a_pause_ends_as_with_the_session_managers_of_strands(
     assert said(live) == said(in_files) == said(in_snapshots)
     heir = scene.build(memory_sessions(probe=certainly_dead), [])
     assert heir.messages == live
-    assert not heir._session_manager.report["default"]  # type: ignore[attr-defined]
+    assert not manager_of(heir).report["default"]
 
 
 async def test_a_redaction_of_what_waits_reaches_what_strands_resumes(

@@ -16,6 +16,7 @@ from segue.history.repair import INTERRUPTED
 from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.scripted_model import ScriptedModel
+from tests.support.sessions import manager_of
 from tests.unit.session.pauses import (
     Sessions,
     X,
@@ -61,9 +62,9 @@ async def test_a_crash_of_an_approved_tool_is_restored_as_interrupted(memory_ses
     heir = an_agent(approve_deletions)(memory_sessions(probe=certainly_dead), ["It may be gone"])
 
     assert results_of(heir.messages) == {"x": INTERRUPTED}
-    assert heir._session_manager.report["default"].interrupted == ("x",)  # type: ignore[attr-defined]
+    assert manager_of(heir).report["default"].interrupted == ("x",)
     await heir.invoke_async(None)  # nothing waits any more
-    await heir._session_manager.close()  # type: ignore[union-attr]
+    await manager_of(heir).close()
     next_one = an_agent(approve_deletions)(memory_sessions(), [])
     assert said(next_one.messages) == said(heir.messages)
 
@@ -83,7 +84,7 @@ async def test_a_crash_of_one_tool_leaves_the_other_to_be_answered(memory_sessio
     await heir.invoke_async([of_y])
 
     assert results_of(heir.messages) == {"x": INTERRUPTED, "l": "L is there", "y": "Y is gone"}
-    await heir._session_manager.close()  # type: ignore[union-attr]
+    await manager_of(heir).close()
     assert an_agent()(memory_sessions(), []).messages == heir.messages
 
 
@@ -100,7 +101,7 @@ async def test_a_crash_after_a_resumed_checkpoint_is_restored_as_interrupted(mem
     )
     result = await first.invoke_async("Delete X")
     assert result.checkpoint is not None
-    crash(first._session_manager)  # type: ignore[arg-type]
+    crash(manager_of(first))
 
     def resuming(manager: Any, replies: list[Any]) -> Agent:
         agent = build(manager, replies)
@@ -135,7 +136,7 @@ async def test_a_voice_agent_is_told_of_what_waits_and_the_text_agent_resumes_it
     result = await paused(memory_sessions, [[tool_call("look", "l", key="L"), X]])
     voice = BidiAgent(model=ScriptedModel(), session_manager=memory_sessions(probe=certainly_dead), agent_id="default")
     assert results_of(voice.messages) == {"l": "L is there", "x": WAITING}
-    await voice._session_manager.close()  # type: ignore[union-attr]
+    await manager_of(voice).close()
 
     heir = an_agent(approve_deletions)(memory_sessions(), ["Done"])
     await heir.invoke_async(answers(result))

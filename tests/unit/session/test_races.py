@@ -14,7 +14,7 @@ from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import Latch, MemoryStorage, Unavailable, both, kind_of
 from tests.support.scripted_model import answered, until
-from tests.support.sessions import SHORT, Once, Sessions, item, settled, started, texts
+from tests.support.sessions import SHORT, Once, Sessions, item, manager_of, settled, started, texts
 from tests.support.waiting import eventually
 
 
@@ -122,7 +122,7 @@ async def test_a_holder_that_lost_its_lease_in_the_background_takes_nothing_back
     # A holder that took over tidies up in the background, and finds there that it was taken over itself.
     dead = await started(memory_sessions())
     await dead.send("One")
-    crash(dead._session_manager)
+    crash(manager_of(dead))
     storage.before = latch = Latch("list")
     slow = await started(memory_sessions(holder="slow", probe=certainly_dead))
     await latch.reached.wait()
@@ -130,7 +130,7 @@ async def test_a_holder_that_lost_its_lease_in_the_background_takes_nothing_back
     await heir.send("Two")
     await heir.stop()
     latch.go.set()
-    await eventually(lambda: not slow._session_manager._session.lease.held)
+    await eventually(lambda: not manager_of(slow)._session.lease.held)
 
     with pytest.raises(SessionFenced):
         await slow.send("Three")

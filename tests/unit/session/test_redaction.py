@@ -17,6 +17,7 @@ from segue.lease.item import GuardItem
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import MemoryStorage, Unavailable
 from tests.support.scripted_model import ScriptedModel
+from tests.support.sessions import manager_of
 from tests.support.waiting import eventually
 
 Sessions = Callable[..., Any]
@@ -60,7 +61,7 @@ async def test_the_content_is_in_no_object(memory_sessions: Sessions, storage: M
     await said(agent, "before", SECRET, *(f"after {number}" for number in range(after)))
     assert holding(storage)
 
-    await agent._session_manager.redact(tracking_id(agent))
+    await manager_of(agent).redact(tracking_id(agent))
 
     assert not holding(storage)
     assert item(storage).scrub is None
@@ -75,7 +76,7 @@ async def test_a_message_redacted_before_its_commit_is_never_written(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
     agent = await talking(memory_sessions(durability="gate"))
-    await agent._session_manager.flush()
+    await manager_of(agent).flush()
     written: list[bytes] = []
     put = storage.objects.put
 
@@ -88,9 +89,9 @@ async def test_a_message_redacted_before_its_commit_is_never_written(
     await said(agent, "before")  # holds the next group back, until storage is there again
     await eventually(lambda: down.failed)
     await said(agent, SECRET)
-    agent._session_manager._recorders["default"].redact(tracking_id(agent), "gone")
+    manager_of(agent)._recorders["default"].redact(tracking_id(agent), "gone")
     down.on = False
-    await agent._session_manager.flush()
+    await manager_of(agent).flush()
 
     assert written
     assert not any(SECRET.encode() in unpack(body) for body in written)
@@ -103,8 +104,8 @@ async def test_redact_latest_message_as_strands_calls_it(memory_sessions: Sessio
     latest = agent.messages[-1]
     latest["content"] = [{"text": "[blocked]"}]
 
-    agent._session_manager.redact_latest_message(latest, agent)
-    await agent._session_manager.flush()
+    manager_of(agent).redact_latest_message(latest, agent)
+    await manager_of(agent).flush()
 
     assert not holding(storage)
     await agent.stop()
@@ -118,7 +119,7 @@ async def test_a_crash_in_the_middle_is_finished_by_the_next_holder(
     agent = await talking(memory_sessions())
     in_a_page = 0 if kind == "delete" else 9  # only segments of the tail are deleted
     await said(agent, "before", SECRET, *(f"after {number}" for number in range(in_a_page)))
-    manager = agent._session_manager
+    manager = manager_of(agent)
     redacted = tracking_id(agent)
     setattr(storage, side, down := Unavailable(kind))
     manager._recorders["default"].redact(redacted, "gone")
@@ -143,11 +144,11 @@ async def test_a_crash_in_the_middle_is_finished_by_the_next_holder(
 async def test_a_zombie_does_not_bring_the_content_back(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     zombie = await talking(memory_sessions())
     await said(zombie, SECRET)
-    manager = zombie._session_manager
+    manager = manager_of(zombie)
     session = manager._session
     stale = list(session.writer._committer._tail), session.lease.item
     heir = await talking(memory_sessions(probe=certainly_dead))
-    await heir._session_manager.redact(tracking_id(heir))
+    await manager_of(heir).redact(tracking_id(heir))
     await said(heir, *(f"on {number}" for number in range(9)))
     assert not holding(storage)
 
@@ -168,11 +169,11 @@ async def test_an_old_segment_after_a_redaction_is_never_read_and_deleted_at_the
     await said(agent, "before", SECRET)
     (key,) = holding(storage)
     body = storage.objects.objects[key]
-    await agent._session_manager.redact(tracking_id(agent))
+    await manager_of(agent).redact(tracking_id(agent))
     assert not holding(storage)
 
     await storage.objects.put(key, body)  # the request was on its way all the time, or came twice
-    crash(agent._session_manager)
+    crash(manager_of(agent))
     heir = await talking(memory_sessions(probe=certainly_dead))
 
     assert [message["content"][0]["text"] for message in heir.messages] == ["before", "[redacted]"]
@@ -183,7 +184,7 @@ async def test_an_old_segment_after_a_redaction_is_never_read_and_deleted_at_the
 async def test_an_unknown_message_is_an_error(memory_sessions: Sessions) -> None:
     agent = await talking(memory_sessions())
     with pytest.raises(KeyError):
-        await agent._session_manager.redact("no such id")
+        await manager_of(agent).redact("no such id")
     await agent.stop()
 
 
@@ -192,7 +193,7 @@ async def test_a_rewind_does_not_show_what_an_unfinished_sweep_has_left(
 ) -> None:
     agent = await talking(memory_sessions())
     await said(agent, SECRET, *(f"after {number}" for number in range(6)))
-    manager = agent._session_manager
+    manager = manager_of(agent)
     storage.before = down = Unavailable("list")
     manager._recorders["default"].redact(tracking_id(agent), "gone")
     manager._slot.append(rewind_record(manager.head))

@@ -12,7 +12,7 @@ from strands.hooks import MessageAddedEvent
 from strands.types.exceptions import ContextWindowOverflowException
 
 from tests.support.fake_model import FakeModel, GuardrailModel, tool_call
-from tests.support.sessions import Sessions, built
+from tests.support.sessions import Sessions, built, manager_of
 
 
 @pytest.mark.slow
@@ -227,13 +227,13 @@ async def test_repairs_are_made_on_every_restore_and_never_recorded(memory_sessi
     )
     lengths = []
     for _ in range(3):
-        agent = await _again(memory_sessions, agent._session_manager)
+        agent = await _again(memory_sessions, manager_of(agent))
         lengths.append(len(agent.messages))
-        assert agent._session_manager.report["default"].interrupted == ("t1",)
+        assert manager_of(agent).report["default"].interrupted == ("t1",)
         await agent.invoke_async("And now?")
 
     assert lengths == [3, 5, 7]
-    kinds = [record["toolUseId"] for record in _tool_results(agent._session_manager.history.agents["default"].messages)]
+    kinds = [record["toolUseId"] for record in _tool_results(manager_of(agent).history.agents["default"].messages)]
     assert kinds == [], "the journal has what happened, not what was repaired"
 
 

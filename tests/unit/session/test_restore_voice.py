@@ -24,6 +24,7 @@ from strands.types.media import ImageBlock
 from segue import SessionFenced
 from tests.support.crash import certainly_dead, crash
 from tests.support.scripted_model import ScriptedModel, answered, spoken, until
+from tests.support.sessions import manager_of
 
 Sessions = Callable[..., Any]
 
@@ -102,7 +103,7 @@ async def test_interleaved_transcripts_keep_the_order_in_which_they_began(talk: 
 async def test_each_finished_transcript_is_durable_before_it_is_shown(
     s3_sessions: Sessions, stage: Any, talk: BidiAgent
 ) -> None:
-    manager = talk._session_manager
+    manager = manager_of(talk)
     talk.model.emit(answered("Durable at once."))
     async for event in talk.receive():
         if event.get("type") == "bidi_transcript_block":
@@ -120,8 +121,8 @@ async def test_speech_before_a_crash_is_restored_without_placeholders(
     talk.model.emit([BidiTranscriptStartEvent("assistant", "a2"), BidiTranscriptDeltaEvent("there", "assistant", "a2")])
     await until(talk, "bidi_transcript_start", times=2)
     assert len(talk.messages) == 3
-    await talk._session_manager.durable()
-    crash(talk._session_manager)
+    await manager_of(talk).durable()
+    crash(manager_of(talk))
 
     again = await restored(probe=certainly_dead)
 
@@ -203,7 +204,7 @@ async def test_a_connection_timeout_restarts_with_the_full_history_and_is_counte
     await talk.stop()
     again = await restored()
     assert again.messages == talk.messages
-    connection = again._session_manager.history.agents["default"].connection
+    connection = manager_of(again).history.agents["default"].connection
     assert connection["restarts"] == 1
     assert connection["provider"] == "ScriptedModel"
     assert connection["model_id"] == "scripted"
@@ -231,8 +232,8 @@ async def test_many_restores_on_end_change_nothing(talk: BidiAgent, restored: An
     for _ in range(3):
         again = await restored()
         assert again.messages == talk.messages
-        await again._session_manager.close()
-        heads.append(again._session_manager.head)
+        await manager_of(again).close()
+        heads.append(manager_of(again).head)
 
     assert len(set(heads)) == 1, "a restore writes nothing"
 

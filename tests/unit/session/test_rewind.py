@@ -18,7 +18,7 @@ from segue.history.points import Point, rewind_record
 from segue.journal.blocks import unpack
 from segue.journal.records import Record
 from tests.support.memory_manager import MemoryStorage
-from tests.support.sessions import talked
+from tests.support.sessions import manager_of, talked
 
 Sessions = Callable[..., Any]
 
@@ -30,7 +30,7 @@ def texts(agent: BidiAgent) -> list[str]:
 async def test_a_session_goes_back_and_on_from_there(memory_sessions: Sessions) -> None:
     agent = await talked(memory_sessions(), "One", "Two")
     agent.state.set("mood", "good")
-    manager = agent._session_manager
+    manager = manager_of(agent)
     earlier = (await manager.points())[-2]
     await agent.send("Three")
     agent.state.set("mood", "bad")
@@ -52,7 +52,7 @@ async def test_a_session_goes_back_and_on_from_there(memory_sessions: Sessions) 
 async def test_going_back_is_a_point_too_that_one_can_go_back_before(memory_sessions: Sessions) -> None:
     agent = await talked(memory_sessions(), "One", "Two", "Three")
     await agent.stop()
-    manager = agent._session_manager
+    manager = manager_of(agent)
     whole = (await manager.points())[-1]
     first = (await manager.points())[-3]
 
@@ -65,7 +65,7 @@ async def test_going_back_is_a_point_too_that_one_can_go_back_before(memory_sess
 
 async def test_a_running_agent_is_left_alone(memory_sessions: Sessions) -> None:
     agent = await talked(memory_sessions(), "One", "Two")
-    manager = agent._session_manager
+    manager = manager_of(agent)
 
     with pytest.raises(RuntimeError, match="stop it"):
         await manager.rewind((await manager.points())[0])
@@ -79,7 +79,7 @@ async def test_a_rewind_to_an_invalid_point_is_refused(memory_sessions: Sessions
     await agent.stop()
 
     with pytest.raises(ValueError, match="nearest points"):
-        await agent._session_manager.rewind(Point(999, 1, "x", 0))
+        await manager_of(agent).rewind(Point(999, 1, "x", 0))
 
 
 async def test_a_message_left_behind_by_a_rewind_can_be_redacted(
@@ -87,7 +87,7 @@ async def test_a_message_left_behind_by_a_rewind_can_be_redacted(
 ) -> None:
     agent = await talked(memory_sessions(), "One", "the secret")
     secret = agent.messages[-1]["tracking_id"]
-    manager = agent._session_manager
+    manager = manager_of(agent)
     await agent.stop()
     await manager.rewind((await manager.points())[-2])
     heir_manager = memory_sessions()

@@ -10,6 +10,7 @@ import pytest
 from strands import Agent
 
 from tests.support.fake_model import FakeModel
+from tests.support.sessions import manager_of
 
 Sessions = Callable[..., Any]
 
@@ -32,13 +33,13 @@ def copy_at_the_beginning(agent: Agent) -> None:
 
 def copies_that_are_edited_later(agent: Agent) -> None:
     agent.messages.append(copy.deepcopy(agent.messages[0]))
-    agent._session_manager.flush_sync()  # type: ignore[union-attr]
+    manager_of(agent).flush_sync()
     agent.messages[0]["content"][0]["text"] = "The first one, edited"
 
 
 def the_very_same_twice(agent: Agent) -> None:
     agent.messages.append(agent.messages[0])
-    agent._session_manager.flush_sync()  # type: ignore[union-attr]
+    manager_of(agent).flush_sync()
     agent.messages[0]["content"][0]["text"] = "Edited in both places"
 
 
@@ -48,7 +49,7 @@ def the_very_same_after_a_new_one(agent: Agent) -> None:
 
 def a_new_one_before_the_very_same_twice(agent: Agent) -> None:
     agent.messages.insert(0, agent.messages[0])
-    agent._session_manager.flush_sync()  # type: ignore[union-attr]
+    manager_of(agent).flush_sync()
     agent.messages.insert(0, other({"role": "assistant"}, "First"))
 
 

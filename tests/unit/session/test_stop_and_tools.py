@@ -15,6 +15,7 @@ from strands.hooks import BeforeToolCallEvent
 from tests.support.crash import certainly_dead
 from tests.support.memory_manager import Latch, MemoryStorage
 from tests.support.scripted_model import ScriptedModel, calling, calling_all, until
+from tests.support.sessions import manager_of
 from tests.support.waiting import eventually, within
 
 Sessions = Callable[..., Any]
@@ -62,7 +63,7 @@ async def test_a_result_is_recorded_although_stop_comes_while_its_use_is_being_s
     await stopped_during(latch, agent, messages=3)
 
     heir = await restored(memory_sessions)
-    assert heir._session_manager.report["default"].interrupted == ()
+    assert manager_of(heir).report["default"].interrupted == ()
     assert heir.messages == agent.messages
     assert "noon" in str(heir.messages[-1])
 
@@ -78,7 +79,7 @@ async def test_a_use_and_the_note_that_its_tool_was_started_are_never_parted(
     assert [set(message["content"][0]) for message in agent.messages] == [{"toolUse"}, {"toolResult"}]
     heir = await restored(memory_sessions)
     assert len(heir.messages) == 2
-    assert heir._session_manager.report["default"].interrupted == ("t1",), "it was not running yet, and never will"
+    assert manager_of(heir).report["default"].interrupted == ("t1",), "it was not running yet, and never will"
 
 
 async def test_a_result_is_durable_when_its_hook_returns(memory_sessions: Sessions) -> None:

@@ -22,6 +22,7 @@ from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.memory_manager import Latch, MemoryStorage
 from tests.support.scripted_model import ScriptedModel, calling, calling_all, result_of, until
+from tests.support.sessions import manager_of
 from tests.support.waiting import eventually
 
 Sessions = Callable[..., Any]
@@ -125,7 +126,7 @@ async def test_a_tool_does_not_run_while_its_intent_is_not_durable(
         return "done"
 
     agent = await talking(memory_sessions(durability="gate"), effect)
-    await agent._session_manager.flush()
+    await manager_of(agent).flush()
     storage.before = latch = Latch("commit")
     agent.model.emit(calling("effect", "t1"))
     receiving = asyncio.ensure_future(until(agent, "tool_result"))
@@ -226,7 +227,7 @@ async def test_a_successor_knows_which_tool_was_under_way(memory_sessions: Sessi
     agent.model.emit(calling("slow", "t1"))
     receiving = asyncio.ensure_future(until(agent, "never"))
     await asyncio.to_thread(running.wait, 10)
-    crash(agent._session_manager)
+    crash(manager_of(agent))
     release.set()
 
     heir = memory_sessions(probe=certainly_dead)
@@ -265,7 +266,7 @@ async def test_a_tool_that_is_tried_again_is_under_way_again(memory_sessions: Se
     agent.model.emit(calling("flaky", "t1"))
     receiving = asyncio.ensure_future(until(agent, "never"))
     await asyncio.to_thread(running.wait, 10)
-    crash(agent._session_manager)
+    crash(manager_of(agent))
     release.set()
 
     heir = memory_sessions(probe=certainly_dead)
@@ -303,7 +304,7 @@ async def test_a_stop_in_the_middle_of_a_tool_leaves_a_history_that_fits(memory_
     agent = await talking(memory_sessions(), endless)
     agent.model.emit([*calling("endless", "t1"), BidiResponseStopEvent("r1")])
     await until(agent, "bidi_response_stop")
-    await eventually(lambda: agent._session_manager.head == agent._session_manager.position)
+    await eventually(lambda: manager_of(agent).head == manager_of(agent).position)
     await agent.stop()
 
     heir = memory_sessions()

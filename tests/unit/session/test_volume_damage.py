@@ -17,6 +17,7 @@ from segue.storage import file
 from segue.storage.memory import MemoryObjects
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import Latch, MemoryStorage, Unavailable
+from tests.support.sessions import manager_of
 from tests.support.waiting import eventually
 from tests.unit.session.volumes import (
     SECRET,
@@ -148,7 +149,7 @@ async def test_a_redaction_binds_a_lost_or_damaged_volume_again(
     before = decode_block(key, objects.pop(key), item_of(storage))
     if damage is not None:
         objects[key] = damage
-    manager, down = agent._session_manager, Unavailable("list")
+    manager, down = manager_of(agent), Unavailable("list")
     down.on, storage.before = begun, down
 
     manager._recorders["default"].redact(tracking_id(agent), "gone")

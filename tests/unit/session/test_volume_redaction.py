@@ -11,6 +11,7 @@ from segue import SegueError
 from segue.journal import blocks
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import Latch, MemoryStorage, Unavailable
+from tests.support.sessions import manager_of
 from tests.support.waiting import eventually
 from tests.unit.session.volumes import (
     SECRET,
@@ -40,7 +41,7 @@ async def test_redacted_content_is_in_no_volume(memory_sessions: Sessions, stora
     await bound(agent, storage, more)
     assert holding(storage, "/volumes/")
 
-    await agent._session_manager.redact(tracking_id(agent))
+    await manager_of(agent).redact(tracking_id(agent))
 
     assert not holding(storage)
     await bound(agent, storage, more + "1")
@@ -62,7 +63,7 @@ async def test_a_crash_in_the_middle_is_finished_by_the_next_holder(
     agent = await talking(memory_sessions())
     await agent.send(SECRET)
     await bound(agent, storage, "11")
-    manager = agent._session_manager
+    manager = manager_of(agent)
     redacted = tracking_id(agent)
     down = Unavailable(kind)
 
@@ -103,7 +104,7 @@ async def test_a_redaction_while_a_volume_is_bound(memory_sessions: Sessions, st
     setattr(storage, {"get": "after", "put": "before"}[at], binding)
     await reached(latch, agent)
 
-    await agent._session_manager.redact(tracking_id(agent))
+    await manager_of(agent).redact(tracking_id(agent))
     latch.go.set()
     assert not holding(storage)
     await bound(agent, storage, "1")
@@ -121,11 +122,11 @@ async def test_a_volume_that_a_dead_holder_left_is_not_read_and_does_not_keep_wh
     while not holding(storage, "/volumes/"):
         await agent.send("on")
         await settled(agent)
-    crash(agent._session_manager)
+    crash(manager_of(agent))
     assert item_of(storage).volumes == ""
 
     heir = await talking(memory_sessions(probe=certainly_dead))
-    await heir._session_manager.redact(tracking_id(heir))
+    await manager_of(heir).redact(tracking_id(heir))
 
     assert not holding(storage)
     await bound(heir, storage, "1")

@@ -23,6 +23,7 @@ from segue.errors import RecordTooLarge
 from segue.journal.records import MAX_RECORD_BYTES
 from tests.support.fake_model import tool_call
 from tests.support.scripted_model import ScriptedModel
+from tests.support.sessions import manager_of
 from tests.support.waiting import eventually
 from tests.unit.session.whole_sessions import (
     Sessions,
@@ -226,7 +227,7 @@ async def test_another_conversation_manager_goes_on(
     dropped = [record for record in caplog.records if "conversation manager" in record.message]
     assert [record.__dict__["dropped"] for record in dropped] == ([] if kind is Wandering else ["model_call_count"])
     redeployed.conversation_manager.removed_message_count += 1
-    await redeployed._session_manager.close()
+    await manager_of(redeployed).close()
 
     rolled_back = an_agent(memory_sessions(), hooks=[approve])
 

@@ -12,6 +12,7 @@ from segue.journal.blocks import unpack
 from segue.lease.item import GuardItem
 from tests.support.memory_manager import Latch, MemoryStorage
 from tests.support.scripted_model import ScriptedModel
+from tests.support.sessions import manager_of
 from tests.support.waiting import eventually
 
 Sessions = Callable[..., Any]
@@ -52,7 +53,7 @@ async def bound(agent: BidiAgent, storage: MemoryStorage, volumes: str) -> None:
 
 async def settled(agent: BidiAgent) -> None:
     """Wait for the binding that is under way, if there is one."""
-    binder = agent._session_manager._session.writer._committer._binder
+    binder = manager_of(agent)._session.writer._committer._binder
     await eventually(lambda: binder._binding is None or binder._binding.done())
 
 
