@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segue.wire.frames import Hello, Ping, Pong, TextInput, encode_frame, error_frame
+from segue.wire.frames import FrameError, Hello, Ping, Pong, TextInput, encode_frame, error_frame
 from segue.wire.rate import FrameRate
 from shared.connections import LIFETIME_SECONDS, Binding
 from shared.ingress.admission import ATTEMPTS, CONNECTIONS_PER_SESSION, Admission, entered
@@ -237,7 +237,11 @@ def test_rates_of_senders_are_bounded_in_number(clock):
     rate = FrameRate(clock, 1, 1, senders=2)
     for number in range(5):
         rate.admit(f"c{number}")
-    assert list(rate._buckets) == ["c3", "c4"]
+    for remembered in ("c3", "c4"):
+        with pytest.raises(FrameError):
+            rate.admit(remembered)
+    for forgotten in ("c0", "c1", "c2"):
+        rate.admit(forgotten)
 
 
 # --- the token's end

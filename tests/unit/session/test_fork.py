@@ -18,8 +18,7 @@ from segue import SessionFenced
 from segue.journal.message_shape import Message
 from segue.session.runtime import Runtime
 from tests.support.scripted_model import ScriptedModel
-
-Sessions = Callable[..., Any]
+from tests.support.sessions import Sessions, manager_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
@@ -54,18 +53,19 @@ def fenced(work: Callable[[], Any]) -> bool:
 
 
 @pytest.fixture
-def held(memory_sessions: Sessions) -> Any:
-    manager = memory_sessions()
-    BidiAgent(model=ScriptedModel(), session_manager=manager)
-    return manager
+def agent(memory_sessions: Sessions) -> BidiAgent:
+    return BidiAgent(model=ScriptedModel(), session_manager=memory_sessions())
+
+
+@pytest.fixture
+def held(agent: BidiAgent) -> Any:
+    return manager_of(agent)
 
 
 MESSAGE: Message = {"role": "user", "content": [{"text": "From the child"}], "tracking_id": "t1"}
 
 
-def test_a_child_can_append_nothing(held: Any) -> None:
-    agent = held._recorders["default"].agent
-
+def test_a_child_can_append_nothing(held: Any, agent: BidiAgent) -> None:
     assert in_a_child(lambda: fenced(lambda: held.append_message(dict(MESSAGE), agent)))
 
     held.close_sync()
@@ -111,8 +111,7 @@ def test_a_child_makes_clients_of_its_own(s3_sessions: Sessions) -> None:
     assert in_a_child(inherited, seconds=30) is False
 
 
-def test_the_parent_goes_on(held: Any) -> None:
-    agent = held._recorders["default"].agent
+def test_the_parent_goes_on(held: Any, agent: BidiAgent) -> None:
     in_a_child(lambda: True)
     held.append_message(dict(MESSAGE), agent)
     held.flush_sync()

@@ -67,8 +67,7 @@ async def test_the_end_of_a_redaction_whose_answer_is_lost_or_sent_twice_counts_
         storage.before = Resent(storage, "scrubbed")
 
     for message in list(agent.messages):
-        manager._recorders["default"].redact(message["tracking_id"], "gone")
-        await manager.flush()
+        await manager.redact(message["tracking_id"], "gone")
         assert item(storage).scrub is None
         assert manager._session.lease.item.scrub is None, "the next redaction would name this one again"
     await agent.stop()
