@@ -45,7 +45,7 @@ logger = Logger()
 
 
 class PostSigner(Protocol):
-    """Makes requests authentic."""
+    """Signer of requests to ``@connections``."""
 
     def __call__(self, url: str, body: bytes) -> dict[str, str]:
         """Return the headers of a POST."""
@@ -53,7 +53,7 @@ class PostSigner(Protocol):
 
 
 class Answers:
-    """Posts answers."""
+    """Poster of answers to connections."""
 
     def __init__(self, management: str, sign: PostSigner, clock: Callable[[], float]) -> None:
         """Make the connection pool; no connection is opened yet.
@@ -67,7 +67,7 @@ class Answers:
         self._sign = sign
         self._clock = clock
         self._pool = keep_alive.pool(Timeout(connect=CONNECT_SECONDS, total=TOTAL_SECONDS), hosts=1, connections=8)
-        self._told: BoundedDict[tuple[str, str], float] = BoundedDict(REMEMBERED)
+        self._error_sent_at: BoundedDict[tuple[str, str], float] = BoundedDict(REMEMBERED)
 
     def post_frame(self, connection_id: str, frame: Error | Pong) -> None:
         """Post a frame to a connection; raises nothing for what the network or API Gateway does.
@@ -76,7 +76,7 @@ class Answers:
             connection_id: API Gateway's id of the connection.
             frame: what is said.
         """
-        if isinstance(frame, Error) and frame.code in SELDOM and self._was_told(connection_id, frame.code):
+        if isinstance(frame, Error) and frame.code in SELDOM and self._is_repeated(connection_id, frame.code):
             return
         body = encode_frame(frame).encode()
         url = connection_url(self._management, connection_id)
@@ -84,30 +84,30 @@ class Answers:
             headers = self._sign(url, body)
             status = self._pool.request("POST", url, body=body, headers=headers, redirect=False).status
         except HTTPError as error:
-            _lost(connection_id, type(error).__name__)
+            _note_lost_answer(connection_id, type(error).__name__)
             return
         if status == 403:
             logger.error(FORBIDDEN, connection=connection_id)
             metrics.count(FunctionCount.FAILURES)
         if status not in {200, 410}:  # 410: the client has gone meanwhile
-            _lost(connection_id, str(status))
+            _note_lost_answer(connection_id, str(status))
 
-    def _was_told(self, connection_id: str, code: str) -> bool:
+    def _is_repeated(self, connection_id: str, code: str) -> bool:
         key, now = (connection_id, code), self._clock()
-        last = self._told.get(key)
+        last = self._error_sent_at.get(key)
         if last is not None and now - last < SELDOM_SECONDS:
             return True
-        self._told[key] = now
+        self._error_sent_at[key] = now
         return False
 
 
-def _lost(connection_id: str, reason: str) -> None:
+def _note_lost_answer(connection_id: str, reason: str) -> None:
     metrics.count(FunctionCount.ANSWERS_LOST)
     logger.warning("answer lost", connection=connection_id, reason=reason)
 
 
 class RoleSigner:
-    """Signs with the function's own credentials."""
+    """Signer with the function's own credentials."""
 
     def __init__(self) -> None:
         """Ask for nothing yet."""

@@ -50,7 +50,7 @@ logger = Logger()
 
 
 class DirectClaims:
-    """Posts claims to workers."""
+    """Poster of claims to workers."""
 
     def __init__(self, workers: Workers, clock: Callable[[], float]) -> None:
         """Make the connection pool; no connection is opened yet.
@@ -75,7 +75,7 @@ class DirectClaims:
         for worker in self._workers.with_room():
             if worker.endpoint == avoid:
                 continue
-            taken = self._taken(worker, body)
+            taken = self._is_accepted(worker, body)
             if taken:
                 return worker.worker_id
             refusals += taken is not None
@@ -83,7 +83,7 @@ class DirectClaims:
                 break
         return None
 
-    def _taken(self, worker: RegisteredWorker, body: bytes) -> bool | None:
+    def _is_accepted(self, worker: RegisteredWorker, body: bytes) -> bool | None:
         """Post the claim: true if the worker takes it, false if it refuses, None if it does not answer."""
         try:
             try:
@@ -108,7 +108,7 @@ class DirectClaims:
 
 
 class Claims:
-    """Sends claims, seldom enough."""
+    """Claims of sessions, each made seldom enough."""
 
     def __init__(
         self,

@@ -66,7 +66,7 @@ class FrameOrigin:
 
 
 class Dispatch:
-    """Brings frames to holders."""
+    """Delivery of frames to the holders of their sessions."""
 
     def __init__(
         self,
@@ -101,17 +101,17 @@ class Dispatch:
         key = sender.binding.session_key
         body = encode_delivery(delivery_of(sender.connection_id, sender.binding, frame))
         route = self._routes.find(key)
-        outcome = self._try(route, sender, frame, body)
+        outcome = self._try_route(route, sender, frame, body)
         if isinstance(outcome, Gone) and route is not None:
             previous, route = route, self._routes.read(key)
             released = route is None and outcome.to_successor
             if route != previous and not released:
-                outcome = self._try(route, sender, frame, body)
+                outcome = self._try_route(route, sender, frame, body)
         if not isinstance(outcome, Gone):
             return told(outcome)
-        return self._without_holder(sender, frame, body, Missed(route, outcome))
+        return self._claim_or_queue(sender, frame, body, Missed(route, outcome))
 
-    def _without_holder(self, sender: FrameOrigin, frame: ClientFrame, body: bytes, missed: Missed) -> Error | None:
+    def _claim_or_queue(self, sender: FrameOrigin, frame: ClientFrame, body: bytes, missed: Missed) -> Error | None:
         key = sender.binding.session_key
         self._routes.forget_route(key)
         if not needs_holder(frame):
@@ -119,7 +119,7 @@ class Dispatch:
         turns = self._turns if self._turns is not None and self._turns.takes(sender.binding, frame) else None
         if turns is None or self._is_for_worker(key, missed):
             self._claim(sender, missed)
-            outcome = self._wait(sender, frame, body, missed) if is_waited_with(frame) else None
+            outcome = self._wait_for_holder(sender, frame, body, missed) if is_waited_with(frame) else None
             if turns is None or outcome not in (None, Refused("no_worker")):
                 return told(outcome)
             if not is_waited_with(frame) and self._handoffs.is_left_to_successor(key):
@@ -135,7 +135,7 @@ class Dispatch:
             or self._handoffs.is_left_to_successor(key)
         )
 
-    def _search(self, sender: FrameOrigin, frame: ClientFrame, route: Route) -> None:
+    def _claim_beside(self, sender: FrameOrigin, frame: ClientFrame, route: Route) -> None:
         """Claim the session of a holder that has not answered yet; what fails is tried again once the post has."""
         if not needs_holder(frame):
             return
@@ -154,7 +154,9 @@ class Dispatch:
             return
         self._claims.send(sender.connection_id, sender.binding, sender.principal, missed.outcome.reason, missed.route)
 
-    def _wait(self, sender: FrameOrigin, frame: ClientFrame, body: bytes, missed: Missed) -> Accepted | Refused:
+    def _wait_for_holder(
+        self, sender: FrameOrigin, frame: ClientFrame, body: bytes, missed: Missed
+    ) -> Accepted | Refused:
         """Deliver as soon as there is a holder, unless that takes too long."""
         deadline = self._clock() + HOLDER_WAIT_SECONDS
         pauses = backoff(FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, jitter=False)
@@ -167,7 +169,7 @@ class Dispatch:
             route = missed.another(found)
             if route is None:
                 continue
-            outcome = self._try(route, sender, frame, body)
+            outcome = self._try_route(route, sender, frame, body)
             if not isinstance(outcome, Gone):
                 return outcome
             missed = Missed(route, outcome)
@@ -176,13 +178,13 @@ class Dispatch:
                 self._claim(sender, missed)
         return Refused("no_worker")
 
-    def _try(self, route: Route | None, sender: FrameOrigin, frame: ClientFrame, body: bytes) -> Outcome:
+    def _try_route(self, route: Route | None, sender: FrameOrigin, frame: ClientFrame, body: bytes) -> Outcome:
         if route is None:
             return Gone("no-holder")
         if route in self._suspects:
             return Gone("unreachable")
         outcome = self._post(
-            route, body, repeatable=is_numbered(frame), search=lambda: self._search(sender, frame, route)
+            route, body, repeatable=is_numbered(frame), search=lambda: self._claim_beside(sender, frame, route)
         )
         if outcome == Gone("unreachable"):
             self._suspects.note_route(route)

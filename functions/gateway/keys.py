@@ -40,7 +40,7 @@ class KeysEnvironment(Struct, frozen=True):
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Refuses to be led elsewhere, as the authorizer does."""
+    """Opener that refuses redirects, as the authorizer does."""
 
     def redirect_request(self, *_args: Any, **_more: Any) -> None:
         """Follow nothing: urllib then raises the redirect's own status."""

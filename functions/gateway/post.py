@@ -36,7 +36,7 @@ logger = Logger()
 
 
 class FramePost(Protocol):
-    """Posts one body to a route."""
+    """Poster of one body to a route."""
 
     def __call__(self, route: Route, body: bytes, *, repeatable: bool, search: Callable[[], None]) -> Outcome:
         """Post and say what came of it; raises nothing for what the network or the worker does.
@@ -51,7 +51,7 @@ class FramePost(Protocol):
 
 
 class HttpPost:
-    """Posts what may be sent twice over kept-alive connections, and all else over new ones.
+    """Poster over kept-alive connections of what may be sent twice, and over new ones of all else.
 
     A kept connection that brings no answer may have been dropped on its way (``shared.keep_alive``), and says nothing
     of the holder: only a new one does.
@@ -60,17 +60,17 @@ class HttpPost:
     def __init__(self) -> None:
         """Make the connection pools; no connection is opened yet."""
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
-        self._kept = keep_alive.pool(timeout, hosts=64, connections=8)
-        self._new = keep_alive.pool(timeout, hosts=64, used_again=False)
+        self._kept_pool = keep_alive.pool(timeout, hosts=64, connections=8)
+        self._new_pool = keep_alive.pool(timeout, hosts=64, used_again=False)
 
     def __call__(self, route: Route, body: bytes, *, repeatable: bool, search: Callable[[], None]) -> Outcome:
         """Post and say what came of it."""
         with keep_alive.meanwhile(search, SEARCH_AFTER_SECONDS):
             try:
                 try:
-                    return self._send(self._kept if repeatable else self._new, route, body, READ_SECONDS)
+                    return self._send(self._kept_pool if repeatable else self._new_pool, route, body, READ_SECONDS)
                 except ReusedConnectionLost:
-                    return self._send(self._new, route, body, AGAIN_SECONDS)
+                    return self._send(self._new_pool, route, body, AGAIN_SECONDS)
             except HTTPError as error:
                 return _unreachable(route, error)
 

@@ -29,7 +29,7 @@ logger = Logger()
 
 
 class Router:
-    """Reads messages, binds connections, hands frames to the dispatch."""
+    """Reader of messages: it binds connections, and hands frames to the dispatch."""
 
     def __init__(
         self,
@@ -101,10 +101,10 @@ class Router:
             binding = binding_of(connection.principal, hello, connection.binding)
         except FrameError as error:
             return error_frame(error.code)
-        refused = self._take(connection, binding) if connection.binding != binding else None
+        refused = self._route_frame(connection, binding) if connection.binding != binding else None
         return error_frame(refused) if refused else self._remember(connection, binding)
 
-    def _take(self, connection: Connection, binding: Binding) -> str | None:
+    def _route_frame(self, connection: Connection, binding: Binding) -> str | None:
         """Bind the connection; return the error code if it must not be bound."""
         refused = self._admission.add_connection(connection.principal, connection.connection_id, binding)
         if refused:

@@ -1,4 +1,4 @@
-"""Offers the sessions that the worker of a stopped ECS task still held to the other workers at once.
+"""Claims at once of the sessions that the worker of a stopped ECS task still held.
 
     EventBridge "ECS Task State Change", lastStatus STOPPED
       ─▶ the worker whose registry item names this task          (one that drained has taken its item away)
@@ -67,7 +67,7 @@ class TaskStateChange(Struct, frozen=True):
 
 
 class Stopped:
-    """Offers what a stopped task held."""
+    """Claims of the sessions that a stopped task held."""
 
     def __init__(self, dynamodb: DynamoDBClient, sqs: SQSClient, environment: StoppedEnvironment) -> None:
         """Use two clients.

@@ -25,7 +25,7 @@ what a turn had to drop (its session was held, or a frame before it was missing)
 
 
 class TurnsQueue:
-    """Puts frames into the queue."""
+    """Queue of frames that wait for the text function."""
 
     def __init__(self, client: SQSClient, queue_url: str, wall_clock: Callable[[], float] = time.time) -> None:
         """Use a queue.

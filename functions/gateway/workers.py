@@ -23,7 +23,7 @@ MOST_WORKERS: Final = 500
 
 
 class Workers:
-    """Reads the registry."""
+    """Workers of the registry, by their room."""
 
     def __init__(self, client: DynamoDBClient, table: str, wall_clock: Callable[[], float] = time.time) -> None:
         """Use a table.

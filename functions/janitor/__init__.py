@@ -1,4 +1,4 @@
-"""Deletes the objects of ended incarnations of sessions.
+"""Deletion of the objects of ended incarnations of sessions.
 
     counting  metrics of sweeps
     sweeper   deletion of an ended session's objects, and the search for orphans

@@ -46,7 +46,7 @@ class Incarnation(Struct, frozen=True):
 
 
 class Sweeper:
-    """Deletes the objects of incarnations that have ended, and the orphans of those that go on."""
+    """Deletion of the objects of ended incarnations, and of the orphans of those that go on."""
 
     def __init__(self, s3: S3Client, dynamodb: DynamoDBClient, environment: JanitorEnvironment) -> None:
         """Use two clients."""

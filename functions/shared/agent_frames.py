@@ -87,7 +87,7 @@ class Utterance(Struct, frozen=True):
 
 
 class Speech:
-    """Turns one agent's events into frames."""
+    """Frames made from one agent's events."""
 
     def __init__(self, marks: Marks) -> None:
         self._marks = marks

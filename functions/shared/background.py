@@ -10,7 +10,7 @@ from shared.log import logger
 
 
 class BackgroundTasks:
-    """Runs tasks that no caller waits for."""
+    """Tasks that no caller waits for."""
 
     def __init__(self) -> None:
         """Begin with none."""

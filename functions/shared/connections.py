@@ -92,7 +92,7 @@ class Connection:
 
 
 class ConnectionsTable:
-    """Reads and writes connections."""
+    """Rows of connections in the connections table."""
 
     def __init__(self, client: DynamoDBClient, table: str, wall_clock: Callable[[], float] = time.time) -> None:
         """Use a table.

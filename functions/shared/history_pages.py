@@ -99,7 +99,7 @@ class RecordedMessages:
         the place of the next one, and so its page.
         """
         place, here = float("inf"), list[tuple[int, int]]()
-        last = len(self.messages) - 1 if before is None else self._last(before)
+        last = len(self.messages) - 1 if before is None else self._last_index_before(before)
         for index in range(last, -1, -1):
             message = self.messages[index]
             record = self.record_of(message.get("tracking_id", ""))
@@ -116,7 +116,7 @@ class RecordedMessages:
         if here:
             yield here
 
-    def _last(self, before: int) -> int:
+    def _last_index_before(self, before: int) -> int:
         """Return the index of the last message whose own place is before a record, -1 if there is none.
 
         All that come after it are passed by here: an older page of a long history costs little more than the newest.

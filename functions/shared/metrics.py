@@ -63,15 +63,15 @@ class FunctionTime(StrEnum):
 
 def count(what: FunctionCount, times: int = 1) -> None:
     """Count an event."""
-    _tell(what, MetricUnit.Count, times)
+    _write_metric(what, MetricUnit.Count, times)
 
 
 def time(what: FunctionTime, seconds: float) -> None:
     """Sample a duration."""
-    _tell(what, MetricUnit.Milliseconds, seconds * 1000)
+    _write_metric(what, MetricUnit.Milliseconds, seconds * 1000)
 
 
-def _tell(name: str, unit: MetricUnit, value: float) -> None:
+def _write_metric(name: str, unit: MetricUnit, value: float) -> None:
     dimensions = {
         "service": os.environ.get("POWERTOOLS_SERVICE_NAME", "unknown"),
         "stage": os.environ.get("SEGUE_STAGE", "unknown"),

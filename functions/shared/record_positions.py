@@ -44,7 +44,7 @@ class Mark:
 
 
 class Marks:
-    """Notes the place of each message as it is recorded, for the event that follows.
+    """Places of messages, noted as they are recorded, for the events that follow.
 
     Attributes:
         on_user: Called with each message of the user that was recorded whole, of which no event follows, and its place.

@@ -48,7 +48,7 @@ class IssuerUnavailable(Exception):  # noqa: N818 - says what is wrong, not that
 
 
 class Keys(Protocol):
-    """Finds an issuer's key."""
+    """Source of an issuer's keys."""
 
     def get_signing_key(self, kid: str) -> jwt.PyJWK:
         """The key of this name."""
@@ -69,7 +69,7 @@ class Bearer:
 
 
 class Verifier:
-    """Checks tokens of one issuer."""
+    """Verifier of one issuer's tokens."""
 
     def __init__(self, issuer: str, audiences: Collection[str], keys: Keys) -> None:
         """Remember what a token has to say.

@@ -32,7 +32,7 @@ class MessageOutcome(Enum):
 
 
 class MessagePost(Protocol):
-    """Posts one message to one connection."""
+    """Poster of one message to one connection."""
 
     def __call__(self, connection_id: str, message: bytes) -> MessageOutcome:
         """Post, and say what came of it. Blocks; raises nothing for what the network does."""

@@ -73,7 +73,7 @@ class TextSession:
 
 
 class TurnSessions:
-    """Takes sessions and gives them back."""
+    """Sessions of text turns: acquired, released, and kept warm."""
 
     def __init__(self, new_manager: NewManager, new_agent: NewAgent, kept: int = KEPT) -> None:
         """Begin with none.

@@ -88,7 +88,7 @@ class TurnSettings:
 
 
 class Turn:
-    """Takes one turn of a session that is held."""
+    """One turn of a session that is held."""
 
     def __init__(self, session: TextSession, attempt: Attempt, outbox: TurnOutbox, settings: TurnSettings) -> None:
         """Keep the parts; nothing runs yet."""

@@ -51,7 +51,7 @@ class TurnFrames:
         self._history = len(agent.messages)
         self._from = manager.head
         self._greeted: tuple[str, ...] = ()
-        self._told: dict[str, int] = {}
+        self._shown_upto: dict[str, int] = {}
         self._acknowledged: dict[str, Known] = {}
 
     def from_last_input(self) -> None:
@@ -65,9 +65,9 @@ class TurnFrames:
         if not self._greeted:
             self.greet_all()
         for client_id in self._greeted:
-            for frame in self._journal_since(self._told[client_id], client_id):
+            for frame in self._journal_since(self._shown_upto[client_id], client_id):
                 self._outbox.queue_frame(client_id, frame)
-            self._told[client_id] = self._manager.head
+            self._shown_upto[client_id] = self._manager.head
             self._acknowledge(client_id)
 
     def greet_all(self) -> None:
@@ -109,7 +109,7 @@ class TurnFrames:
             for frame in (ready, *self._still_asked(since), *again):
                 self._outbox.queue_frame(client_id, frame)
             self._acknowledge(client_id)
-            self._told[client_id] = self._manager.head
+            self._shown_upto[client_id] = self._manager.head
 
     def _acknowledge(self, client_id: str) -> None:
         """Say what of a client's input is durable, unless that was said."""

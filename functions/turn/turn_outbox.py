@@ -26,7 +26,7 @@ class Undelivered(Exception):  # noqa: N818 - it names what is left to do
 
 
 class TurnOutbox:
-    """Speaks for one turn.
+    """Outbox of one turn.
 
     Attributes:
         asking_history: The clients that asked for history.

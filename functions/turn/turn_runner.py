@@ -36,7 +36,7 @@ logger = Logger()
 
 
 class Clients(Protocol):
-    """Knows where a session's clients are: see ``shared.connections.ConnectionsTable``."""
+    """Addresses of a session's clients: see ``shared.connections.ConnectionsTable``."""
 
     def clients(self, session_key: str) -> Iterable[ClientAddress]:
         """The newest connection of each client of a session."""
@@ -44,7 +44,7 @@ class Clients(Protocol):
 
 
 class TurnRunner:
-    """Takes turns, one at a time."""
+    """Runner of turns, one at a time."""
 
     def __init__(
         self,

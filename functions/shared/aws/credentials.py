@@ -19,7 +19,7 @@ ACCESS_KEY, SECRET_KEY, TOKEN = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "A
 
 
 class ProcessKeys:
-    """Finds the credentials of this process."""
+    """Credentials of this process, found when they are first asked for."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         """Ask for nothing yet.

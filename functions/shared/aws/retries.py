@@ -55,7 +55,7 @@ THROTTLED: Final = frozenset(
 
 
 class RetryPolicy:
-    """Decides on the attempts of one client's requests."""
+    """Policy for the attempts of one client's requests."""
 
     def __init__(self, chance: Callable[[], float] = random.random) -> None:
         """Begin with the whole budget.

@@ -39,7 +39,7 @@ class AwsKeys:
 
 
 class SignatureV4:
-    """Signs requests for one service in one region."""
+    """Signatures of requests for one service in one region."""
 
     def __init__(self, service: str, region: str, wall_clock: Callable[[], float] = time.time) -> None:
         """Sign nothing yet.

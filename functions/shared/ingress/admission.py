@@ -42,7 +42,7 @@ type Open = Mapping[str, str]
 
 
 class Admission:
-    """Counts sessions."""
+    """Count of the sessions that each principal has open."""
 
     def __init__(
         self,

@@ -32,27 +32,27 @@ class PlannedHandoffs:
             clock: monotonic, in seconds.
         """
         self._clock = clock
-        self._since: BoundedDict[str, float] = BoundedDict(REMEMBERED)
+        self._noted_at: BoundedDict[str, float] = BoundedDict(REMEMBERED)
 
     def note_handoff(self, session_key: str) -> None:
         """Note that a session is handed over; one that was noted long before was another handoff."""
         now = self._clock()
-        since = self._since.get(session_key)
+        since = self._noted_at.get(session_key)
         if since is None or now - since > 2 * HANDOVER_SECONDS:
-            self._since[session_key] = now
+            self._noted_at[session_key] = now
 
     def is_noted(self, session_key: str) -> bool:
         """Return true if a session was noted, and has neither been given up as left nor come to its successor."""
-        return session_key in self._since
+        return session_key in self._noted_at
 
     def forget_handoff(self, session_key: str) -> None:
         """Forget a session: a holder has taken a frame of it."""
-        self._since.pop(session_key, None)
+        self._noted_at.pop(session_key, None)
 
     def is_left_to_successor(self, session_key: str) -> bool:
         """Return true if a session is left to its successor; false, and forget it, once that has taken too long."""
-        since = self._since.get(session_key)
+        since = self._noted_at.get(session_key)
         if since is not None and self._clock() - since < HANDOVER_SECONDS:
             return True
-        self._since.pop(session_key, None)
+        self._noted_at.pop(session_key, None)
         return False

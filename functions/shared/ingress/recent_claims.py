@@ -22,7 +22,7 @@ REMEMBERED: Final = 2048
 
 
 class RecentClaims:
-    """Remembers claims, and the holder that each claim was made for."""
+    """Claims of a moment ago, each with the holder that had failed."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """Know of none.
@@ -31,7 +31,7 @@ class RecentClaims:
             clock: monotonic, in seconds.
         """
         self._clock = clock
-        self._made: BoundedDict[str, tuple[float, Route | None]] = BoundedDict(REMEMBERED)
+        self._last_claims: BoundedDict[str, tuple[float, Route | None]] = BoundedDict(REMEMBERED)
 
     def suffice(self, session_key: str, reason: Reason, missed: Route | None) -> bool:
         """Return true if a session was claimed a moment ago, and another claim would tell nothing new.
@@ -41,10 +41,10 @@ class RecentClaims:
             reason: why it is claimed.
             missed: the holder that has just failed the session.
         """
-        made_at, missed_then = self._made.get(session_key, (-math.inf, None))
+        made_at, missed_then = self._last_claims.get(session_key, (-math.inf, None))
         another_died = reason == "unreachable" and missed != missed_then
         return self._clock() - made_at < QUIET_SECONDS and not another_died
 
     def note_claim(self, session_key: str, missed: Route | None) -> None:
         """Note that a session is claimed now."""
-        self._made[session_key] = (self._clock(), missed)
+        self._last_claims[session_key] = (self._clock(), missed)

@@ -32,7 +32,7 @@ class Route:
 
 
 class Routes:
-    """Finds routes."""
+    """Routes to the holders of sessions."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         """Use a table.

@@ -16,7 +16,7 @@ SUSPECTS: Final = 512
 
 
 class Suspects:
-    """Remembers the routes that have not answered."""
+    """Routes that have not answered."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """Begin with none.
@@ -25,13 +25,13 @@ class Suspects:
             clock: monotonic, in seconds.
         """
         self._clock = clock
-        self._until: BoundedDict[Route, float] = BoundedDict(SUSPECTS)
+        self._suspected_until: BoundedDict[Route, float] = BoundedDict(SUSPECTS)
 
     def note_route(self, route: Route) -> None:
         """Note that a route has not answered."""
-        self._until[route] = self._clock() + SUSPECT_SECONDS
+        self._suspected_until[route] = self._clock() + SUSPECT_SECONDS
 
     def __contains__(self, route: Route) -> bool:
         """Return true if a route is to be left alone now."""
-        until = self._until.get(route)
+        until = self._suspected_until.get(route)
         return until is not None and self._clock() < until

@@ -51,7 +51,7 @@ class Answer(NamedTuple):
 
 
 class KeptConnections:
-    """Makes requests of one origin."""
+    """Kept-alive connections to one origin."""
 
     def __init__(
         self, url: str, *, most: int, idle_seconds: float, seconds: float, connect_seconds: float | None = None

@@ -44,7 +44,7 @@ class CredentialSource(Protocol):
 
 
 class Signer:
-    """Signs requests for one service in one region."""
+    """Signatures of requests for one service in one region."""
 
     def __init__(
         self, source: CredentialSource | None, service: str, region: str, *, clock: Callable[[], float] | None = None

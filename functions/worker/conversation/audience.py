@@ -73,7 +73,7 @@ class _Listener:
 
 
 class Audience:
-    """Delivers frames to clients.
+    """Clients of one session, and delivery of frames to them.
 
     Attributes:
         on_change: Called when a client came or went.
@@ -100,7 +100,7 @@ class Audience:
         self._may_speak = may_speak
         self.on_change: Callable[[], None] = lambda: None
         self._listeners: dict[str, _Listener] = {}
-        self._silent = False
+        self._silenced = False
 
     @property
     def addresses(self) -> tuple[ClientAddress, ...]:
@@ -162,7 +162,7 @@ class Audience:
             if address.counter < present.address.counter:
                 return Arrival.SUPERSEDED
             present.sender.cancel()
-        if not self._silent:
+        if not self._silenced:
             self._listeners[address.client_id] = newer = self._listen(address)
             if present is not None:
                 newer.listens = present.listens
@@ -222,7 +222,7 @@ class Audience:
 
     async def _is_drained(self, listener: _Listener) -> bool:
         """Wait for a listener's queue or sender to end; False if another has gone on from it."""
-        # Not ``first_of``: the sender goes on, and ``_ended`` says what became of it.
+        # Not ``first_of``: the sender goes on, and ``_on_sender_end`` says what became of it.
         drained = asyncio.ensure_future(listener.outbox.drained())
         try:
             await asyncio.wait({drained, listener.sender}, return_when=asyncio.FIRST_COMPLETED)
@@ -232,7 +232,7 @@ class Audience:
 
     def silence(self) -> None:
         """Post nothing more, and break off what is under way. Safe to call at any moment."""
-        self._silent = True
+        self._silenced = True
         for listener in self._listeners.values():
             listener.sender.cancel()
 
@@ -262,10 +262,10 @@ class Audience:
             self._messages,
         )
         sender = asyncio.create_task(outbox.run(), name=f"outbox {address.connection_id}")
-        sender.add_done_callback(lambda task: self._ended(client_id, task))
+        sender.add_done_callback(lambda task: self._on_sender_end(client_id, task))
         return _Listener(address, outbox, sender, asyncio.get_running_loop().time())
 
-    def _ended(self, client_id: str, sender: asyncio.Task[None]) -> None:
+    def _on_sender_end(self, client_id: str, sender: asyncio.Task[None]) -> None:
         """Remove the client whose sender has ended, as one does when its connection is gone."""
         if sender.cancelled():
             return

@@ -95,7 +95,7 @@ class SentSound:
 
 
 class PlayedReports:
-    """Collects clients' reports after a barge-in."""
+    """Clients' reports after a barge-in."""
 
     def __init__(self, shorten: Callable[[float], None]) -> None:
         """Wait for a barge-in.

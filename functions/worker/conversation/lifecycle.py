@@ -42,7 +42,7 @@ class State(Enum):
 
 
 class Lifecycle:
-    """Runs one session's tasks from its opening to its end.
+    """Tasks and states of one session, from its opening to its end.
 
     Attributes:
         state: Where it is.
@@ -104,7 +104,7 @@ class Lifecycle:
 
     def stop_soon(self) -> None:
         """Stop in a task of its own, because that ends the tasks that may have called for it."""
-        self._soon(self.stop())
+        self._end_in_background(self.stop())
 
     async def release(self) -> bool:
         """Flush and release now, so that the successor need not wait for the model to stop; ``stop`` does the rest.
@@ -137,7 +137,7 @@ class Lifecycle:
         before, self.state, self._hold.lost = self.state, State.LOST, True
         self._output.fall_silent()
         if before is State.OPEN:  # otherwise the task that opens or stops it does the rest
-            self._soon(self.drop())
+            self._end_in_background(self.drop())
 
     async def stop_feeding(self) -> None:
         """Give the agent no more input."""
@@ -165,7 +165,7 @@ class Lifecycle:
             self._output.apologise(classify(error))
             self.stop_soon()
 
-    def _soon(self, ending: Coroutine[Any, Any, None]) -> None:
+    def _end_in_background(self, ending: Coroutine[Any, Any, None]) -> None:
         self._endings.start(ending, f"ending {self._key}")
 
     async def _stop_agent(self) -> None:

@@ -45,7 +45,7 @@ must not keep the session from others."""
 
 
 class ModelStart:
-    """Starts one agent, once.
+    """Start of one agent, once.
 
     Attributes:
         agent: The agent.

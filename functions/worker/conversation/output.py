@@ -44,7 +44,7 @@ _STORAGE_PAUSE: Final = frames.Pause(active=True, reason="storage")
 
 
 class Output:
-    """Speaks for one agent. Nothing here waits for a client.
+    """Output of one agent. Nothing here waits for a client.
 
     Attributes:
         gate: Holds back what is not durable.
@@ -68,7 +68,7 @@ class Output:
         self._agent = agent
         self._history = len(agent.messages)
         self._marks = Marks(manager.record_of, lambda: manager.position)
-        self._marks.on_user = self._typed
+        self._marks.on_user = self._show_typed
         self._speech = Speech(self._marks)
         self._traces = traces or TurnTraces()
         self._reports = PlayedReports(self._shorten)
@@ -81,7 +81,7 @@ class Output:
     def show(self, event: Any) -> None:
         """Say what an event of the agent amounts to."""
         for utterance in self._speech.frames_of(event):
-            self._say(utterance)
+            self._show_utterance(utterance)
 
     async def correct(self, cut: AnswerCut) -> None:
         """Record, and tell the clients, what was heard of an answer that a barge-in cut."""
@@ -92,7 +92,7 @@ class Output:
             replaces = self._manager.record_of(message["tracking_id"])
         await correct(self._agent, message, cut.heard, replaces)
         for utterance in self._speech.corrected(message["tracking_id"], cut.heard, replaces):
-            self._say(utterance)
+            self._show_utterance(utterance)
 
     def played(self, client_id: str, ack: frames.OutputAck) -> None:
         """Take a client's account of what it has played, which counts after a barge-in."""
@@ -119,7 +119,7 @@ class Output:
             return  # that answers this one, too: while storage hangs a client says hello again and again
         manager = self._manager
         known, position = self._known(client_id), manager.position
-        again, since = self._again(client_id, last_record)
+        again, since = self._journal_frames_since(client_id, last_record)
         ready = frames.Ready(
             session=manager.session_id,
             known=known,
@@ -184,13 +184,15 @@ class Output:
     def _recorded(self) -> RecordedMessages:
         return RecordedMessages(self._agent.messages, self._manager.record_of, self._manager.author_of)
 
-    def _typed(self, message: Any, mark: Mark) -> None:
+    def _show_typed(self, message: Any, mark: Mark) -> None:
         """Show what a client has typed to those that asked for history."""
         author = self._manager.author_of(message.get("tracking_id", ""))
         for utterance in self._speech.typed(message, mark, author):
-            self._say(utterance)
+            self._show_utterance(utterance)
 
-    def _again(self, client_id: str, last_record: int | None) -> tuple[list[frames.JournalFrame], int | None]:
+    def _journal_frames_since(
+        self, client_id: str, last_record: int | None
+    ) -> tuple[list[frames.JournalFrame], int | None]:
         """Return what a client missed, without what all will hear in a moment, and the record from which on that is."""
         if last_record is None:
             return [], None
@@ -210,7 +212,7 @@ class Output:
             again.appendleft(frame)
         return list(again), last_record
 
-    def _say(self, utterance: Utterance) -> None:
+    def _show_utterance(self, utterance: Utterance) -> None:
         frame, trace = utterance.frame, self._traces.of_answer
         if trace is not None:  # now: what leaves the gate later may belong to a turn that is over
             frame = msgspec.structs.replace(frame, trace=trace)

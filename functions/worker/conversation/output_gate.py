@@ -67,7 +67,7 @@ class GatedFrame:
 
 
 class OutputGate:
-    """Holds frames back until they are durable, and lets them out in order."""
+    """Gate that holds frames back until they are durable, and lets them out in order."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class OutputGate:
         while True:
             await self._arrived.wait()
             while self._waiting:
-                await self._reach(self._waiting[0].position)
+                await self._wait_for_commit(self._waiting[0].position)
                 if self._closed:
                     return
                 first = self._waiting.popleft()
@@ -142,7 +142,7 @@ class OutputGate:
         self._waiting.clear()
         self._empty.set()
 
-    async def _reach(self, position: int | None) -> None:
+    async def _wait_for_commit(self, position: int | None) -> None:
         if position is None or position <= self._journal.head:
             return
         waiting_long = asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._say_pause)

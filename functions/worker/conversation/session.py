@@ -45,7 +45,7 @@ class SessionMoved(Exception):  # noqa: N818 - an answer, not a fault
 
 
 class HostedSession:
-    """Runs one agent for the clients of one session, from ``start`` until ``ended``.
+    """Agent of one session's clients, from ``start`` until ``ended``.
 
     Attributes:
         key: ``<principal>/<session id>``.
@@ -73,7 +73,7 @@ class HostedSession:
         self.epoch = manager.epoch
         self.route_token = manager.route_token
         self.lifecycle = Lifecycle(parts)
-        self.lifecycle.on_ended = self._tell_end
+        self.lifecycle.on_ended = self._call_on_ended
         self.ended = self.lifecycle.ended
         self.turn = parts.turn
         self.successor_ready = False
@@ -84,7 +84,7 @@ class HostedSession:
         self._manager = manager
         self._agent = parts.agent
         self._model_start = parts.model_start
-        self._passing_on = False
+        self._handing_over = False
         self._hold = parts.hold
         self._audience = parts.audience
         self._output = parts.output
@@ -92,7 +92,7 @@ class HostedSession:
         parts.audience.on_change = self._clients_changed
         self._rate = FrameRate(asyncio.get_running_loop().time, senders=CLIENTS)
         self._pages = FrameRate(asyncio.get_running_loop().time, PAGES_PER_SECOND, PAGES_AT_ONCE, senders=CLIENTS)
-        self._asked: dict[str, Hello] = {}
+        self._early_hellos: dict[str, Hello] = {}
 
     @property
     def state(self) -> State:
@@ -156,8 +156,8 @@ class HostedSession:
             receipts=self._input.receipts.run,
         )
         for client in self._audience.addresses:
-            self._output.greet(client.client_id, self._asked.get(client.client_id))
-        self._asked.clear()
+            self._output.greet(client.client_id, self._early_hellos.get(client.client_id))
+        self._early_hellos.clear()
         self._clients_changed()
         if self._model_start.unanswered is not None:
             self.turn.asked()
@@ -185,12 +185,12 @@ class HostedSession:
         self._rate.admit(client_id)
         if isinstance(frame, AudioInput):  # nearly all
             if not self._audience.hears(client_id, delivery.connection_id, history=delivery.history):
-                self._meet(delivery)
+                self._note_client(delivery)
             self._input.offer_frame(client_id, frame)
             return
         if asks_for_page(frame):
             self._pages.admit(client_id)
-        self._meet(delivery)
+        self._note_client(delivery)
         if isinstance(frame, TextInput | ImageInput | AnswerInput):
             self._input.offer_frame(client_id, frame)
         elif isinstance(frame, OutputAck):
@@ -198,7 +198,7 @@ class HostedSession:
         elif isinstance(frame, HistoryRequest) and self.state is State.OPEN:
             self._output.tell_page(client_id, frame.before)
 
-    def _meet(self, delivery: Delivery) -> None:
+    def _note_client(self, delivery: Delivery) -> None:
         """Take note of where a client is, and greet it if it says ``hello`` or is here for the first time."""
         hello = delivery.frame if isinstance(delivery.frame, Hello) else None
         address = _address(delivery)
@@ -215,7 +215,7 @@ class HostedSession:
         if self.state is State.OPEN:
             self._output.greet(client_id, hello)
         elif hello is not None:
-            self._asked[client_id] = hello
+            self._early_hellos[client_id] = hello
 
     def refuse_frames(self) -> None:
         """Take no more input: what the agent was not given yet is left to the successor."""
@@ -231,7 +231,7 @@ class HostedSession:
         Raises:
             SegueError: It will not be.
         """
-        self._passing_on = True
+        self._handing_over = True
         if self.state is State.OPEN:  # a record of one that has ended would acquire the session again, for no client
             self._input.settle_silence()
         await self.durable()
@@ -246,7 +246,7 @@ class HostedSession:
 
     def stay(self) -> None:
         """Take frames again after ``settle``, if there is no handoff after all."""
-        self._passing_on = False
+        self._handing_over = False
 
     async def saved(self) -> None:
         """Wait until all that happened so far is durable, or is known not to become it."""
@@ -282,7 +282,7 @@ class HostedSession:
             await asyncio.sleep(pause)
             pause = SETTLE_SECONDS
             # Not while it is passed on, or else what a successor has made ready would be out of date.
-            if self.state is State.OPEN and not self._passing_on:
+            if self.state is State.OPEN and not self._handing_over:
                 self._input.settle_silence()
 
     async def _listen(self) -> None:
@@ -295,7 +295,7 @@ class HostedSession:
         logger.info("the agent ended the conversation", session=self.key, epoch=self.epoch)
         self.lifecycle.stop_soon()
 
-    def _tell_end(self) -> None:
+    def _call_on_ended(self) -> None:
         self.on_ended()
 
     def _clients_changed(self) -> None:

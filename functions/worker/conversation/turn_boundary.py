@@ -30,7 +30,7 @@ from worker.telemetry.tracing import TurnTraces
 
 
 class TurnBoundary:
-    """Follows one conversation by its input and by the agent's events.
+    """Turns of one conversation, known by its input and by the agent's events.
 
     Attributes:
         traces: Told of each step of a turn.

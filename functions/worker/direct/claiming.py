@@ -24,7 +24,7 @@ from worker.hosting.successors import Successors
 
 
 class Claiming:
-    """Finds holders, seldom enough."""
+    """Claims for sockets' sessions, each made seldom enough."""
 
     def __init__(self, claims: ClaimTaker, successors: Successors, queue: ClaimSource, rows: SocketRows) -> None:
         """Keep who may take a session.

@@ -60,7 +60,7 @@ class FollowAttempt:
 
 
 class Following:
-    """Hands sessions to the workers of their sockets."""
+    """Handoff of sessions to the workers of their sockets."""
 
     def __init__(
         self,
@@ -209,7 +209,7 @@ class Following:
 
 
 class OnlyWorker:
-    """Finds one worker as successor, and no other.
+    """Finder of one worker as successor, and no other.
 
     Attributes:
         refused: Whether it was asked last in vain.

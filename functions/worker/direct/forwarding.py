@@ -55,7 +55,7 @@ class SocketOrigin:
 
 
 class HolderPost:
-    """Posts frames to holders on other workers. Use as an async context manager."""
+    """Poster of frames to holders on other workers. Use as an async context manager."""
 
     def __init__(self) -> None:
         """Open nothing yet."""
@@ -87,7 +87,7 @@ class HolderPost:
 
 
 class Forwarding:
-    """Brings frames to holders."""
+    """Delivery of sockets' frames to the holders of their sessions."""
 
     def __init__(
         self,
@@ -126,14 +126,14 @@ class Forwarding:
         """
         delivery = delivery_of(socket.connection_id, binding, frame, socket.address)
         origin = SocketOrigin(socket, binding)
-        outcome, route = self._here(delivery), None
+        outcome, route = self._deliver_here(delivery), None
         if isinstance(outcome, Gone):
-            outcome, route = await self._elsewhere(origin, delivery, outcome)
+            outcome, route = await self._deliver_elsewhere(origin, delivery, outcome)
         if not isinstance(outcome, Gone):
             return told(outcome)
-        return await self._without_holder(origin, delivery, Missed(route, outcome))
+        return await self._claim_and_wait(origin, delivery, Missed(route, outcome))
 
-    def _here(self, delivery: Delivery) -> Outcome:
+    def _deliver_here(self, delivery: Delivery) -> Outcome:
         """Give a frame to a session of this worker; Gone if it is not here."""
         session = self._host.find(delivery.session_key)
         if session is None:
@@ -148,59 +148,63 @@ class Forwarding:
         self._claiming.note_successor(delivery.session_key)
         return Accepted()
 
-    async def _elsewhere(self, origin: SocketOrigin, delivery: Delivery, here: Gone) -> tuple[Outcome, Route | None]:
+    async def _deliver_elsewhere(
+        self, origin: SocketOrigin, delivery: Delivery, here: Gone
+    ) -> tuple[Outcome, Route | None]:
         key = delivery.session_key
-        route = self._routes.remembered(key) or await self._read(key)
-        outcome = await self._try(route, origin, delivery)
+        route = self._routes.remembered(key) or await self._read_route(key)
+        outcome = await self._try_route(route, origin, delivery)
         if isinstance(outcome, Gone) and route is not None:
-            previous, route = route, await self._read(key)
+            previous, route = route, await self._read_route(key)
             if route is None and outcome.to_successor:
                 return outcome, None  # released a moment ago: its successor acquires it next
             if route != previous:
-                outcome = await self._try(route, origin, delivery)
+                outcome = await self._try_route(route, origin, delivery)
         if isinstance(outcome, Gone) and here.reason == "handoff" and (route is None or self._is_here(route)):
             outcome = here
         return outcome, route
 
-    async def _without_holder(self, origin: SocketOrigin, delivery: Delivery, missed: Missed) -> Error | None:
+    async def _claim_and_wait(self, origin: SocketOrigin, delivery: Delivery, missed: Missed) -> Error | None:
         self._routes.forget_route(delivery.session_key)
         if not needs_holder(delivery.frame):
             return None
         await self._claim(origin, missed)
         if not is_waited_with(delivery.frame):
             return None
-        return told(await self._wait(origin, delivery, missed))
+        return told(await self._wait_for_holder(origin, delivery, missed))
 
     async def _claim(self, origin: SocketOrigin, missed: Missed) -> None:
         await self._claiming.claim(origin.socket, origin.binding, missed.outcome.reason, missed.route)
 
-    async def _wait(self, origin: SocketOrigin, delivery: Delivery, missed: Missed) -> Accepted | Refused:
+    async def _wait_for_holder(self, origin: SocketOrigin, delivery: Delivery, missed: Missed) -> Accepted | Refused:
         """Deliver as soon as there is a holder, unless that takes too long."""
         deadline = _now() + HOLDER_WAIT_SECONDS
         pauses = backoff(FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, jitter=False)
         while _now() < deadline and not origin.socket.closed:
             await asyncio.sleep(next(pauses))
-            outcome = self._here(delivery)
+            outcome = self._deliver_here(delivery)
             if not isinstance(outcome, Gone):
                 return outcome
             if outcome.reason == "handoff":  # it came while this frame waited, and goes on
                 missed = Missed(missed.route, outcome)
-            route = missed.another(await self._read(delivery.session_key))
+            route = missed.another(await self._read_route(delivery.session_key))
             if route is None:
                 await self._claim(origin, missed)
                 continue
-            outcome = await self._try(route, origin, delivery)
+            outcome = await self._try_route(route, origin, delivery)
             if not isinstance(outcome, Gone):
                 return outcome
             missed = Missed(route, outcome)
             await self._claim(origin, missed)
         return Refused("no_worker")
 
-    async def _try(self, route: Route | None, origin: SocketOrigin, delivery: Delivery) -> Outcome:
+    async def _try_route(self, route: Route | None, origin: SocketOrigin, delivery: Delivery) -> Outcome:
         if route is None:
             return Gone("no-holder")
         if self._is_here(route):
-            outcome = self._here(delivery)  # opened while the lease was read, or while the holder before did not answer
+            outcome = self._deliver_here(
+                delivery
+            )  # opened while the lease was read, or while the holder before did not answer
             if outcome != Gone("no-holder"):
                 return outcome
             # Else left by a process that had this address before.
@@ -224,7 +228,7 @@ class Forwarding:
     def _is_here(self, route: Route) -> bool:
         return route.endpoint == self._endpoint
 
-    async def _read(self, session_key: str) -> Route | None:
+    async def _read_route(self, session_key: str) -> Route | None:
         self._routes.forget_route(session_key)
         route = await self._rows.call(self._routes.read_route, session_key)
         if route is not None:

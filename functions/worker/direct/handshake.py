@@ -38,7 +38,7 @@ logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
 
 
 class Handshake:
-    """Decides who may open a socket."""
+    """Check of the token with which a client opens a socket."""
 
     def __init__(self, verifier: Verifier, sockets: ClientSockets, origins: Collection[str]) -> None:
         """Keep what is asked for.

@@ -51,7 +51,7 @@ def headers_of(address: DirectAddress, session_key: str, place: MessagePlace | N
 
 
 class OutputRoutes:
-    """Takes output for sockets of this worker."""
+    """Routes by which other workers post output to sockets of this one."""
 
     def __init__(self, sockets: ClientSockets) -> None:
         """Keep where it goes."""
@@ -61,7 +61,7 @@ class OutputRoutes:
         """Add the routes to the worker's own server, which no client reaches."""
         path = f"{SOCKETS_PATH}/{{socket}}"
         router.add_post(path, self._post)
-        router.add_get(path, self._look, allow_head=False)
+        router.add_get(path, self._is_connected, allow_head=False)
         router.add_delete(path, self._close)
 
     async def _post(self, request: web.Request) -> web.Response:
@@ -75,9 +75,9 @@ class OutputRoutes:
         message = await request.read()
         if not message:
             return web.Response(status=400)
-        return web.Response(status=_STATUS[await socket.write(message, _place(request))])
+        return web.Response(status=_STATUS[await socket.write(message, _place_of(request))])
 
-    async def _look(self, request: web.Request) -> web.Response:
+    async def _is_connected(self, request: web.Request) -> web.Response:
         return web.Response(status=410 if self._admitted(request).closed else 200)
 
     async def _close(self, request: web.Request) -> web.Response:
@@ -94,7 +94,7 @@ class OutputRoutes:
         return socket
 
 
-def _place(request: web.Request) -> MessagePlace | None:
+def _place_of(request: web.Request) -> MessagePlace | None:
     """Read the place of a message."""
     said = request.headers.get(PLACE_HEADER)
     if said is None:

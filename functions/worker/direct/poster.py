@@ -50,7 +50,7 @@ _OUTCOMES: Final = {
 
 
 class ClientPoster:
-    """Knows both kinds of address. Use as an async context manager."""
+    """Poster to both kinds of address. Use as an async context manager."""
 
     def __init__(self, gateway: Poster | None, sockets: ClientSockets, endpoint: Callable[[], str]) -> None:
         """Keep the ways.
@@ -64,7 +64,7 @@ class ClientPoster:
         self._sockets = sockets
         self._endpoint = endpoint
         self._http = WorkerHttp(POST_SECONDS)
-        self._silent: BoundedDict[str, tuple[float, float]] = BoundedDict(REMEMBERED)
+        self._silent_workers: BoundedDict[str, tuple[float, float]] = BoundedDict(REMEMBERED)
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
@@ -142,17 +142,17 @@ class ClientPoster:
         except ConnectionRefusedError:
             return PostOutcome.GONE  # its process has ended, and its sockets with it
         except HTTP_ERRORS as error:
-            return self._no_answer(address, error)
-        self._silent.pop(address.endpoint, None)
+            return self._outcome_of_silence(address, error)
+        self._silent_workers.pop(address.endpoint, None)
         return _OUTCOMES.get(answer.status, PostOutcome.UNKNOWN)
 
-    def _no_answer(self, address: DirectAddress, error: Exception) -> PostOutcome:
+    def _outcome_of_silence(self, address: DirectAddress, error: Exception) -> PostOutcome:
         """Unknown at first; a worker that is silent for long has vanished, and its sockets with it."""
         now = asyncio.get_running_loop().time()
-        since, last = self._silent.use(address.endpoint) or (now, now)
+        since, last = self._silent_workers.use(address.endpoint) or (now, now)
         if now - last > FORGOTTEN_SECONDS:
             since = now
-        self._silent[address.endpoint] = since, now
+        self._silent_workers[address.endpoint] = since, now
         if now - since >= VANISHED_SECONDS:
             return PostOutcome.GONE
         logger.warning("a worker takes no output", endpoint=address.endpoint, reason=reason_of(error))
@@ -160,7 +160,7 @@ class ClientPoster:
 
 
 class SessionPoster:
-    """Posts for one session: the sockets of its clients take nothing for another one."""
+    """Poster for one session: the sockets of its clients take nothing for another one."""
 
     def __init__(self, poster: ClientPoster, session_key: str, epoch: int | None) -> None:
         self._poster = poster

@@ -63,7 +63,7 @@ async def _saying_pong(socket: ClientSocket) -> AsyncIterator[None]:
 
 
 class SocketRouter:
-    """Takes messages of sockets, one after the other of each."""
+    """Reader of sockets' messages, one after the other of each."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class SocketRouter:
         self._rate = rate
         self._principals = principals
         self._wall_clock = wall_clock
-        self._told: BoundedDict[tuple[str, str], float] = BoundedDict(REMEMBERED)
+        self._error_sent_at: BoundedDict[tuple[str, str], float] = BoundedDict(REMEMBERED)
 
     async def receive(self, socket: ClientSocket, message: str | bytes) -> Error | Pong | None:
         """Take one message; return what the client is told at once, if anything. Raises nothing.
@@ -103,7 +103,7 @@ class SocketRouter:
             trace = frame.trace
             if isinstance(frame, Ping):
                 return Pong(trace=trace)
-            told = await self._take(socket, frame)
+            told = await self._route_frame(socket, frame)
             by_holder = told is not None and told.code != "no_worker"
         except FrameError as error:
             told = error_frame(error.code, error.message)
@@ -113,13 +113,13 @@ class SocketRouter:
         except Exception:  # noqa: BLE001 - one message of one client must not end the socket
             logger.exception("message failed", connection=socket.connection_id)
             told = error_frame("internal")
-        if told is None or self._was_told(socket, told.code):
+        if told is None or self._is_repeated(socket, told.code):
             return None
         if not by_holder:  # which counts its own
             metrics.error(told.code)
         return msgspec.structs.replace(told, trace=trace) if trace else told
 
-    async def _take(self, socket: ClientSocket, frame: ClientFrame) -> Error | None:
+    async def _route_frame(self, socket: ClientSocket, frame: ClientFrame) -> Error | None:
         if self._wall_clock() >= socket.token_expires_at:
             raise FrameError("expired")
         self._principals.admit(socket.principal)
@@ -142,12 +142,12 @@ class SocketRouter:
         logger.info("socket bound", session=binding.session_key, client=binding.client_id, counter=binding.counter)
         return binding
 
-    def _was_told(self, socket: ClientSocket, code: str) -> bool:
+    def _is_repeated(self, socket: ClientSocket, code: str) -> bool:
         if code not in SELDOM:
             return False
         key, now = (socket.id, code), asyncio.get_running_loop().time()
-        last = self._told.get(key)
+        last = self._error_sent_at.get(key)
         if last is not None and now - last < SELDOM_SECONDS:
             return True
-        self._told[key] = now
+        self._error_sent_at[key] = now
         return False

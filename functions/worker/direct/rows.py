@@ -34,7 +34,7 @@ THREADS: Final = 8
 
 
 class SocketRows:
-    """Keeps the rows."""
+    """Rows of this worker's sockets in the connections table."""
 
     def __init__(self, connections: ConnectionsTable, admission: Admission) -> None:
         """Use a table.

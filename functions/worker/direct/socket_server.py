@@ -58,7 +58,7 @@ REQUEST_HEAD_BYTES: Final = 16 * 1024
 
 
 class SocketServer:
-    """Takes upgrades, and reads what comes in over them."""
+    """Server of clients' WebSockets."""
 
     def __init__(
         self, sockets: ClientSockets, handshake: Handshake, router: SocketRouter, rows: SocketRows, endpoint: str
@@ -91,7 +91,7 @@ class SocketServer:
             The port.
         """
         self._server = _PunctualServer(
-            self._take,
+            self._accept_socket,
             access_log=None,
             logger=_SILENT,
             max_line_size=REQUEST_HEAD_BYTES,
@@ -108,25 +108,25 @@ class SocketServer:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def _take(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _accept_socket(self, request: web.BaseRequest) -> web.StreamResponse:
         if self._server is not None:
             self._server.arrived(request.protocol)
         try:
             if request.path == "/health":
-                return _last(web.Response())  # without figures: everyone can ask
+                return _with_close(web.Response())  # without figures: everyone can ask
             if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":
-                return _last(web.Response(status=426, headers={hdrs.UPGRADE: "websocket"}))
+                return _with_close(web.Response(status=426, headers={hdrs.UPGRADE: "websocket"}))
             if self._sockets.full:
-                return await self._turn_away(request)
+                return await self._refuse_connection(request)
             return await self._serve(request)
         except web.HTTPException as answer:
-            return _last(web.Response(status=answer.status))
+            return _with_close(web.Response(status=answer.status))
         except Exception as error:  # noqa: BLE001 - one client's connection must not end the server
             if not isinstance(error, ConnectionError):  # else it left before its socket was open: no fault of ours
                 logger.exception("a socket could not be served")
-            return _last(web.Response(status=500))
+            return _with_close(web.Response(status=500))
 
-    async def _turn_away(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _refuse_connection(self, request: web.BaseRequest) -> web.StreamResponse:
         """Say by a close code that another worker may have a place: a browser sees no other answer."""
         ws = web.WebSocketResponse(protocols=chosen(request), timeout=HANDSHAKE_SECONDS)
         await ws.prepare(request)
@@ -137,7 +137,7 @@ class SocketServer:
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         bearer = await self._handshake.bearer_of(request)
         if self._sockets.full:  # meanwhile
-            return await self._turn_away(request)
+            return await self._refuse_connection(request)
         ws = web.WebSocketResponse(
             protocols=chosen(request), heartbeat=PING_SECONDS, max_msg_size=MAX_MESSAGE_BYTES, compress=False
         )
@@ -175,16 +175,18 @@ class SocketServer:
 
 
 class _PunctualServer(web.Server):
-    """Drops connections over which no request comes in time."""
+    """Server that drops connections over which no request comes in time."""
 
     def __init__(self, handler: object, **options: object) -> None:
         super().__init__(handler, **options)  # type: ignore[arg-type] # aiohttp's own, passed on
-        self._waiting: dict[RequestHandler, asyncio.TimerHandle] = {}
+        self._handshake_timers: dict[RequestHandler, asyncio.TimerHandle] = {}
 
     @override
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
-        self._waiting[handler] = asyncio.get_running_loop().call_later(HANDSHAKE_SECONDS, self._expire, handler)
+        self._handshake_timers[handler] = asyncio.get_running_loop().call_later(
+            HANDSHAKE_SECONDS, self._expire, handler
+        )
 
     @override
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
@@ -193,17 +195,17 @@ class _PunctualServer(web.Server):
 
     def arrived(self, handler: RequestHandler | None) -> None:
         """Stop the handshake's timer: a request has arrived whole."""
-        if handler is not None and (timer := self._waiting.pop(handler, None)) is not None:
+        if handler is not None and (timer := self._handshake_timers.pop(handler, None)) is not None:
             timer.cancel()
 
     def _expire(self, handler: RequestHandler) -> None:
-        self._waiting.pop(handler, None)
+        self._handshake_timers.pop(handler, None)
         metrics.count(Count.HANDSHAKES_EXPIRED)
         if handler.transport is not None:
             handler.transport.abort()
 
 
-def _last(answer: web.Response) -> web.Response:
+def _with_close(answer: web.Response) -> web.Response:
     """Let an answer be the last of its connection: the next request would have no limit of time."""
     answer.force_close()
     return answer

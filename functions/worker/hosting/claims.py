@@ -1,4 +1,4 @@
-"""Takes claims, from the queue while there is room and from gateways and workers that post them, and settles each.
+"""Claims, taken from the queue while there is room and from gateways and workers that post them; each is settled.
 
     held now, or held already           deleted
     another holder has it and lives     deleted: that holder answers the clients
@@ -52,13 +52,13 @@ class ClaimSource(Protocol):
 
 
 class ClaimTaker:
-    """Feeds a host from the queue."""
+    """Claims of the queue and of other processes, opened by a host."""
 
     def __init__(self, queue: ClaimSource, host: Host) -> None:
         self._queue = queue
         self._host = host
-        self._leaving = asyncio.Event()
-        self._taking = BackgroundTasks()
+        self._stopping = asyncio.Event()
+        self._acquisitions = BackgroundTasks()
         self._polling: asyncio.Task[None] | None = None
 
     def start(self) -> asyncio.Task[None]:
@@ -68,7 +68,7 @@ class ClaimTaker:
 
     def stop(self) -> None:
         """Take no more; what the poll under way brings is given back."""
-        self._leaving.set()
+        self._stopping.set()
 
     def offer_claim(self, claim: Claim) -> None:
         """Take a claim that was posted, in the background.
@@ -78,7 +78,7 @@ class ClaimTaker:
         """
         self._may_take(claim)
         logger.debug("claim posted", session=claim.session_key, reason=claim.reason)
-        self._taking.start(self._take_offered(claim), "claim")
+        self._acquisitions.start(self._take_offered(claim), "claim")
 
     async def prepare(self, claim: Claim) -> Prepared:
         """Make a session ready for its predecessor, and say for how many records.
@@ -91,11 +91,11 @@ class ClaimTaker:
         return await self._host.prepare(claim)
 
     def _may_take(self, claim: Claim) -> None:
-        if self._leaving.is_set() or not self._host.fits(claim.session_key):
+        if self._stopping.is_set() or not self._host.fits(claim.session_key):
             raise NoRoom(claim.session_key)
 
     async def _take_offered(self, claim: Claim) -> None:
-        if not await self._taken(claim):
+        if not await self._acquire(claim):
             try:
                 await self._queue.send(msgspec.structs.replace(claim, from_worker=None, paused_ms=0.0))
             except AWS_ERRORS as error:
@@ -106,7 +106,7 @@ class ClaimTaker:
         """Wait for the last poll, after ``stop``, and for what was being taken."""
         if self._polling is not None:
             await asyncio.wait({self._polling})
-        await self._taking.done()
+        await self._acquisitions.done()
 
     async def _poll(self) -> None:
         while await self._has_room():
@@ -117,25 +117,25 @@ class ClaimTaker:
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
             for claim in received:
-                self._taking.start(self._settle(claim), "claim")
+                self._acquisitions.start(self._settle(claim), "claim")
             await asyncio.sleep(0)  # lets them take their room before it is counted again
 
     async def _has_room(self) -> bool:
         """Wait for room; False once the worker is leaving."""
-        await first_of(self._host.until_room(), self._leaving.wait())
-        return not self._leaving.is_set()
+        await first_of(self._host.until_room(), self._stopping.wait())
+        return not self._stopping.is_set()
 
     async def _settle(self, queued: QueuedClaim) -> None:
         try:
-            if self._leaving.is_set():
+            if self._stopping.is_set():
                 logger.debug("claim given back")
                 await self._queue.give_back(queued)
-            elif await self._take(queued):
+            elif await self._take_queued(queued):
                 await self._queue.delete(queued)
         except AWS_ERRORS as error:
             logger.warning("a claim could not be settled, it comes again", reason=reason_of(error))
 
-    async def _take(self, queued: QueuedClaim) -> bool:
+    async def _take_queued(self, queued: QueuedClaim) -> bool:
         """Take one claim; true if it is settled."""
         try:
             claim = decode_claim(queued.body)
@@ -143,9 +143,9 @@ class ClaimTaker:
             logger.error("a message in the claims queue is not a claim")
             return False
         logger.debug("claim received", session=claim.session_key, reason=claim.reason)
-        return await self._taken(claim)
+        return await self._acquire(claim)
 
-    async def _taken(self, claim: Claim) -> bool:
+    async def _acquire(self, claim: Claim) -> bool:
         """Acquire the session; true if it is held now, here or elsewhere."""
         try:
             await self._host.open_session(claim)

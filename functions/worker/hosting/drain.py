@@ -42,7 +42,7 @@ leases."""
 
 
 class Drain:
-    """Passes a host's sessions on.
+    """Drain of a host: all its sessions are handed over.
 
     Attributes:
         before: Waits, in bounded time, for what a session's handoff should come after.
@@ -74,13 +74,13 @@ class Drain:
         self._successors = successors
         self._worker_id = worker_id
         self._next_at = 0.0
-        self.before: Callable[[HostedSession], Coroutine[Any, Any, None]] = _nothing
+        self.before: Callable[[HostedSession], Coroutine[Any, Any, None]] = _no_wait
 
     async def run(self) -> None:
         """Drain, in bounded time. What was not passed on by then is left to the leases."""
         self._claims.stop()
-        work = asyncio.create_task(self._everything(), name="drain")
-        await self._bounded(asyncio.wait({work}), DRAIN_SECONDS)
+        work = asyncio.create_task(self._drain_parts(), name="drain")
+        await self._wait_bounded(asyncio.wait({work}), DRAIN_SECONDS)
         if not work.done():
             self._hurry.set()
             await asyncio.wait({work}, timeout=HURRIED_SECONDS)
@@ -90,11 +90,11 @@ class Drain:
             work.cancel()
         await asyncio.gather(work, return_exceptions=True)
 
-    async def _everything(self) -> None:
+    async def _drain_parts(self) -> None:
         sessions = self._host.sessions  # once: what opens from now on is late
         ends = await asyncio.gather(
             self._hand_all_over(sessions),
-            self._late(sessions),
+            self._hand_over_late(sessions),
             self._host.preparations.clear(),
             self._claims.stopped(),
             return_exceptions=True,  # or else the process would end while the others are at work
@@ -103,16 +103,16 @@ class Drain:
             if error is not None:
                 logger.error("a part of the drain failed", exc_info=error, kind=type(error).__name__)
 
-    async def _late(self, before: tuple[HostedSession, ...]) -> None:
+    async def _hand_over_late(self, before: tuple[HostedSession, ...]) -> None:
         """Pass on what was being opened when the signal came."""
-        await self._until(self._host.until_opened())
+        await self._wait_before_handoff(self._host.until_opened())
         await self._hand_all_over(tuple(session for session in self._host.sessions if session not in before))
 
     async def _hand_all_over(self, sessions: tuple[HostedSession, ...]) -> None:
         pause = min(1 / HANDOFFS_A_SECOND, PACED_SECONDS / max(1, len(sessions)))
-        await asyncio.gather(*[self._hand_over(session, self._wait(pause)) for session in sessions])
+        await asyncio.gather(*[self._hand_over(session, self._reserve_start(pause)) for session in sessions])
 
-    def _wait(self, pause: float) -> float:
+    def _reserve_start(self, pause: float) -> float:
         """Seconds until the next one may begin: all stand in one row, those as well that are opened late."""
         now = asyncio.get_running_loop().time()
         begins = max(now, self._next_at)
@@ -120,33 +120,33 @@ class Drain:
         return begins - now
 
     async def _hand_over(self, session: HostedSession, wait: float) -> None:
-        await self._bounded(asyncio.sleep(wait), wait)
-        await self._until(self.before(session))
+        await self._wait_bounded(asyncio.sleep(wait), wait)
+        await self._wait_before_handoff(self.before(session))
         if not session.open:
-            await self._until(self._until_settled(session))
+            await self._wait_before_handoff(self._wait_until_settled(session))
         successors = None if self._hurry.is_set() else self._successors
         try:
             await Handoff(
-                session, successors, self._queue, self._bounded, worker_id=self._worker_id, hurry=self._hurry
+                session, successors, self._queue, self._wait_bounded, worker_id=self._worker_id, hurry=self._hurry
             ).run()
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one session concerns this one only
             logger.exception("a session could not be handed over", session=session.key, kind=type(error).__name__)
 
-    async def _until_settled(self, session: HostedSession) -> None:
+    async def _wait_until_settled(self, session: HostedSession) -> None:
         """Wait for a session that is on its way in or out to be open or gone."""
         await first_of(self._host.until_opened(), session.ended.wait())
 
-    async def _until(self, ready: Coroutine[Any, Any, None]) -> None:
+    async def _wait_before_handoff(self, ready: Coroutine[Any, Any, None]) -> None:
         """Wait for what a handoff should come after, and hand over as well if that fails."""
         try:
-            await self._bounded(ready, OPENING_SECONDS)
+            await self._wait_bounded(ready, OPENING_SECONDS)
         except Exception as error:  # noqa: BLE001 - a session that is not handed over is left to its lease
             logger.exception("a handoff begins early", kind=type(error).__name__)
 
-    async def _bounded(self, work: Coroutine[Any, Any, Any], seconds: float) -> None:
+    async def _wait_bounded(self, work: Coroutine[Any, Any, Any], seconds: float) -> None:
         """Wait for ``work``, but no longer than ``seconds`` and not when in a hurry; raise its error."""
         await first_of(work, self._hurry.wait(), timeout=seconds)
 
 
-async def _nothing(_session: HostedSession) -> None:
+async def _no_wait(_session: HostedSession) -> None:
     """Wait for nothing: this worker has no sockets."""

@@ -63,7 +63,7 @@ SUCCESSOR_SECONDS: Final = 25.0
 
 
 class Bounded(Protocol):
-    """Waits for something, but not too long; see ``worker.hosting.drain``."""
+    """Bounded wait for something; see ``worker.hosting.drain``."""
 
     async def __call__(self, work: Coroutine[Any, Any, Any], seconds: float) -> None:
         """Return when ``work`` is done, after so many seconds, or at once in a hurry; raise its error."""
@@ -71,7 +71,7 @@ class Bounded(Protocol):
 
 
 class Finder(Protocol):
-    """Finds successors; see ``worker.hosting.successors.Successors``."""
+    """Finder of successors; see ``worker.hosting.successors.Successors``."""
 
     async def prepare(self, claim: Claim, again: RegisteredWorker | None = None) -> Promise | None:
         """Have a session made ready."""
@@ -87,7 +87,7 @@ class Finder(Protocol):
 
 
 class Handoff:
-    """Passes one session on."""
+    """Handoff of one session."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class Handoff:
         self._session = session
         self._successors = successors
         self._queue = queue
-        self._bounded = bounded
+        self._wait_bounded = bounded
         self._worker_id = worker_id
         self._hurry = hurry or asyncio.Event()
         self._promise: Promise | None = None
@@ -120,11 +120,11 @@ class Handoff:
     async def run(self) -> None:
         """Pass it on, whatever that takes."""
         try:
-            await self._bounded(self._session.saved(), SAVED_SECONDS)
-            await self._bounded(self._find_successor(TURN_SECONDS, STARTS), SUCCESSOR_SECONDS)
+            await self._wait_bounded(self._session.saved(), SAVED_SECONDS)
+            await self._wait_bounded(self._find_successor(TURN_SECONDS, STARTS), SUCCESSOR_SECONDS)
         except Exception as error:  # noqa: BLE001 - one that was ready before takes the session, or the queue does
             logger.exception("no successor was found", session=self._session.key, kind=type(error).__name__)
-        await self._pass(self._promise)
+        await self._release_or_stop(self._promise)
 
     async def hand_over_if_ready(self) -> bool:
         """Pass it on if a successor is ready and the conversation is between turns; else leave all as it is.
@@ -143,10 +143,10 @@ class Handoff:
         if not ready or not session.open:
             session.stay()
             return False
-        await self._pass(promise)
+        await self._release_or_stop(promise)
         return True
 
-    async def _pass(self, promise: Promise | None) -> None:
+    async def _release_or_stop(self, promise: Promise | None) -> None:
         """Release the session and announce it; if that fails, release what can be, since it takes no frames any more.
 
         Raises:
@@ -164,14 +164,14 @@ class Handoff:
         begun = asyncio.get_running_loop().time()
         session.successor_ready = promise is not None
         session.refuse_frames()
-        await self._until_said()
+        await self._wait_for_answer()
         clients, at_boundary, ended_before = session.clients, session.turn.at_boundary, session.ended.is_set()
         session.say_moved()
         if promise is None or not await session.release():
             await session.stop()
         if clients and not ended_before and not session.lost:
             paused_ms = (asyncio.get_running_loop().time() - begun) * 1000
-            await self._pass_on(promise, msgspec.structs.replace(self._claim(), clients=clients, paused_ms=paused_ms))
+            await self._announce(promise, msgspec.structs.replace(self._claim(), clients=clients, paused_ms=paused_ms))
             metrics.count(Count.HANDOFFS)
             logger.info(
                 "session handed over",
@@ -183,12 +183,12 @@ class Handoff:
             )
         await session.stop()
 
-    async def _until_said(self) -> None:
+    async def _wait_for_answer(self) -> None:
         """Wait for the end of the answer under way. If that fails, the answer is cut, and the session passed on."""
         session = self._session
         try:
-            await self._bounded(session.turn.boundary(), TURN_SECONDS)
-            await self._bounded(session.spoken(), SPOKEN_SECONDS)
+            await self._wait_bounded(session.turn.boundary(), TURN_SECONDS)
+            await self._wait_bounded(session.spoken(), SPOKEN_SECONDS)
         except Exception as error:  # noqa: BLE001 - the clients have been refused, and wait for a successor
             logger.exception("an answer was not waited for", session=session.key, kind=type(error).__name__)
 
@@ -203,14 +203,14 @@ class Handoff:
         if successors is None:
             return
         for preparations in range(1, starts + 1):
-            await self._bounded(self._quiet(settle=True), turn_seconds)
+            await self._wait_bounded(self._wait_for_boundary(settle=True), turn_seconds)
             if not session.open or not session.clients:
                 return
             before = self._promise
-            await self._bounded(self._prepare(successors), SUCCESSOR_SECONDS)
+            await self._wait_bounded(self._prepare(successors), SUCCESSOR_SECONDS)
             if self._promise is None or self._promise is before:
                 return  # none is ready, or it was not waited for any longer
-            await self._bounded(self._quiet(settle=False), turn_seconds)
+            await self._wait_bounded(self._wait_for_boundary(settle=False), turn_seconds)
             if session.turn.at_boundary and session.position == self._promise.head:
                 metrics.count(Count.HANDOFFS_PREPARED)
                 return
@@ -221,7 +221,7 @@ class Handoff:
         claim = msgspec.structs.replace(self._claim(), prepare=True)
         self._promise = await successors.prepare(claim, self._promise.peer if self._promise else None)
 
-    async def _quiet(self, *, settle: bool) -> None:
+    async def _wait_for_boundary(self, *, settle: bool) -> None:
         """Wait for a turn boundary at which all that was said is durable and posted.
 
         Args:
@@ -238,12 +238,12 @@ class Handoff:
             if session.turn.at_boundary:
                 return
 
-    async def _pass_on(self, promise: Promise | None, claim: Claim) -> None:
+    async def _announce(self, promise: Promise | None, claim: Claim) -> None:
         if promise is not None and self._successors is not None:
             if await self._successors.offer_claim(promise.peer, claim):
                 return
             # Its place in the queue may be with the very worker that hangs, which polled before.
-            if await self._is_given(self._successors, claim, promise.peer.endpoint):
+            if await self._find_another_holder(self._successors, claim, promise.peer.endpoint):
                 return
         try:
             await self._queue.send(msgspec.structs.replace(claim, from_worker=None, paused_ms=0.0))
@@ -251,7 +251,7 @@ class Handoff:
             # The clients' next frames find no holder, and the gateway claims.
             logger.warning("handoff could not be announced", session=claim.session_key, reason=reason_of(error))
 
-    async def _is_given(self, successors: Finder, claim: Claim, avoid: str) -> bool:
+    async def _find_another_holder(self, successors: Finder, claim: Claim, avoid: str) -> bool:
         """Have another worker take the session; false if none does, and in a hurry: the queue is there at once."""
         if self._hurry.is_set():
             return False

@@ -81,13 +81,13 @@ async def holder_state(
         except (*HTTP_ERRORS, ValueError):
             return HolderState.UNCERTAIN
         else:
-            return _judge(health, item)
+            return _state_of(health, item)
         if was_held_up(clock() - began):
             return HolderState.UNCERTAIN
     return silent
 
 
-def _judge(health: Health, item: GuardItem) -> HolderState:
+def _state_of(health: Health, item: GuardItem) -> HolderState:
     if health.worker_id is None:
         return HolderState.UNCERTAIN
     if health.worker_id != item.holder:
@@ -98,7 +98,7 @@ def _judge(health: Health, item: GuardItem) -> HolderState:
 
 
 class TakeoverBudget:
-    """Bounds how many sessions this worker takes over from one holder that is hung."""
+    """Bound of the sessions that this worker takes over from one holder that is hung."""
 
     def __init__(self, clock: Callable[[], float], a_minute: int = TAKEOVERS_A_MINUTE) -> None:
         """Begin with none.
@@ -109,11 +109,11 @@ class TakeoverBudget:
         """
         self._clock = clock
         self._a_minute = a_minute
-        self._tried: BoundedDict[str, deque[float]] = BoundedDict(HOLDERS)
+        self._attempts: BoundedDict[str, deque[float]] = BoundedDict(HOLDERS)
 
     def allows(self, holder: str) -> bool:
         """Count one more attempt at a holder's session; false if there were too many within a minute."""
-        tried = self._tried[holder] = self._tried.get(holder) or deque(maxlen=self._a_minute)
+        tried = self._attempts[holder] = self._attempts.get(holder) or deque(maxlen=self._a_minute)
         now = self._clock()
         if len(tried) == self._a_minute and now - tried[0] < 60.0:
             return False
@@ -140,9 +140,9 @@ class ClaimProbe:
         self._clock = clock
         self._budget = budget
         self._reason: Reason = reason
-        self._first: GuardItem | None = None
-        self._hung: GuardItem | None = None
-        self._alive: GuardItem | None = None
+        self._first_seen: GuardItem | None = None
+        self._seen_hung: GuardItem | None = None
+        self._seen_alive: GuardItem | None = None
 
     def suspect(self) -> None:
         """Count the first evidence that the holder hangs, because it did not answer.
@@ -151,7 +151,7 @@ class ClaimProbe:
         again, and this worker needs the room. Without a suspicion the evidence has to be there twice: a predecessor
         that is about to release may be slow.
         """
-        self._reason, self._first = "unreachable", None
+        self._reason, self._first_seen = "unreachable", None
 
     async def __call__(self, item: GuardItem) -> bool:
         """Tell whether to try a takeover.
@@ -159,26 +159,26 @@ class ClaimProbe:
         Raises:
             SessionHeld: The holder that was suspected lives, or another one that has come since.
         """
-        self._first = self._first or item
-        if not _same_holder(self._first, item):
+        self._first_seen = self._first_seen or item
+        if not _same_holder(self._first_seen, item):
             self._reason = "no-holder"
         state = await holder_state(item, self._ask, self._clock)
         if state is HolderState.LIVES:
-            self._note_life(item)
-        return state is HolderState.DEAD or (state is HolderState.HUNG and self._is_enough(item))
+            self._note_alive(item)
+        return state is HolderState.DEAD or (state is HolderState.HUNG and self._is_confirmed_hung(item))
 
-    def _note_life(self, item: GuardItem) -> None:
-        before, self._alive = self._alive, self._alive or item
+    def _note_alive(self, item: GuardItem) -> None:
+        before, self._seen_alive = self._seen_alive, self._seen_alive or item
         renewed = before is not None and _same_holder(before, item) and item.beat > before.beat
         if self._reason == "no-holder" or (self._reason == "unreachable" and renewed):
             raise SessionHeld(item.holder or "?", item.epoch, item.session_key)
 
-    def _is_enough(self, item: GuardItem) -> bool:
-        before, self._hung = self._hung, item
+    def _is_confirmed_hung(self, item: GuardItem) -> bool:
+        before, self._seen_hung = self._seen_hung, item
         twice = before is not None and _same_holder(before, item) and item.beat == before.beat
-        return (self._reason == "unreachable" or twice) and self._may_take(item)
+        return (self._reason == "unreachable" or twice) and self._is_within_budget(item)
 
-    def _may_take(self, item: GuardItem) -> bool:
+    def _is_within_budget(self, item: GuardItem) -> bool:
         allowed = self._budget.allows(item.holder or "")
         logger.warning(
             "holder is hung",
@@ -191,7 +191,7 @@ class ClaimProbe:
 
 
 class HolderProbes:
-    """Makes the probes of this worker's acquisitions."""
+    """Probes of this worker's acquisitions."""
 
     def __init__(self, ask: Ask = ask_health, clock: Callable[[], float] = time.monotonic) -> None:
         """Have taken nothing over.
@@ -203,16 +203,16 @@ class HolderProbes:
         self._ask = ask
         self._clock = clock
         self._budget = TakeoverBudget(clock)
-        self._used: WeakValueDictionary[str, ClaimProbe] = WeakValueDictionary()
+        self._probes: WeakValueDictionary[str, ClaimProbe] = WeakValueDictionary()
 
     def for_claim(self, claim: Claim) -> Probe:
         """Make the probe of one acquisition."""
-        probe = self._used[claim.session_key] = ClaimProbe(self._ask, self._clock, self._budget, claim.reason)
+        probe = self._probes[claim.session_key] = ClaimProbe(self._ask, self._clock, self._budget, claim.reason)
         return probe
 
     def suspect(self, session_key: str) -> None:
         """Have an acquisition that waits for a session's holder know that the holder does not answer."""
-        if (probe := self._used.get(session_key)) is not None:
+        if (probe := self._probes.get(session_key)) is not None:
             probe.suspect()
 
 

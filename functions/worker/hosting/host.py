@@ -27,7 +27,7 @@ class NoRoom(Exception):  # noqa: N818 - an answer, not a fault
 
 
 class Host:
-    """Opens, keeps and ends sessions.
+    """Sessions of this worker, from their claims to their ends.
 
     Attributes:
         preparations: Standbys: sessions that are ready here while another worker holds them.
@@ -60,9 +60,9 @@ class Host:
         self._capacity = capacity
         self._linger_seconds = linger_seconds
         self._sessions: dict[str, HostedSession] = {}
-        self._shown: dict[bytes, HostedSession] = {}
+        self._by_token: dict[bytes, HostedSession] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
-        self._lingering: dict[str, asyncio.TimerHandle] = {}
+        self._linger_timers: dict[str, asyncio.TimerHandle] = {}
         self._handed_over = RecentHandoffs(time.monotonic)
         self._endings = BackgroundTasks()
         self._room_changed = asyncio.Event()
@@ -89,7 +89,7 @@ class Host:
 
     def holding(self, route_token: bytes) -> HostedSession | None:
         """Return the session whose route token this is. How long that takes tells nothing of the token."""
-        return self._shown.get(_digest(route_token))
+        return self._by_token.get(_digest(route_token))
 
     def handed_over(self, key: str) -> bool:
         """Return true if a session was just released to a successor that has it ready."""
@@ -154,7 +154,7 @@ class Host:
             await self.open_session(claim)
             return
         opening = self._opening[claim.session_key] = asyncio.create_task(self._open(claim))
-        opening.add_done_callback(lambda _: self._opened(claim.session_key))
+        opening.add_done_callback(lambda _: self._on_opening_done(claim.session_key))
         await asyncio.shield(opening)
 
     @staticmethod
@@ -177,12 +177,12 @@ class Host:
             if prepared is None:  # not before the start, which may take over its connection
                 self.preparations.discard_standby(ready)
         metrics.size(Size.RESTORE, session.restored_bytes)
-        self._tell(claim, session, watch, prepared=prepared is not None)
+        self._record_opening(claim, session, watch, prepared=prepared is not None)
         self.on_opened(session)
 
     async def _start(self, session: HostedSession, claim: Claim) -> None:
         self._sessions[claim.session_key] = session
-        self._shown[_digest(session.route_token.encode())] = session
+        self._by_token[_digest(session.route_token.encode())] = session
         self._watch(session)
         if claim.reason == "handoff":
             session.handed_over_at = asyncio.get_running_loop().time()
@@ -201,7 +201,7 @@ class Host:
             logger.info("the session has gone on since it was prepared", session=ready.manager.session_key)
             return None
 
-    def _tell(self, claim: Claim, session: HostedSession, watch: Stopwatch, *, prepared: bool) -> None:
+    def _record_opening(self, claim: Claim, session: HostedSession, watch: Stopwatch, *, prepared: bool) -> None:
         handoff, seconds = claim.reason == "handoff", watch.seconds
         if handoff:
             metrics.time(Time.HANDOFF_GAP, seconds + claim.paused_ms / 1000)
@@ -222,30 +222,30 @@ class Host:
             gap_ms=round(seconds * 1000 + claim.paused_ms) if handoff else None,
         )
 
-    def _opened(self, key: str) -> None:
+    def _on_opening_done(self, key: str) -> None:
         self._opening.pop(key, None)
         self._room_changed.set()
         metrics.level(Level.ACTIVE_SESSIONS, len(self._sessions))
 
     def _watch(self, session: HostedSession) -> None:
         def clients_changed(any_left: bool) -> None:  # noqa: FBT001 - a callback with one fact
-            timer = self._lingering.pop(session.key, None)
+            timer = self._linger_timers.pop(session.key, None)
             if timer is not None:
                 timer.cancel()
             if not any_left and session.open:
-                self._lingering[session.key] = asyncio.get_running_loop().call_later(
+                self._linger_timers[session.key] = asyncio.get_running_loop().call_later(
                     self._linger_seconds, self._end, session
                 )
 
         session.on_clients = clients_changed
-        session.on_ended = lambda: self._forget(session)
+        session.on_ended = lambda: self._on_session_ended(session)
         session.on_hello = lambda address: self.on_hello(session, address)
 
-    def _forget(self, session: HostedSession) -> None:
-        if (timer := self._lingering.pop(session.key, None)) is not None:
+    def _on_session_ended(self, session: HostedSession) -> None:
+        if (timer := self._linger_timers.pop(session.key, None)) is not None:
             timer.cancel()
         shown = _digest(session.route_token.encode())
-        self._shown.pop(shown, None)
+        self._by_token.pop(shown, None)
         if session.successor_ready:
             self._handed_over.note_handoff(session.key, shown)
         if self._sessions.get(session.key) is session:
@@ -257,7 +257,7 @@ class Host:
 
     def _end(self, session: HostedSession) -> None:
         """End a session to which no client has come back."""
-        self._lingering.pop(session.key, None)
+        self._linger_timers.pop(session.key, None)
         if not session.clients:
             logger.info("no client came back", session=session.key, epoch=session.epoch)
             self._endings.start(session.stop(), f"ending {session.key}")

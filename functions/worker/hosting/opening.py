@@ -34,7 +34,7 @@ type NewAgent = Callable[[Any], BidiAgent]
 
 
 class Opener:
-    """Makes hosted sessions of claims and standbys."""
+    """Maker of hosted sessions, from claims and standbys."""
 
     def __init__(self, new_manager: NewManager, new_agent: NewAgent, connections: Posters) -> None:
         """Keep what sessions are made of.

@@ -24,7 +24,7 @@ hands over in ``ACQUIRED_SECONDS``."""
 
 
 class RecentHandoffs:
-    """Remembers handoffs for as long as their successors may take."""
+    """Handoffs, remembered for as long as their successors may take."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """Begin with none.
@@ -33,13 +33,13 @@ class RecentHandoffs:
             clock: Seconds.
         """
         self._clock = clock
-        self._at: BoundedDict[Hashable, float] = BoundedDict(REMEMBERED)
+        self._noted_at: BoundedDict[Hashable, float] = BoundedDict(REMEMBERED)
 
     def note_handoff(self, *names: Hashable) -> None:
         """Note a session by all its names."""
         for name in names:
-            self._at[name] = self._clock()
+            self._noted_at[name] = self._clock()
 
     def __contains__(self, name: Hashable) -> bool:
         """Return true if the session with this name was handed over a moment ago."""
-        return self._clock() - self._at.get(name, -math.inf) < ACQUIRED_SECONDS
+        return self._clock() - self._noted_at.get(name, -math.inf) < ACQUIRED_SECONDS

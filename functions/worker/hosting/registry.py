@@ -39,7 +39,7 @@ HELD_SECONDS: Final = 24 * 60 * 60
 
 
 class Registry:
-    """Keeps this worker's items, and reads the others'.
+    """This worker's items in the registry, and a reader of the others'.
 
     Attributes:
         claims_token: The secret that a POST with a claim carries; those who may read the table know it.
@@ -156,7 +156,7 @@ class Registry:
 
 
 class Notes:
-    """Keeps the registry's notes of what this worker holds, in the background: no call waits for them."""
+    """Notes in the registry of what this worker holds, written in the background: no call waits for them."""
 
     def __init__(self, registry: Registry) -> None:
         """Keep where to write."""

@@ -42,7 +42,7 @@ SESSIONS: Final = 2048
 
 
 class SearchesBeside:
-    """Posts to holders, and looks for another one beside each post that brings no answer in time."""
+    """Posts to holders, each with a search for another one beside it once no answer comes in time."""
 
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, after_seconds: float = SEARCH_AFTER_SECONDS

@@ -98,14 +98,14 @@ class Preparations:
             on_change: Called when the room that they take up may have changed.
         """
         self._on_change = on_change
-        self._making: dict[str, asyncio.Task[Prepared]] = {}
-        self._ready: dict[str, tuple[Preparation, asyncio.TimerHandle]] = {}
+        self._preparing: dict[str, asyncio.Task[Prepared]] = {}
+        self._prepared: dict[str, tuple[Preparation, asyncio.TimerHandle]] = {}
         self._discarding = BackgroundTasks()
 
     @property
     def keys(self) -> set[str]:
         """Sessions that take up room."""
-        return self._making.keys() | self._ready.keys()
+        return self._preparing.keys() | self._prepared.keys()
 
     async def prepare_standby(
         self, key: str, prepare: Callable[[Preparation | None], Coroutine[Any, Any, Preparation]]
@@ -123,7 +123,7 @@ class Preparations:
         earlier = self.take_standby(key)
         making = prepare(earlier)
         # A task of its own: the request that asks may be cancelled, and the standby must not be forgotten then.
-        task = self._making[key] = asyncio.create_task(self._make(key, making), name=f"prepare {key}")
+        task = self._preparing[key] = asyncio.create_task(self._prepare_in_task(key, making), name=f"prepare {key}")
         task.add_done_callback(lambda _: self.discard_standby(earlier))
         await asyncio.wait({task})
         if task.cancelled():
@@ -132,9 +132,9 @@ class Preparations:
 
     def take_standby(self, key: str) -> Preparation | None:
         """Take a session's standby, None if there is none; one that is still being made is cancelled."""
-        if (making := self._making.pop(key, None)) is not None:
+        if (making := self._preparing.pop(key, None)) is not None:
             making.cancel()
-        found = self._ready.pop(key, None)
+        found = self._prepared.pop(key, None)
         self._on_change()
         if found is None:
             return None
@@ -149,22 +149,22 @@ class Preparations:
 
     async def clear(self) -> None:
         """Throw everything away, because this worker is leaving itself."""
-        making = list(self._making.values())
+        making = list(self._preparing.values())
         for task in making:
             task.cancel()
         await asyncio.gather(*making, return_exceptions=True)
-        for key in list(self._ready):
+        for key in list(self._prepared):
             self.discard_standby(self.take_standby(key))
         await self._discarding.done()
 
-    async def _make(self, key: str, making: Coroutine[Any, Any, Preparation]) -> Prepared:
+    async def _prepare_in_task(self, key: str, making: Coroutine[Any, Any, Preparation]) -> Prepared:
         try:
             ready = await making
         finally:
-            if self._making.get(key) is asyncio.current_task():
-                del self._making[key]
+            if self._preparing.get(key) is asyncio.current_task():
+                del self._preparing[key]
             self._on_change()
-        self._ready[key] = ready, asyncio.get_running_loop().call_later(READY_SECONDS, self._expire, key)
+        self._prepared[key] = ready, asyncio.get_running_loop().call_later(READY_SECONDS, self._expire, key)
         return Prepared(head=ready.head, additions=ready.model_start.takes_additions)
 
     def _expire(self, key: str) -> None:

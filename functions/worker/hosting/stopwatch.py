@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class Stopwatch:
-    """Measures parts that follow each other."""
+    """Stopwatch of parts that follow each other."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """Begin the first part.

@@ -70,7 +70,7 @@ class Promise:
 
 
 class Successors:
-    """Finds them and talks with them. Use as an async context manager."""
+    """Other workers as successors, found and asked. Use as an async context manager."""
 
     def __init__(self, others: Callable[[], Awaitable[list[RegisteredWorker]]]) -> None:
         """Keep where to look.
@@ -78,11 +78,11 @@ class Successors:
         Args:
             others: Reads the registry, without this worker.
         """
-        self._others = others
+        self._read_registry = others
         self._peers: list[RegisteredWorker] = []
-        self._looked_at = -float("inf")
-        self._looking = asyncio.Lock()
-        self._given: Counter[str] = Counter()
+        self._read_at = -float("inf")
+        self._reading = asyncio.Lock()
+        self._assigned: Counter[str] = Counter()
         self._http = WorkerHttp(PREPARE_SECONDS)
 
     async def __aenter__(self) -> Self:
@@ -105,7 +105,7 @@ class Successors:
         others = await self._candidates(claim)
         if again is None:
             return await self._prepare(others, claim)
-        self._given[again.worker_id] -= 1  # it is counted anew
+        self._assigned[again.worker_id] -= 1  # it is counted anew
         others = [peer for peer in others if peer.worker_id != again.worker_id]
         return await self._prepare([again, *others], claim)
 
@@ -117,7 +117,7 @@ class Successors:
         until = time.monotonic() + SEARCH_SECONDS
         refusals = 0
         for peer in peers:
-            self._given[peer.worker_id] += 1
+            self._assigned[peer.worker_id] += 1
             status, body = await self._post_unless_hung(peer, claim)
             if status == 200:
                 try:
@@ -125,7 +125,7 @@ class Successors:
                     return Promise(peer, prepared.head, prepared.additions)
                 except ClaimError:
                     logger.error("a worker's answer cannot be read", successor=peer.worker_id)
-            self._given[peer.worker_id] -= 1
+            self._assigned[peer.worker_id] -= 1
             logger.info("a successor did not take the session", successor=peer.worker_id, status=status)
             refusals += status is not None
             if refusals == CANDIDATES or (status is None and time.monotonic() >= until):
@@ -149,11 +149,11 @@ class Successors:
         for peer in await self._candidates(claim):
             if peer.endpoint == avoid:
                 continue
-            self._given[peer.worker_id] += 1
+            self._assigned[peer.worker_id] += 1
             status, _ = await self._post(peer, claim, TAKE_SECONDS)
             if status == 202:
                 return peer
-            self._given[peer.worker_id] -= 1
+            self._assigned[peer.worker_id] -= 1
             refusals += status is not None
             if refusals == CANDIDATES or time.monotonic() >= until:
                 break
@@ -161,29 +161,31 @@ class Successors:
 
     async def at(self, endpoint: str) -> RegisteredWorker | None:
         """Return the worker with this address, if it has room; None if not."""
-        return next((peer for peer in await self._known() if peer.endpoint == endpoint), None)
+        return next((peer for peer in await self._read_peers() if peer.endpoint == endpoint), None)
 
     async def _candidates(self, claim: Claim) -> list[RegisteredWorker]:
-        peers = [peer for peer in await self._known() if peer.room > self._given[peer.worker_id]]
+        peers = [peer for peer in await self._read_peers() if peer.room > self._assigned[peer.worker_id]]
         # Shuffled, so that several workers that leave at once do not all begin with the same of two equals.
         random.shuffle(peers)
-        peers.sort(key=lambda peer: (peer.fresh, peer.version, peer.room - self._given[peer.worker_id]), reverse=True)
+        peers.sort(
+            key=lambda peer: (peer.fresh, peer.version, peer.room - self._assigned[peer.worker_id]), reverse=True
+        )
         # First the worker that a client of the session is connected to: it may leave no other to forward to.
         sockets = {client.direct.endpoint for client in claim.clients if client.direct is not None}
         peers.sort(key=lambda peer: peer.endpoint not in sockets)
         return peers
 
-    async def _known(self) -> list[RegisteredWorker]:
-        async with self._looking:
+    async def _read_peers(self) -> list[RegisteredWorker]:
+        async with self._reading:
             now = asyncio.get_running_loop().time()
-            if now - self._looked_at > LOOK_AGAIN_SECONDS:
+            if now - self._read_at > LOOK_AGAIN_SECONDS:
                 try:
-                    self._peers = await self._others()
+                    self._peers = await self._read_registry()
                 except AWS_ERRORS as error:
                     logger.warning("the registry does not answer", reason=reason_of(error))
                     self._peers = []
-                self._given.clear()  # the room that is told now is less by what was taken
-                self._looked_at = now
+                self._assigned.clear()  # the room that is told now is less by what was taken
+                self._read_at = now
             return self._peers
 
     async def _post_unless_hung(self, peer: RegisteredWorker, claim: Claim) -> tuple[int | None, bytes]:

@@ -43,7 +43,7 @@ def was_sent(error: Exception) -> bool:
 
 
 class WorkerHttp:
-    """Makes requests of other workers. Use as an async context manager."""
+    """Requests of other workers. Use as an async context manager."""
 
     def __init__(self, seconds: float) -> None:
         """Open no connection yet.

@@ -1,4 +1,4 @@
-"""Counts what became of model connections, among what the worker tells each minute."""
+"""Counts of what became of model connections, among what the worker tells each minute."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ _LIBRARIES: Final = tuple(
 
 
 class BlockedLoopWatch:
-    """Watches the loop that it is started on, from a thread."""
+    """Watch from a thread over the loop that it is started on."""
 
     def __init__(
         self,
@@ -73,9 +73,9 @@ class BlockedLoopWatch:
         self._blocked_seconds = blocked_seconds
         self._look_seconds = look_seconds
         self._clock = clock
-        self._turned = clock()
-        self._went_on = -math.inf
-        self._told = False
+        self._turned_at = clock()
+        self._resumed_at = -math.inf
+        self._reported = False
         self._stopped = threading.Event()
         self._loop_thread = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -84,7 +84,7 @@ class BlockedLoopWatch:
         """Watch the running loop."""
         self._loop_thread = threading.get_ident()
         self._turn()
-        threading.Thread(target=self._look, name="loop watch", daemon=True).start()
+        threading.Thread(target=self._watch, name="loop watch", daemon=True).start()
 
     def stop(self) -> None:
         """Watch no more."""
@@ -94,39 +94,39 @@ class BlockedLoopWatch:
 
     def stood_still(self) -> float:
         """Seconds for which the loop has taken no turn that was due; 0 while it turns. Any thread may ask."""
-        return max(0.0, self._clock() - self._turned - self._look_seconds)
+        return max(0.0, self._clock() - self._turned_at - self._look_seconds)
 
     def standstill_ended_at(self) -> float:
         """Time at which the loop went on after its last standstill; minus infinity if there was none.
 
         That is now, as long as the loop has taken no turn since: what asks may be the first that runs.
         """
-        return self._clock() if self.stood_still() > STANDSTILL_SECONDS else self._went_on
+        return self._clock() if self.stood_still() > STANDSTILL_SECONDS else self._resumed_at
 
     def _turn(self) -> None:
         now = self._clock()
-        self._went_on = self.standstill_ended_at()
-        if self._told:
-            self._told = False
+        self._resumed_at = self.standstill_ended_at()
+        if self._reported:
+            self._reported = False
             metrics.count(Count.LOOP_BLOCKED)
-            self._log.warning("the event loop turns again", blocked_ms=round((now - self._turned) * 1000))
-        self._turned = now
+            self._log.warning("the event loop turns again", blocked_ms=round((now - self._turned_at) * 1000))
+        self._turned_at = now
         self._timer = asyncio.get_running_loop().call_later(self._look_seconds, self._turn)
 
-    def _look(self) -> None:
+    def _watch(self) -> None:
         before = self._clock()
         while not self._stopped.wait(self._look_seconds):
             now = self._clock()
             late, before = now - before > self._blocked_seconds, now
-            if not late and not self._told and now - self._turned > self._blocked_seconds:
-                self._tell()
+            if not late and not self._reported and now - self._turned_at > self._blocked_seconds:
+                self._report_block()
 
-    def _tell(self) -> None:
+    def _report_block(self) -> None:
         frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - the one way to another thread's stack
         stack = traceback.extract_stack(frame)
         if not stack or stack[-1].filename == selectors.__file__:
             return  # it waits for the system, and was not given a core
-        self._told = True
+        self._reported = True
         place = culprit(stack)
         self._log.error(
             "the event loop is blocked",

@@ -140,13 +140,13 @@ UNITS: Final[dict[str, MetricUnit]] = {
 
 
 class Metrics:
-    """Collects what happens until it is told."""
+    """Metrics of this process, collected until they are written."""
 
     def __init__(self) -> None:
         """Begin with nothing."""
         self._counts: Counter[str] = Counter()
         self._values: defaultdict[str, list[float]] = defaultdict(list)
-        self._seen: Counter[str] = Counter()
+        self._counted: Counter[str] = Counter()
         self._levels: dict[str, float] = {}
 
     def count(self, what: Count | Model, times: int = 1) -> None:
@@ -183,16 +183,16 @@ class Metrics:
     def take_figures(self) -> tuple[dict[str, int], dict[str, list[float]], dict[str, float]]:
         """Return counts and measures since the last call, and how things stand."""
         taken = dict(self._counts), dict(self._values), dict(self._levels)
-        for collected in (self._counts, self._values, self._seen):
+        for collected in (self._counts, self._values, self._counted):
             collected.clear()
         return taken
 
     def _sample(self, what: str, value: float) -> None:
-        self._seen[what] += 1
+        self._counted[what] += 1
         values = self._values[what]
         if len(values) < SAMPLES:
             values.append(value)
-        elif (place := random.randrange(self._seen[what])) < SAMPLES:  # noqa: S311 - a sample
+        elif (place := random.randrange(self._counted[what])) < SAMPLES:  # noqa: S311 - a sample
             values[place] = value
 
 
@@ -201,7 +201,7 @@ metrics: Final = Metrics()
 
 
 class Reporter:
-    """Writes what was collected to the standard output."""
+    """Writer of collected metrics to the standard output."""
 
     def __init__(self, collected: Metrics, *, service: str, stage: str) -> None:
         """Keep what to tell and of whom.

@@ -44,7 +44,7 @@ _ASKED: Final = b"GET /health "
 
 
 class StallAnswers:
-    """Answers from a thread while the loop stands still."""
+    """Answers given from a thread while the loop stands still."""
 
     def __init__(
         self,

@@ -113,8 +113,8 @@ class _Turn:
             "turn", parent, SpanKind.SERVER, attributes=attributes, start_time=arrived_ns
         )
         self._context = set_span_in_context(self._span, Context())
-        self._reached = 0
-        self._stage = self._begun(arrived_ns)
+        self._stage_index = 0
+        self._stage = self._start_stage(arrived_ns)
         carrier: dict[str, str] = {}
         if trace or self._span.is_recording():  # a trace that is neither a client's nor exported only lengthens frames
             _PROPAGATOR.inject(carrier, self._context)
@@ -122,10 +122,10 @@ class _Turn:
 
     def reach(self, stage: str) -> None:
         """Go on to a stage; nothing if it was reached before."""
-        while self._reached < STAGES.index(stage):
+        while self._stage_index < STAGES.index(stage):
             self._stage.end()
-            self._reached += 1
-            self._stage = self._begun()
+            self._stage_index += 1
+            self._stage = self._start_stage()
 
     def end(self) -> None:
         """End it with the stage that it is in."""
@@ -136,12 +136,12 @@ class _Turn:
         """Let log lines of the running task, and what libraries trace in it, belong to this turn."""
         context.attach(self._context)
 
-    def _begun(self, at_ns: int | None = None) -> Span:
-        return tracing.tracer.start_span(STAGES[self._reached], self._context, start_time=at_ns)
+    def _start_stage(self, at_ns: int | None = None) -> Span:
+        return tracing.tracer.start_span(STAGES[self._stage_index], self._context, start_time=at_ns)
 
 
 class TurnTraces:
-    """Follows the turns of one conversation: one may be asked for while another is still being answered."""
+    """Traces of one conversation's turns: one may be asked for while another is still being answered."""
 
     def __init__(self, session_key: str = "", epoch: int = 0) -> None:
         """Begin with no turn.
@@ -151,26 +151,26 @@ class TurnTraces:
             epoch: Under which it is held; the same.
         """
         self._attributes: dict[str, str | int] = {"session": session_key, "epoch": epoch}
-        self._heard: str | None = None
-        self._asked: _Turn | None = None
-        self._answered: _Turn | None = None
-        self._said: str | None = None
+        self._audio_trace: str | None = None
+        self._asked_turn: _Turn | None = None
+        self._answered_turn: _Turn | None = None
+        self._last_trace: str | None = None
 
     @property
     def of_input(self) -> str | None:
         """The trace of a frame that answers the input itself: an acknowledgement, a refusal."""
-        turn = self._asked or self._answered
-        return turn.said if turn else self._said
+        turn = self._asked_turn or self._answered_turn
+        return turn.said if turn else self._last_trace
 
     @property
     def of_answer(self) -> str | None:
         """The trace of a frame of the answer."""
-        turn = self._answered or self._asked
-        return turn.said if turn else self._said
+        turn = self._answered_turn or self._asked_turn
+        return turn.said if turn else self._last_trace
 
     def heard(self, trace: str | None) -> None:
         """Note audio given to the model. Its turn is known once the model tells of words."""
-        self._heard = trace or self._heard
+        self._audio_trace = trace or self._audio_trace
 
     def asked(self, trace: str | None, arrived_ns: int | None = None) -> None:
         """Begin a turn: input is about to be given to the model, which is to answer it.
@@ -179,54 +179,54 @@ class TurnTraces:
             trace: As its frame says.
             arrived_ns: When that came, in nanoseconds since 1970.
         """
-        if self._asked is not None:
-            self._asked.end()
-        self._asked = _Turn(trace, arrived_ns, self._attributes)
-        self._asked.make_current()
+        if self._asked_turn is not None:
+            self._asked_turn.end()
+        self._asked_turn = _Turn(trace, arrived_ns, self._attributes)
+        self._asked_turn.make_current()
 
     def given(self) -> None:
         """Note that the model has the input."""
-        if self._asked is not None:
-            self._asked.reach("model")
+        if self._asked_turn is not None:
+            self._asked_turn.reach("model")
 
     def words(self) -> None:
         """Note that the model hears words of the user."""
-        if self._answered is not None and self._answered.presumed:
-            self._answered.presumed = False  # they are what is being answered
-        elif self._asked is None:
-            self.asked(self._take_heard())
+        if self._answered_turn is not None and self._answered_turn.presumed:
+            self._answered_turn.presumed = False  # they are what is being answered
+        elif self._asked_turn is None:
+            self.asked(self._take_audio_trace())
 
     def answering(self) -> None:
         """Note that the model begins to respond: to the last input, or on from a tool's result."""
-        if self._asked is not None:
+        if self._asked_turn is not None:
             self.ended()
-            self._answered, self._asked = self._asked, None
-        elif self._answered is None:
-            self._answered = _Turn(self._take_heard(), None, self._attributes)
-            self._answered.presumed = True
-        self._answered.reach("model")
-        self._answered.make_current()
+            self._answered_turn, self._asked_turn = self._asked_turn, None
+        elif self._answered_turn is None:
+            self._answered_turn = _Turn(self._take_audio_trace(), None, self._attributes)
+            self._answered_turn.presumed = True
+        self._answered_turn.reach("model")
+        self._answered_turn.make_current()
 
     def sounded(self) -> None:
         """Note that the model says something."""
-        turn = self._answered or self._asked
+        turn = self._answered_turn or self._asked_turn
         if turn is not None:
             turn.reach("output")
 
     def ended(self) -> None:
         """End the answer. Until the next input, what is still said belongs to it."""
-        if self._answered is not None:
-            self._said = self._answered.said
-            self._answered.end()
-            self._answered = None
+        if self._answered_turn is not None:
+            self._last_trace = self._answered_turn.said
+            self._answered_turn.end()
+            self._answered_turn = None
 
     def close(self) -> None:
         """End what is under way: the conversation is over."""
         self.ended()
-        if self._asked is not None:
-            self._asked.end()
-            self._asked = None
+        if self._asked_turn is not None:
+            self._asked_turn.end()
+            self._asked_turn = None
 
-    def _take_heard(self) -> str | None:
-        heard, self._heard = self._heard, None
+    def _take_audio_trace(self) -> str | None:
+        heard, self._audio_trace = self._audio_trace, None
         return heard

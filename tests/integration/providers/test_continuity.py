@@ -99,7 +99,7 @@ async def test_a_conversation_goes_on_after_its_connection_or_process_ends(  # n
         await (call.stop() if end == "stop" else call.kill())
         call = await new_call(fake, storage)
     await eventually(lambda: len(fake.conversations) == 2)
-    assert bool(call.model._reconnections._lost) == (end == "lost connection"), (
+    assert bool(call.model._reconnections._lost_at) == (end == "lost connection"), (
         "a limit is no loss, which is borne three times only"
     )
     await call.ask("Who am I? What's my name?", "Your name is Alice")

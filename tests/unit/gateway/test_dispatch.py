@@ -137,9 +137,9 @@ def test_dispatch_of_a_warm_function_remembers_a_bounded_number_of_sessions(gate
     dispatch = gateway.dispatch
     remembering = (
         gateway.routes._remembered,
-        dispatch._suspects._until,
-        gateway.claiming._recent._made,
-        dispatch._handoffs._since,
+        dispatch._suspects._suspected_until,
+        gateway.claiming._recent._last_claims,
+        dispatch._handoffs._noted_at,
     )
     for remembered in remembering:
         remembered.most = 2
@@ -150,12 +150,12 @@ def test_dispatch_of_a_warm_function_remembers_a_bounded_number_of_sessions(gate
         dispatch.deliver(FrameOrigin("c", "alice", FOR_LONG, Binding(key, str(number), "c", 1)), TEXT)
         gateway.routes.find(key)
     assert len(gateway.routes._remembered) == 2
-    assert len(dispatch._suspects._until) == 2
-    assert len(gateway.claiming._recent._made) == 2
+    assert len(dispatch._suspects._suspected_until) == 2
+    assert len(gateway.claiming._recent._last_claims) == 2
     outcome = Gone("handoff", to_successor=True)
     for number in range(5):
         dispatch.deliver(FrameOrigin("c", "alice", FOR_LONG, Binding(f"alice/{number}", str(number), "c", 1)), TEXT)
-    assert len(dispatch._handoffs._since) == 2
+    assert len(dispatch._handoffs._noted_at) == 2
 
 
 def test_a_route_keeps_its_secret():

@@ -269,8 +269,8 @@ async def code_that_blocks_the_loop(**_):
     try:
         await asyncio.sleep(0.05)
         ended = time.monotonic() + 60
-        while not watch._told and time.monotonic() < ended:
+        while not watch._reported and time.monotonic() < ended:
             time.sleep(0.01)  # noqa: ASYNC251 - it blocks the loop
-        await eventually(lambda: not watch._told)
+        await eventually(lambda: not watch._reported)
     finally:
         watch.stop()

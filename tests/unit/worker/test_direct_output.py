@@ -214,7 +214,7 @@ async def test_failed_posts_to_a_worker_that_are_far_apart_do_not_add_up(
     monkeypatch.setattr("worker.direct.poster.FORGOTTEN_SECONDS", 1e-9, raising=False)
     at = DirectAddress(endpoint="http://127.0.0.1:1", socket="s", secret="s")
     for _ in range(3):
-        assert door.poster._no_answer(at, TimeoutError()) is PostOutcome.UNKNOWN
+        assert door.poster._outcome_of_silence(at, TimeoutError()) is PostOutcome.UNKNOWN
 
 
 @pytest.mark.slow

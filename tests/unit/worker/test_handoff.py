@@ -294,7 +294,7 @@ async def test_a_session_that_could_not_follow_deals_with_silence_as_before(worl
 
     class Broken:
         async def prepare(self, _claim: Any, _again: Any = None) -> None:
-            assert old.session._passing_on
+            assert old.session._handing_over
             raise RuntimeError("the registry cannot be read")
 
         async def offer_claim(self, _peer: Any, _claim: Any) -> bool:
@@ -308,4 +308,4 @@ async def test_a_session_that_could_not_follow_deals_with_silence_as_before(worl
 
     with pytest.raises(RuntimeError):
         await Handoff(old.session, Broken(), old.queue, bounded, worker_id=old.name).hand_over_if_ready()
-    assert not old.session._passing_on
+    assert not old.session._handing_over

@@ -171,7 +171,7 @@ async def test_a_client_that_comes_back_in_time_keeps_its_session(world, clients
     await host.open_session(claim())
     session = host.find("default/talk")
     session.deliver(delivery(Bye()))
-    timer = host._lingering["default/talk"]
+    timer = host._linger_timers["default/talk"]
     session.deliver(delivery(hello(connection=2), connection_id="k2", counter=2))
     assert timer.cancelled()
     host._end(session)  # a timer that went off at the same moment

@@ -126,13 +126,13 @@ async def test_a_caller_that_leaves_while_its_token_is_checked_is_no_fault_of_th
 
 def door_answers(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Set when the door has answered a request."""
-    ended, last = asyncio.Event(), door_module._last
+    ended, last = asyncio.Event(), door_module._with_close
 
     def noted(answer: web.Response) -> web.Response:
         ended.set()
         return last(answer)
 
-    monkeypatch.setattr(door_module, "_last", noted)
+    monkeypatch.setattr(door_module, "_with_close", noted)
     return ended
 
 

@@ -62,7 +62,7 @@ class Given(Struct, frozen=True):
 
 
 class Unanswered:
-    """Keeps it, in the order in which it was given."""
+    """Unanswered audio of one conversation, in the order in which it was given."""
 
     def __init__(self) -> None:
         """Begin with none."""
@@ -90,8 +90,8 @@ class Unanswered:
 
     def answered(self) -> dict[str, list[int]]:
         """Forget all of it, because a transcript was recorded; returns the numbers by client, who said most first."""
-        answered = _numbers(_spoken(self._kept))
-        self._forget()
+        answered = _numbers(_with_seqs(self._kept))
+        self._clear()
         return dict(sorted(answered.items(), key=lambda one: -len(one[1])))
 
     def settled(self, now: float) -> dict[str, list[int]]:
@@ -115,20 +115,20 @@ class Unanswered:
         self._kept = kept
         self._bytes -= sum(kept_bytes(given.frame) for given in settled)
         crowded_out, self._crowded_out = self._crowded_out, []
-        return _numbers([*crowded_out, *_spoken(settled)])
+        return _numbers([*crowded_out, *_with_seqs(settled)])
 
     def take_audio(self) -> list[Given]:
         """Take all of it, to be given to a new connection."""
         again = list(self._kept)
-        self._forget()
+        self._clear()
         return again
 
-    def _forget(self) -> None:
+    def _clear(self) -> None:
         self._kept.clear()
         self._bytes = 0
 
 
-def _spoken(given: Iterable[Given]) -> Iterable[tuple[str, int | None]]:
+def _with_seqs(given: Iterable[Given]) -> Iterable[tuple[str, int | None]]:
     return ((one.client_id, one.frame.seq) for one in given)
 
 

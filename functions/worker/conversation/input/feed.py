@@ -81,7 +81,7 @@ class InputFeed:
         self._intake = Intake(self._known, limits=self._audio.new_limits)
         self.receipts = Receipts(self._intake.progress, output.confirm)
         self._images = UnfinishedImages()
-        self._answered: dict[str, list[int]] = {}
+        self._answered_seqs: dict[str, list[int]] = {}
 
     def register(self) -> None:
         """Look before and after the session manager at what is recorded, and see the model's connection restart.
@@ -132,12 +132,12 @@ class InputFeed:
     async def feed(self) -> None:
         """Give the agent what was said, one input at a time, until cancelled."""
         while True:
-            said = await self._next()
+            said = await self._next_input()
             for client_id in self._intake.relieved():
                 self._output.ask_again(client_id, *self._intake.progress(client_id))
             frame = said.frame
             try:
-                await self._give(said)
+                await self._give_input(said)
             except FrameError as error:
                 self._output.refuse(said.client_id, error.code)
             except ValueError as error:
@@ -147,7 +147,7 @@ class InputFeed:
             if not isinstance(frame, AudioInput) and frame.seq is not None:
                 self._output.acknowledge(said.client_id)
 
-    async def _next(self) -> Said:
+    async def _next_input(self) -> Said:
         """Return the next input. While there is none, the model is given the silence that clients mark."""
         while (due := self._audio.silence.due()) is not None:
             try:
@@ -158,7 +158,7 @@ class InputFeed:
                     await self._audio.send_silence()
         return await self._intake.next()  # only another marker would change that, and it comes this way
 
-    async def _give(self, said: Said) -> None:
+    async def _give_input(self, said: Said) -> None:
         frame = said.frame
         if said.refusal is not None:
             self._intake.skipped(said.client_id, frame.seq)
@@ -230,7 +230,7 @@ class InputFeed:
     def _before_record(self, event: MessageUpdatedEvent[Any]) -> None:
         if not _is_user_transcript(event.message):
             return  # such as a correction, which may pass while a user's transcript is with the manager
-        self._answered = answered = self._audio.unanswered.answered()
+        self._answered_seqs = answered = self._audio.unanswered.answered()
         if answered:
             client_id = next(iter(answered))
             self._manager.note_input(client_id, answered[client_id])
@@ -239,7 +239,7 @@ class InputFeed:
         """Acknowledge the other clients heard since the last transcript, after it: at worst their audio comes again."""
         if not _is_user_transcript(event.message):
             return
-        answered, self._answered = self._answered, {}
+        answered, self._answered_seqs = self._answered_seqs, {}
         for number, (client_id, seqs) in enumerate(answered.items()):
             if number:
                 self._manager.record_input(client_id, seqs)

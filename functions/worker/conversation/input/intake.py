@@ -83,7 +83,7 @@ class _Client:
 
 
 class Intake:
-    """Orders the input of a session."""
+    """Ordered queue of a session's input."""
 
     def __init__(
         self,
@@ -105,8 +105,8 @@ class Intake:
         self._queue: deque[Said] = deque()
         self._queued_bytes = 0
         self._arrived = asyncio.Event()
-        self._turned_away: set[str] = set()
-        self._blanks: dict[str, list[int]] = {}
+        self._refused_clients: set[str] = set()
+        self._skipped_seqs: dict[str, list[int]] = {}
 
     def offer_frame(self, client_id: str, frame: InputFrame) -> bool:
         """Take a frame as it arrives.
@@ -118,8 +118,8 @@ class Intake:
             FrameError: ``busy`` or ``beyond_window``; nothing was taken.
         """
         if len(self._queue) >= self._limit or self._queued_bytes >= QUEUE_BYTES:
-            if frame.seq is not None and len(self._turned_away) < CLIENTS:
-                self._turned_away.add(client_id)
+            if frame.seq is not None and len(self._refused_clients) < CLIENTS:
+                self._refused_clients.add(client_id)
             raise FrameError("busy")
         client = self._client(client_id)
         if frame.seq is not None and client.receiver.is_early(frame.seq):
@@ -142,7 +142,7 @@ class Intake:
         """Drop what a client that has left for good sent too early. What was said in its turn is given to the agent."""
         if (client := self._clients.get(client_id)) is not None:
             client.receiver.forget_early()
-        self._turned_away.discard(client_id)
+        self._refused_clients.discard(client_id)
 
     def progress(self, client_id: str) -> tuple[int, tuple[int, ...]]:
         """The number up to which all of a client's input has come, and those above it that have."""
@@ -160,14 +160,14 @@ class Intake:
 
     def relieved(self) -> set[str]:
         """Take the clients that were turned away since the queue was full, once half of it is free again."""
-        if not self._turned_away or len(self._queue) > self._limit // 2 or self._queued_bytes > QUEUE_BYTES // 2:
+        if not self._refused_clients or len(self._queue) > self._limit // 2 or self._queued_bytes > QUEUE_BYTES // 2:
             return set()
-        relieved, self._turned_away = self._turned_away, set()
+        relieved, self._refused_clients = self._refused_clients, set()
         return relieved
 
     def forget_numbered(self) -> None:
         """Drop the input that waits and is not acknowledged: clients send it again, to the successor."""
-        self._turned_away.clear()
+        self._refused_clients.clear()
         self._queue = deque(said for said in self._queue if said.frame.seq is None)
         self._queued_bytes = sum(kept_bytes(said.frame) for said in self._queue)
         for client in self._clients.values():
@@ -182,15 +182,15 @@ class Intake:
 
     def skipped(self, client_id: str, *seqs: int | None) -> None:
         """Note input that the agent was not given, because it says nothing or was refused."""
-        self._blanks.setdefault(client_id, []).extend(seq for seq in seqs if seq is not None)
+        self._skipped_seqs.setdefault(client_id, []).extend(seq for seq in seqs if seq is not None)
 
     def blanks(self, client_id: str) -> list[int]:
         """Take the numbers of a client's inputs that were skipped."""
-        return self._blanks.pop(client_id, [])
+        return self._skipped_seqs.pop(client_id, [])
 
     def skips(self) -> dict[str, list[int]]:
         """Take the skipped numbers of every client."""
-        skips, self._blanks = self._blanks, {}
+        skips, self._skipped_seqs = self._skipped_seqs, {}
         return {client_id: seqs for client_id, seqs in skips.items() if seqs}
 
     def _client(self, client_id: str) -> _Client:

@@ -1,4 +1,4 @@
-"""Tells clients what of their input has come, long before any of it is durable.
+"""Receipts for clients: what of their input has come, long before any of it is durable.
 
     frame ─▶ noted ─┬─ the sixteenth ──────────▶ now
                     ├─ others wait for one ────▶ in 0.3 s   the client sends those again that are missing
@@ -48,48 +48,48 @@ class Receipts:
         """
         self._progress = progress
         self._confirm = confirm
-        self._told: dict[str, int] = {}
-        self._due: dict[str, float] = {}
-        self._sooner = asyncio.Event()
+        self._confirmed_upto: dict[str, int] = {}
+        self._confirm_at: dict[str, float] = {}
+        self._rescheduled = asyncio.Event()
 
     def note_frame(self, client_id: str) -> None:
         """Note a client's frame. A repeat counts too: what was told before may be lost."""
         upto, beyond = self._progress(client_id)
-        if upto - self._told.get(client_id, 0) >= CONFIRMED_FRAMES:
-            self._tell_in(0.0, client_id)
+        if upto - self._confirmed_upto.get(client_id, 0) >= CONFIRMED_FRAMES:
+            self._confirm_within(0.0, client_id)
         else:
-            self._tell_in(OVERTAKEN_SECONDS if beyond else CONFIRMED_SECONDS, client_id)
+            self._confirm_within(OVERTAKEN_SECONDS if beyond else CONFIRMED_SECONDS, client_id)
 
     def drop_client(self, client_id: str) -> None:
         """Forget a client that has left."""
-        self._told.pop(client_id, None)
-        self._due.pop(client_id, None)
+        self._confirmed_upto.pop(client_id, None)
+        self._confirm_at.pop(client_id, None)
 
     async def run(self) -> None:
         """Tell them in time, until cancelled."""
         while True:
-            self._sooner.clear()
+            self._rescheduled.clear()
             try:
-                async with asyncio.timeout_at(min(self._due.values(), default=None)):
-                    await self._sooner.wait()
+                async with asyncio.timeout_at(min(self._confirm_at.values(), default=None)):
+                    await self._rescheduled.wait()
             except TimeoutError:
-                self._tell_who_is_due()
+                self._confirm_due()
 
-    def _tell_in(self, seconds: float, client_id: str) -> None:
+    def _confirm_within(self, seconds: float, client_id: str) -> None:
         at = asyncio.get_running_loop().time() + seconds
-        if at < self._due.get(client_id, float("inf")):
-            self._due[client_id] = at
-            self._sooner.set()
+        if at < self._confirm_at.get(client_id, float("inf")):
+            self._confirm_at[client_id] = at
+            self._rescheduled.set()
 
-    def _tell_who_is_due(self) -> None:
+    def _confirm_due(self) -> None:
         now = asyncio.get_running_loop().time()
-        for client_id in [client_id for client_id, at in self._due.items() if at <= now]:
-            del self._due[client_id]
+        for client_id in [client_id for client_id, at in self._confirm_at.items() if at <= now]:
+            del self._confirm_at[client_id]
             upto, beyond = self._progress(client_id)
-            self._told.pop(client_id, None)
-            self._told[client_id] = upto
-            while len(self._told) > CLIENTS:
-                del self._told[next(iter(self._told))]
+            self._confirmed_upto.pop(client_id, None)
+            self._confirmed_upto[client_id] = upto
+            while len(self._confirmed_upto) > CLIENTS:
+                del self._confirmed_upto[next(iter(self._confirmed_upto))]
             self._confirm(client_id, upto, beyond)
             if beyond:
-                self._tell_in(CONFIRMED_SECONDS, client_id)
+                self._confirm_within(CONFIRMED_SECONDS, client_id)

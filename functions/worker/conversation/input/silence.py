@@ -37,7 +37,7 @@ _HAIR: Final = 1e-6
 
 
 class MarkedSilence:
-    """Follows the silence of one session's clients."""
+    """Marked silence of one session's clients."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         """Begin without a marker.
@@ -46,60 +46,60 @@ class MarkedSilence:
             now: Seconds on a clock that only goes forward.
         """
         self._now = now
-        self._until: BoundedDict[str, float] = BoundedDict(CLIENTS)
-        self._sounded: BoundedDict[str, float] = BoundedDict(CLIENTS)
-        self._given_to = 0.0
+        self._marked_until: BoundedDict[str, float] = BoundedDict(CLIENTS)
+        self._sounded_at: BoundedDict[str, float] = BoundedDict(CLIENTS)
+        self._given_until = 0.0
 
     def marked(self, client_id: str) -> None:
         """Note a client's marker: its microphone is silent."""
         now = self._now()
         self._expire(now)
-        if not self._until:
-            self._given_to = now
-        self._sounded.pop(client_id, None)
-        self._until[client_id] = now + MARKED_SECONDS
+        if not self._marked_until:
+            self._given_until = now
+        self._sounded_at.pop(client_id, None)
+        self._marked_until[client_id] = now + MARKED_SECONDS
 
     def sounded(self, client_id: str) -> None:
         """Note a client's audio: its silence is over, and what is behind of it is not given."""
         now = self._now()
-        self._until.pop(client_id, None)
-        self._sounded[client_id] = now
-        self._given_to = now
+        self._marked_until.pop(client_id, None)
+        self._sounded_at[client_id] = now
+        self._given_until = now
 
     def drop_client(self, client_id: str) -> None:
         """Give no more silence for a client."""
-        self._until.pop(client_id, None)
-        self._sounded.pop(client_id, None)
+        self._marked_until.pop(client_id, None)
+        self._sounded_at.pop(client_id, None)
 
     def clear(self) -> None:
         """Give no more silence."""
-        self._until.clear()
+        self._marked_until.clear()
 
     def due(self) -> float | None:
         """Seconds until the next piece is to be given, 0 for at once, None if there is no silence."""
-        if not self._until:
+        if not self._marked_until:
             return None
         now = self._now()
         self._expire(now)
-        if not self._until:
+        if not self._marked_until:
             return None
-        return max(0.0, self._begin(now) + PREROLL_SECONDS + PIECE_SECONDS - now)
+        return max(0.0, self._complete_until(now) + PREROLL_SECONDS + PIECE_SECONDS - now)
 
     def take_piece(self) -> bool:
         """Note that a piece is given now, if it is its time; return whether it is."""
         if (due := self.due()) is None or due > _HAIR:
             return False
         now = self._now()
-        self._given_to = max(self._begin(now), now - PREROLL_SECONDS - LATE_SECONDS) + PIECE_SECONDS
+        self._given_until = max(self._complete_until(now), now - PREROLL_SECONDS - LATE_SECONDS) + PIECE_SECONDS
         return True
 
-    def _begin(self, now: float) -> float:
+    def _complete_until(self, now: float) -> float:
         """The time up to which the model has everything."""
-        for client_id in [one for one, at in self._sounded.items() if at + OTHERS_SECONDS <= now]:
-            del self._sounded[client_id]
-        waits = max(self._sounded.values(), default=float("-inf")) + OTHERS_SECONDS - PREROLL_SECONDS
-        return max(self._given_to, waits)
+        for client_id in [one for one, at in self._sounded_at.items() if at + OTHERS_SECONDS <= now]:
+            del self._sounded_at[client_id]
+        waits = max(self._sounded_at.values(), default=float("-inf")) + OTHERS_SECONDS - PREROLL_SECONDS
+        return max(self._given_until, waits)
 
     def _expire(self, now: float) -> None:
-        for client_id in [one for one, until in self._until.items() if until <= now]:
-            del self._until[client_id]
+        for client_id in [one for one, until in self._marked_until.items() if until <= now]:
+            del self._marked_until[client_id]

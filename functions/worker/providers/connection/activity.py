@@ -23,7 +23,7 @@ from strands.types.tools import ToolResultBlock
 
 
 class Activity:
-    """Follows one connection.
+    """Activity on one connection.
 
     Attributes:
         heard_of: Whether the provider has said anything on this connection: it took what it was started with.
@@ -45,8 +45,8 @@ class Activity:
             since: When it was opened, if that was not now.
         """
         self.heard_of = self.refused = False
-        self._last = self._now()
-        self._since = self._last if since is None else since
+        self._last_event_at = self._now()
+        self._began_at = self._last_event_at if since is None else since
         self._responding = False
         self._owed = self.unanswered is not None
         self._tools: set[str] = set()
@@ -70,15 +70,15 @@ class Activity:
         """Seconds since anything happened, 0 while something is under way."""
         if self._responding or self.owed or self._tools or self._speech:
             return 0.0
-        return self._now() - self._last
+        return self._now() - self._last_event_at
 
     def age(self) -> float:
         """Seconds since the connection began."""
-        return self._now() - self._since
+        return self._now() - self._began_at
 
     def sent(self, content: BidiMessage) -> None:
         """Follow a message to the provider."""
-        self._last, self.changed = self._now(), True
+        self._last_event_at, self.changed = self._now(), True
         results = [block.tool_use_id for block in content.content if isinstance(block, ToolResultBlock)]
         self._tools.difference_update(results)
         self._owed, self.refused = True, False
@@ -92,7 +92,7 @@ class Activity:
         self.heard_of = True
         if isinstance(event, BidiUsageEvent):
             return
-        self._last, self.changed = self._now(), True
+        self._last_event_at, self.changed = self._now(), True
         match event:
             case BidiResponseStartEvent():
                 self._responding, self._owed = True, False

@@ -1,4 +1,4 @@
-"""Connects one of Strands' models: with the best that the provider takes."""
+"""Connector of one of Strands' models, with the best that the provider takes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from worker.providers.table import Provider
 
 
 class Connector:
-    """Makes a model's connections.
+    """Maker of one model's connections.
 
     Attributes:
         inner: Strands' model.
@@ -37,7 +37,7 @@ class Connector:
         self.offer: Offer = FULL
         self.inner = inner
         self._provider = provider
-        self._left: list[Offer] = []
+        self._remaining_offers: list[Offer] = []
         self._resumed = False
         self._refused = False
 
@@ -74,7 +74,7 @@ class Connector:
         Raises:
             Exception: What the provider refused last.
         """
-        self._left = offers(handle=handle, history=bool(messages), tools=bool(tools))
+        self._remaining_offers = offers(handle=handle, history=bool(messages), tools=bool(tools))
         await self._connect(system_prompt, tools, messages, options, restarting=False)
 
     async def restart(
@@ -88,7 +88,7 @@ class Connector:
 
         Tools that were refused are not named again.
         """
-        if not self._left or not self._refused:
+        if not self._remaining_offers or not self._refused:
             self._begin_again(history=bool(messages), tools=bool(tools))
         await self._connect(system_prompt, tools, messages, options, restarting=True)
 
@@ -108,7 +108,7 @@ class Connector:
 
     def taken(self) -> None:
         """Note that the offer was taken: a later restart begins with the best again."""
-        self._left = []
+        self._remaining_offers = []
 
     def next_best(self, error: Exception) -> bool:
         """Choose the next offer after a refusal; false if none is left.
@@ -117,14 +117,18 @@ class Connector:
             error: What the provider says.
         """
         refused = classify(error).kind in {Kind.REQUEST, Kind.CONTENT} or self.offer.handle is not None
-        if not refused or not self._left:
+        if not refused or not self._remaining_offers:
             return False
         self._refused = True
-        self._left = after(self.offer, self._left, about_tools=about_tools(error))
+        self._remaining_offers = after(self.offer, self._remaining_offers, about_tools=about_tools(error))
         logger.warning(
-            "provider refused how to go on", provider=self._provider.name, how=self.offer.how, next=self._left[0].how,
-            tools=self._left[0].tools, kind=type(error).__name__,
-        )  # fmt: skip
+            "provider refused how to go on",
+            provider=self._provider.name,
+            how=self.offer.how,
+            next=self._remaining_offers[0].how,
+            tools=self._remaining_offers[0].tools,
+            kind=type(error).__name__,
+        )
         count("ModelOfferRefused", self._provider.name)
         return True
 
@@ -138,7 +142,7 @@ class Connector:
         restarting: bool,
     ) -> None:
         while True:
-            self.offer, *self._left = self._left
+            self.offer, *self._remaining_offers = self._remaining_offers
             told = cast("Messages", self.history_of_offer(messages))
             given = (system_prompt, tools if self.offer.tools else None, told)
             more = dict(options)
@@ -159,7 +163,7 @@ class Connector:
 
     def _begin_again(self, *, history: bool, tools: bool) -> None:
         best = offers(handle=None, history=history, tools=tools)
-        self._left = [offer for offer in best if offer.tools <= self.offer.tools] or best
+        self._remaining_offers = [offer for offer in best if offer.tools <= self.offer.tools] or best
 
     def history_of_offer(self, messages: Messages) -> list[Any]:
         """Return what the present offer tells of a history."""

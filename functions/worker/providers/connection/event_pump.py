@@ -1,4 +1,4 @@
-"""Reads a model's events in one task, so that waiting for the next one can be given up without breaking the stream."""
+"""Reader of a model's events in one task: a wait for the next one can be given up without breaking the stream."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Ended:
 
 
 class Pump:
-    """Carries the events of one stream."""
+    """Pump of one stream's events."""
 
     def __init__(self, events: AsyncIterable[Any], mark: Callable[[], Any]) -> None:
         """Prepare.

@@ -21,7 +21,7 @@ class StreamLost(Exception):  # noqa: N818 - what happened
 
 
 class ConnectionEndings:
-    """Decides for one conversation which lost connections are replaced."""
+    """Policy of one conversation for its lost connections: which of them are replaced."""
 
     def __init__(
         self,

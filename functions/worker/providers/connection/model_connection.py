@@ -20,7 +20,7 @@ from worker.providers.table import Provider
 
 
 class ModelConnection:
-    """Opens and closes the connection of one model.
+    """Connection of one model, opened and closed.
 
     Attributes:
         inner: Strands' model; that of another model, whose connection was taken over.

@@ -23,7 +23,7 @@ _LOST: Final = {Kind.DISCONNECTED, Kind.UNAVAILABLE, Kind.THROTTLED, Kind.CONTEN
 
 
 class Reconnections:
-    """Counts the lost connections of one conversation."""
+    """Limit of one conversation's lost connections."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         """Begin with none.
@@ -32,16 +32,16 @@ class Reconnections:
             now: Seconds on a clock that only goes forward.
         """
         self._now = now
-        self._lost: deque[float] = deque(maxlen=RECONNECTIONS)
+        self._lost_at: deque[float] = deque(maxlen=RECONNECTIONS)
 
     def may_reconnect(self, kind: Kind) -> bool:
         """Return true if a connection that ended so is opened again."""
-        while self._lost and self._now() - self._lost[0] > RECONNECTION_SECONDS:
-            self._lost.popleft()
-        return kind in _LOST and len(self._lost) < RECONNECTIONS
+        while self._lost_at and self._now() - self._lost_at[0] > RECONNECTION_SECONDS:
+            self._lost_at.popleft()
+        return kind in _LOST and len(self._lost_at) < RECONNECTIONS
 
     def count_attempt(self, kind: Kind) -> float:
         """Count one; returns the seconds to wait before it is taken up again."""
-        self._lost.append(self._now())
-        doubled: int = 2 ** (len(self._lost) - 1)
+        self._lost_at.append(self._now())
+        doubled: int = 2 ** (len(self._lost_at) - 1)
         return PAUSE_SECONDS * (doubled - (kind is not Kind.THROTTLED))

@@ -16,7 +16,7 @@ NEXT_SECONDS: Final = 15.0
 
 
 class NextConnection:
-    """Keeps input that a lost connection refused until the next one is open.
+    """Input that a lost connection refused, kept until the next one is open.
 
     Attributes:
         waiting: The message that waits; None if there is none.

@@ -21,7 +21,7 @@ SAMPLE_BYTES: Final = 2
 
 
 class Resampler:
-    """Converts PCM16 mono audio from one rate to another, piece by piece.
+    """Converter of PCM16 mono audio from one rate to another, piece by piece.
 
     The filter's state goes from piece to piece, so there is no click where they meet; what is too loud for 16 bits
     after the filter stays at the loudest value instead of wrapping around.
@@ -35,7 +35,7 @@ class Resampler:
             target: Samples a second of what is returned.
         """
         self._rates = source, target
-        self._odd = b""
+        self._half_sample = b""
         self._stream = self._new()
 
     @property
@@ -51,9 +51,9 @@ class Resampler:
         """
         if self._stream is None:
             return pcm
-        pcm = self._odd + pcm
+        pcm = self._half_sample + pcm
         whole = len(pcm) - len(pcm) % SAMPLE_BYTES
-        self._odd = pcm[whole:]
+        self._half_sample = pcm[whole:]
         return self._resample(pcm[:whole])
 
     def finish(self) -> bytes:
@@ -66,7 +66,7 @@ class Resampler:
 
     def drop_filter(self) -> None:
         """Start anew without the filter's rest: after a barge-in it must not be heard."""
-        self._odd = b""
+        self._half_sample = b""
         self._stream = self._new()
 
     def _resample(self, pcm: bytes, *, last: bool = False) -> bytes:
@@ -94,34 +94,34 @@ class Edges:
             client: Samples a second that clients send and are sent.
             provider: Samples a second that the provider hears and speaks.
         """
-        self._heard = Resampler(client[0], provider[0])
-        self._spoken = Resampler(provider[1], client[1])
+        self._to_provider = Resampler(client[0], provider[0])
+        self._to_client = Resampler(provider[1], client[1])
         self._rate = client[1]
-        self._last: BidiAudioDeltaEvent | None = None
+        self._last_event: BidiAudioDeltaEvent | None = None
 
     def reset(self) -> None:
         """Begin anew with another connection."""
-        self._heard.drop_filter()
-        self._spoken.drop_filter()
+        self._to_provider.drop_filter()
+        self._to_client.drop_filter()
 
     def to_provider(self, audio: AudioDelta) -> AudioDelta | None:
         """Convert what a client says; None while the filter keeps it all."""
-        pcm = self._heard.convert(audio.source.get("bytes") or b"")
+        pcm = self._to_provider.convert(audio.source.get("bytes") or b"")
         return AudioDelta(format="pcm", source={"bytes": pcm}) if pcm else None
 
     def to_client(self, event: Any) -> Iterator[Any]:
         """Yield a provider's event with its audio converted."""
         match event:
-            case BidiAudioDeltaEvent() if not self._spoken.idle:
-                self._last = event
-                yield from self._spoken_as(event, self._spoken.convert(base64.b64decode(event.audio)))
+            case BidiAudioDeltaEvent() if not self._to_client.idle:
+                self._last_event = event
+                yield from self._spoken_as(event, self._to_client.convert(base64.b64decode(event.audio)))
                 return
-            case BidiAudioStopEvent() if self._last is not None:
-                yield from self._spoken_as(self._last, self._spoken.finish())
-                self._last = None
+            case BidiAudioStopEvent() if self._last_event is not None:
+                yield from self._spoken_as(self._last_event, self._to_client.finish())
+                self._last_event = None
             case BidiBargeInEvent():
-                self._spoken.drop_filter()
-                self._last = None
+                self._to_client.drop_filter()
+                self._last_event = None
             case _:
                 pass
         yield event

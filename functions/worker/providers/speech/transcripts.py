@@ -24,7 +24,7 @@ from strands.bidi.types.events import (
 
 
 class Sentences:
-    """Rewrites one connection's events."""
+    """Sentences of one connection's transcripts, split from its events."""
 
     def __init__(self) -> None:
         self._open: dict[str, Role] = {}

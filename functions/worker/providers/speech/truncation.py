@@ -123,7 +123,7 @@ class _Interrupted:
 
 
 class AnswerPlayback:
-    """Follows one conversation's answers, as they are passed on to the agent.
+    """Playback of one conversation's answers, as they are passed on to the agent.
 
     It outlives connections: an answer of one may still be playing when the next hears the barge-in.
     """

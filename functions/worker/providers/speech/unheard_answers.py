@@ -18,7 +18,7 @@ from worker.providers.speech.truncation import AnswerCut, AnswerPlayback
 
 
 class UnheardAnswers:
-    """Follows what of one conversation's answers was not heard.
+    """Parts of one conversation's answers that were not heard.
 
     Attributes:
         playback: The answers as they are played.
