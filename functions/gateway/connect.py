@@ -10,7 +10,8 @@ from aws_lambda_powertools import Logger
 
 from gateway.environment import ConnectEnvironment
 from segue.environment import read_environment
-from shared import clients, subprotocol
+from shared import subprotocol
+from shared.aws import clients
 from shared.connections import ConnectionsTable
 
 PRINCIPAL: Final = re.compile(r"[0-9a-f]{32}")

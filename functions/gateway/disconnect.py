@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 
 from gateway.environment import DisconnectEnvironment
 from segue.environment import read_environment
-from shared import clients
+from shared.aws import clients
 from shared.connections import ConnectionsTable
 from shared.ingress.admission import Admission
 

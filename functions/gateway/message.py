@@ -23,7 +23,8 @@ from gateway.workers import Workers
 from segue.environment import read_environment
 from segue.wire.frames import Error, Pong, error_frame
 from segue.wire.rate import FrameRate
-from shared import clients, metrics
+from shared import metrics
+from shared.aws import clients
 from shared.connections import ConnectionsTable
 from shared.ingress.admission import Admission
 from shared.ingress.routes import Routes

@@ -22,7 +22,8 @@ from msgspec import Struct, convert
 
 from segue.environment import read_environment
 from segue.wire.claims import Claim, encode_claim
-from shared import clients, metrics
+from shared import metrics
+from shared.aws import clients
 from shared.connections import ConnectionsTable
 from shared.metrics import FunctionCount
 

@@ -24,7 +24,7 @@ from heapq import nlargest
 from typing import TYPE_CHECKING, Any, Final
 
 from segue.wire.claims import ClientAddress, DirectAddress
-from shared.clients import conditionally, query_items
+from shared.aws.clients import conditionally, query_items
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

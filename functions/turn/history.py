@@ -13,7 +13,7 @@ from typing import Any, Final
 from strands.middleware.stages import InvokeModelContext
 
 from segue.history.repair import finished_notes
-from shared.messages import text_of
+from shared.conversation.messages import text_of
 
 BEGINNING: Final = "[the conversation begins]"
 """Stands before an agent that spoke first: models of text want to hear the user first."""

@@ -30,7 +30,7 @@ from segue.lease.item import Known
 from segue.wire.delivery import Delivery
 from segue.wire.frames import AnswerInput, Hello, HistoryRequest, ImageInput, TextInput
 from shared.agent_code import comes_of_storage
-from shared.messages import text_of
+from shared.conversation.messages import text_of
 from turn.approvals import Step, TurnApprovals
 from turn.history import is_owed, last_said
 from turn.sessions import TextSession

@@ -12,9 +12,9 @@ from segue.lease.item import Known
 from segue.strands.manager import GuardedSessionManager
 from segue.wire.fields import HISTORY, shown_holder
 from segue.wire.frames import Approval, InputAck, JournalFrame, Ready, error_frame
-from shared.agent_frames import retell
-from shared.approvals import approval_frame
-from shared.history_pages import RecordedMessages
+from shared.conversation.agent_frames import retell
+from shared.conversation.approvals import approval_frame
+from shared.conversation.history_pages import RecordedMessages
 from turn.history import last_said
 from turn.turn_outbox import TurnOutbox
 

@@ -17,7 +17,7 @@ from segue.wire.claims import ClientAddress
 from segue.wire.delivery import Delivery
 from segue.wire.frames import AnswerInput, FrameError, TextInput, encode_frame, error_frame
 from segue.wire.rate import FrameRate
-from shared.history_pages import PAGES_AT_ONCE, PAGES_PER_SECOND, asks_for_page
+from shared.conversation.history_pages import PAGES_AT_ONCE, PAGES_PER_SECOND, asks_for_page
 from turn.post import MessagePost
 from turn.sessions import TextSession, TurnSessions
 from turn.storage_pause import pauses_told

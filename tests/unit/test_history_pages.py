@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from segue.wire.frames import MAX_FRAME_BYTES, encode_frame
-from shared.history_pages import LINES, PAGE_BYTES, RecordedMessages
+from shared.conversation.history_pages import LINES, PAGE_BYTES, RecordedMessages
 
 
 def message(role: str, number: int, *content: Any, kind: str | None = None, **custom: Any) -> dict[str, Any]:

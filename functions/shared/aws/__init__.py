@@ -5,6 +5,7 @@
     endpoints    the address of a service in a region
     retries      botocore's standard mode: which failures are tried again, after which pause
     service      DynamoDB and SQS by their JSON protocols
+    clients      clients of both, made once a process, and conditional writes with them
 
 Each module imports only modules that stand above it here. The tests compare each with botocore.
 """

@@ -53,9 +53,9 @@ from segue.wire.frames import (
     Tool,
     Transcript,
 )
+from shared.conversation.messages import bidi_metadata, replaced_record, text_of
+from shared.conversation.record_positions import Mark, Marks
 from shared.log import logger
-from shared.messages import bidi_metadata, replaced_record, text_of
-from shared.record_positions import Mark, Marks
 
 AUDIO_BYTES: Final = 22_500
 """PCM in one frame at most: 30,000 characters of base64, which leaves room for the rest within 32 KB. Divisible by 2

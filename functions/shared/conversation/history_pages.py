@@ -17,8 +17,8 @@ from typing import Any, Final
 import msgspec
 
 from segue.wire.frames import Hello, HistoryLine, HistoryOutput, HistoryRequest, JournalFrame, Tool, Transcript
-from shared.agent_frames import frames_of, typed_lines
-from shared.messages import replaced_record
+from shared.conversation.agent_frames import frames_of, typed_lines
+from shared.conversation.messages import replaced_record
 
 LINES: Final = 50
 """Lines of a page at most, unless one record alone has more."""

@@ -18,7 +18,7 @@ from typing import Any, Final
 from strands.hooks import HookRegistry, MessageAddedEvent, MessageUpdatedEvent
 
 from segue.bounded import BoundedDict
-from shared.messages import bidi_metadata, text_of
+from shared.conversation.messages import bidi_metadata, text_of
 
 BEFORE_THE_MANAGER: Final = -1_000_000
 """A hook order before all that Strands and the session manager use."""

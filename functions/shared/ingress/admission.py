@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.clients import conditionally
+from shared.aws.clients import conditionally
 from shared.connections import LIFETIME_SECONDS, Binding
 from shared.ingress.limits import SESSIONS_PER_PRINCIPAL
 

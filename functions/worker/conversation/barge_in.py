@@ -18,7 +18,7 @@ from msgspec import Struct
 from strands.bidi import BidiAgent
 
 from segue.wire.frames import OutputAck
-from shared.messages import bidi_metadata, text_of
+from shared.conversation.messages import bidi_metadata, text_of
 from worker.providers.speech.truncation import AnswerCut
 
 REPORT_SECONDS: Final = 1.0

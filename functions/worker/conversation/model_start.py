@@ -32,9 +32,9 @@ from strands.bidi.types import BidiMessage
 from strands.types.content import TextBlock
 
 from shared.agent_code import build
-from shared.approvals import BY_VOICE
+from shared.conversation.approvals import BY_VOICE
+from shared.conversation.messages import unanswered
 from shared.log import logger
-from shared.messages import unanswered
 from worker.conversation.session_manager import Manager
 from worker.providers import ContinuousModel
 from worker.telemetry.metrics import Count, metrics

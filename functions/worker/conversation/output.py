@@ -3,7 +3,8 @@
     events ─▶ speech ─┬─ audio, barge_in ─────────▶ audience ─▶ outbox of each client ─▶ POST
                       └─ all else ─▶ gate (order) ─▶
 
-``shared.agent_frames`` decides which way a frame takes; ``worker.conversation.output_gate``, what the gate waits for.
+``shared.conversation.agent_frames`` decides which way a frame takes; ``worker.conversation.output_gate``, what the gate
+waits for.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from segue.lease.item import Known
 from segue.wire import frames
 from segue.wire.fields import BINARY, DIRECT, HISTORY, PLAYED, SILENCE, shown_holder
 from segue.wire.memory import kept_bytes
-from shared.agent_frames import Speech, Utterance, Way, retell
-from shared.approvals import approval_frame
-from shared.history_pages import RecordedMessages
-from shared.messages import replaced_record
-from shared.record_positions import Mark, Marks
+from shared.conversation.agent_frames import Speech, Utterance, Way, retell
+from shared.conversation.approvals import approval_frame
+from shared.conversation.history_pages import RecordedMessages
+from shared.conversation.messages import replaced_record
+from shared.conversation.record_positions import Mark, Marks
 from worker.conversation.audience import Audience
 from worker.conversation.barge_in import PlayedReports, correct, cut_message
 from worker.conversation.input.receipts import INPUT_WINDOW

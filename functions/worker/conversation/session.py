@@ -27,7 +27,7 @@ from segue.wire.frames import (
     TextInput,
 )
 from segue.wire.rate import FrameRate
-from shared.history_pages import PAGES_AT_ONCE, PAGES_PER_SECOND, asks_for_page
+from shared.conversation.history_pages import PAGES_AT_ONCE, PAGES_PER_SECOND, asks_for_page
 from shared.log import logger
 from worker.conversation.audience import Arrival
 from worker.conversation.input.intake import CLIENTS

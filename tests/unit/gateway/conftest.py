@@ -15,7 +15,7 @@ from gateway.router import Router
 from gateway.workers import Workers
 from segue.wire.claims import decode_claim
 from segue.wire.rate import FrameRate
-from shared import clients
+from shared.aws import clients
 from shared.connections import ConnectionsTable
 from shared.ingress.admission import Admission
 from shared.ingress.routes import Routes

@@ -16,8 +16,7 @@ from botocore.loaders import create_loader
 from botocore.retries import standard
 from botocore.session import get_session
 
-from shared import clients
-from shared.aws import retries
+from shared.aws import clients, retries
 from shared.aws.credentials import ProcessKeys
 from shared.aws.endpoints import endpoint
 from shared.aws.retries import ATTEMPTS, BUDGET, RetryPolicy

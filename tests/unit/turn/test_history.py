@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from segue.wire.frames import Error, Hello, HistoryOutput, HistoryRequest, Ready
-from shared.history_pages import PAGES_AT_ONCE
+from shared.conversation.history_pages import PAGES_AT_ONCE
 from tests.unit.turn.conftest import Person, World
 
 

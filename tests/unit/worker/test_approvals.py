@@ -8,7 +8,7 @@ import pytest
 from strands import Agent, ToolContext, tool
 
 from segue.wire.frames import AnswerInput, Approval, Error, Hello, InputAck, Ready, Response, Tool
-from shared.approvals import BY_VOICE
+from shared.conversation.approvals import BY_VOICE
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.waiting import eventually

@@ -8,7 +8,7 @@ from strands.bidi.types.events import BidiResponseStartEvent, BidiResponseStopEv
 
 from segue.wire import frames
 from segue.wire.frames import InputAck
-from shared.messages import unanswered
+from shared.conversation.messages import unanswered
 from tests.support.scripted_model import spoken
 from tests.support.waiting import eventually
 from tests.unit.worker.handoffs import conversation, drain

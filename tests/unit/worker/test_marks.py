@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from strands.hooks import HookRegistry, MessageAddedEvent, MessageUpdatedEvent
 
-from shared.record_positions import Mark, Marks
+from shared.conversation.record_positions import Mark, Marks
 
 
 class Recorded:

@@ -6,7 +6,7 @@ import pytest
 
 from segue.wire.claims import ClientAddress
 from segue.wire.frames import FrameError, Hello, HistoryOutput, HistoryRequest, Ready, Transcript
-from shared.history_pages import PAGES_AT_ONCE
+from shared.conversation.history_pages import PAGES_AT_ONCE
 from tests.support.memory_manager import Latch
 from tests.support.scripted_model import answered, spoken
 from tests.support.waiting import eventually

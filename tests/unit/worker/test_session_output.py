@@ -33,7 +33,7 @@ from segue.wire.frames import (
     Transcript,
     encode_frame,
 )
-from shared.record_positions import AFTER_THE_MANAGER, BEFORE_THE_MANAGER
+from shared.conversation.record_positions import AFTER_THE_MANAGER, BEFORE_THE_MANAGER
 from tests.support.memory_manager import Latch
 from tests.support.scripted_model import answered, calling, spoken
 from tests.support.waiting import eventually

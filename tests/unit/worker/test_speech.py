@@ -21,8 +21,8 @@ from strands.bidi.types.events import (
 from strands.types._events import ToolResultMessageEvent
 
 from segue.wire.frames import MAX_NUMBER, AudioOutput, BargeIn, Restart, TextOutput, Tool, Transcript, encode_frame
-from shared.agent_frames import AUDIO_BYTES, Speech, Utterance, Way, retell
-from shared.record_positions import Marks
+from shared.conversation.agent_frames import AUDIO_BYTES, Speech, Utterance, Way, retell
+from shared.conversation.record_positions import Marks
 
 
 def speech() -> Speech:

@@ -18,9 +18,9 @@ from strands.types.media import ImageBlock, ImageFormat
 from segue.lease.item import Known
 from segue.wire.frames import AnswerInput, AudioInput, FrameError, ImageInput, InputFrame, MediaType, TextInput
 from segue.wire.images import ImageRefused
+from shared.conversation.messages import bidi_metadata
+from shared.conversation.record_positions import AFTER_THE_MANAGER, BEFORE_THE_MANAGER
 from shared.log import logger
-from shared.messages import bidi_metadata
-from shared.record_positions import AFTER_THE_MANAGER, BEFORE_THE_MANAGER
 from worker.conversation.input.audio_feed import AudioFeed
 from worker.conversation.input.images import UnfinishedImages
 from worker.conversation.input.intake import Intake, Said

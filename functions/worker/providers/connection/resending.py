@@ -9,7 +9,7 @@ from typing import Final
 from strands.bidi.types import BidiContentDelta, BidiMessage
 from strands.types.content import Messages, TextBlock
 
-from shared.messages import bidi_metadata, unanswered
+from shared.conversation.messages import bidi_metadata, unanswered
 
 NEXT_SECONDS: Final = 15.0
 """Seconds for which input that a lost connection refused waits for the next connection; after them it fails."""
