@@ -82,10 +82,10 @@ async def test_refused_clients_are_named_once_there_is_room():
         with pytest.raises(FrameError):
             intake.offer_frame(client_id, frame)
     await taken(intake, 1)
-    assert not intake.relieved()
+    assert not intake.take_refused_clients()
     await taken(intake, 1)
-    assert intake.relieved() == {"a", "b"}, "what has no number is not sent again"
-    assert not intake.relieved()
+    assert intake.take_refused_clients() == {"a", "b"}, "what has no number is not sent again"
+    assert not intake.take_refused_clients()
 
 
 async def test_a_client_that_was_turned_away_is_left_to_the_successor():
@@ -94,7 +94,7 @@ async def test_a_client_that_was_turned_away_is_left_to_the_successor():
     with pytest.raises(FrameError):
         intake.offer_frame("a", text("x", 2))
     intake.forget_numbered()
-    assert not intake.relieved()
+    assert not intake.take_refused_clients()
 
 
 async def test_a_client_that_fell_out_is_taken_up_from_the_journal():
@@ -176,7 +176,7 @@ async def test_the_queue_is_bounded_in_bytes_too():
     assert refused[-1] == "busy"
     assert sum(kept_bytes(said.frame) for said in intake._queue) < QUEUE_BYTES + kept_bytes(text(LARGE))
     await taken(intake, refused.count(None))
-    assert intake.relieved() == {"a"}
+    assert intake.take_refused_clients() == {"a"}
     assert intake._queued_bytes == 0
 
 

@@ -23,7 +23,7 @@ from worker.conversation.input.audio_replay import (
     ENDED_SECONDS,
     SILENCE_SECONDS,
     UNANSWERED_SECONDS,
-    Unanswered,
+    UnansweredAudio,
 )
 from worker.conversation.model_start import ModelStart
 from worker.conversation.parts import ConversationParts
@@ -42,7 +42,7 @@ def loud(seq: int | None) -> AudioInput:
 
 
 def test_silence_is_settled_after_a_few_seconds():
-    kept = Unanswered()
+    kept = UnansweredAudio()
     kept.add("a", quiet(1), 0.0, TENTH)
     kept.add("a", quiet(2), 1.0, TENTH)
     assert kept.settled(SILENCE_SECONDS) == {}
@@ -53,7 +53,7 @@ def test_silence_is_settled_after_a_few_seconds():
 def test_kept_audio_is_bounded_in_bytes_and_the_oldest_is_settled(monkeypatch):
     size = kept_bytes(loud(1))
     monkeypatch.setattr("worker.conversation.input.audio_replay.UNANSWERED_BYTES", 10 * size)
-    kept = Unanswered()
+    kept = UnansweredAudio()
     for seq in range(1, 31):
         kept.add("ab"[seq % 2], loud(seq), 0.0, TENTH)
     kept.add("a", loud(None), 0.0, TENTH)
@@ -65,7 +65,7 @@ def test_kept_audio_is_bounded_in_bytes_and_the_oldest_is_settled(monkeypatch):
 
 
 def test_the_bytes_are_counted_whatever_becomes_of_them():
-    kept = Unanswered()
+    kept = UnansweredAudio()
     for seq in range(1, 6):
         kept.add("a", quiet(seq), float(seq), TENTH)
     kept.settled(2.5 + SILENCE_SECONDS)
@@ -75,7 +75,7 @@ def test_the_bytes_are_counted_whatever_becomes_of_them():
 
 
 def test_audio_that_may_be_speech_is_kept_with_the_pauses_after_it():
-    kept = Unanswered()
+    kept = UnansweredAudio()
     for seq, frame in enumerate((quiet, loud, quiet, quiet), start=1):
         kept.add("a", frame(seq), float(seq), TENTH)
     assert kept.settled(ENDED_SECONDS + 2.0) == {"a": [1]}
@@ -83,14 +83,14 @@ def test_audio_that_may_be_speech_is_kept_with_the_pauses_after_it():
 
 
 def test_one_client_in_silence_does_not_wait_for_another_that_speaks():
-    kept = Unanswered()
+    kept = UnansweredAudio()
     kept.add("a", loud(1), 0.0, TENTH)
     kept.add("b", quiet(1), 0.0, TENTH)
     assert kept.settled(10.0) == {"b": [1]}
 
 
 def test_nothing_is_kept_for_longer_than_could_be_sent_again():
-    kept = Unanswered()
+    kept = UnansweredAudio()
     kept.add("a", loud(1), 0.0, TENTH)
     kept.add("a", quiet(2), 1.0, TENTH)
     kept.add("a", loud(3), UNANSWERED_SECONDS, TENTH)
@@ -99,7 +99,7 @@ def test_nothing_is_kept_for_longer_than_could_be_sent_again():
 
 
 def test_audio_that_ended_long_ago_without_a_transcript_is_settled():
-    kept = Unanswered()
+    kept = UnansweredAudio()
     kept.add("a", loud(1), 0.0, TENTH)
     for second in range(1, 12):
         kept.add("a", quiet(second + 1), float(second), TENTH)
@@ -108,7 +108,7 @@ def test_audio_that_ended_long_ago_without_a_transcript_is_settled():
 
 
 def test_a_transcript_answers_all_clients_that_were_heard():
-    kept = Unanswered()
+    kept = UnansweredAudio()
     kept.add("b", loud(7), 0.0, TENTH)
     kept.add("a", loud(1), 0.0, TENTH)
     kept.add("a", loud(2), 0.0, TENTH)
@@ -118,7 +118,7 @@ def test_a_transcript_answers_all_clients_that_were_heard():
 
 
 def test_silence_that_comes_all_at_once_is_as_old_as_it_is_long():
-    kept = Unanswered()
+    kept = UnansweredAudio()
     for seq in range(40):
         kept.add("a", quiet(seq), 0.0, TENTH)
     assert kept.settled(0.0) == {"a": list(range(9))}, "all but the last three seconds"
@@ -127,7 +127,7 @@ def test_silence_that_comes_all_at_once_is_as_old_as_it_is_long():
 @pytest.mark.slow
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans(), st.booleans()), max_size=60))
 def test_every_frame_is_settled_or_answered_exactly_once(steps):
-    kept, accounted, now = Unanswered(), [], 0.0
+    kept, accounted, now = UnansweredAudio(), [], 0.0
     for seq, (client_id, is_speech, look) in enumerate(steps):
         kept.add(client_id, (loud if is_speech else quiet)(seq), now, TENTH)
         now += 1.0

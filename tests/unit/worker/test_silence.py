@@ -8,7 +8,7 @@ from strands.bidi.models import ConnectionTimeoutError
 from segue.wire.frames import AudioInput, Ready
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, audio, delivery
-from worker.conversation.input.audio_replay import SILENCE_SECONDS, Unanswered
+from worker.conversation.input.audio_replay import SILENCE_SECONDS, UnansweredAudio
 from worker.conversation.input.silence import MARKED_SECONDS, MarkedSilence
 
 PIECE = bytes(2 * 1600)
@@ -101,7 +101,7 @@ def test_silence_goes_on_at_once_when_the_other_client_marks_it_too(room):
 
 
 def test_a_marker_is_settled_as_silence_is():
-    kept = Unanswered()
+    kept = UnansweredAudio()
     kept.add("a", marker(1), 0.0, 0.0)
     assert kept.settled(SILENCE_SECONDS) == {}
     assert kept.settled(SILENCE_SECONDS + 0.5) == {"a": [1]}

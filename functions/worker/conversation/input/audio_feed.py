@@ -15,7 +15,7 @@ from strands.bidi.types.media import AudioDelta
 
 from segue.wire.audio import AudioLimits
 from segue.wire.frames import AudioInput
-from worker.conversation.input.audio_replay import Unanswered
+from worker.conversation.input.audio_replay import UnansweredAudio
 from worker.conversation.input.intake import Said
 from worker.conversation.input.silence import PIECE_SECONDS, MarkedSilence
 from worker.conversation.turn_boundary import TurnBoundary
@@ -43,7 +43,7 @@ class AudioFeed:
             agent: Its model is sent the audio.
             turn: Its traces follow the audio.
         """
-        self.unanswered = Unanswered()
+        self.unanswered = UnansweredAudio()
         self.silence = MarkedSilence(self.now)
         self._agent = agent
         self._turn = turn

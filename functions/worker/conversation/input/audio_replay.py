@@ -43,7 +43,7 @@ _HAIR: Final = 1e-6
 """Thirty frames of 100 ms are three seconds."""
 
 
-class Given(Struct, frozen=True):
+class GivenAudio(Struct, frozen=True):
     """One frame that the model was given.
 
     Attributes:
@@ -61,12 +61,12 @@ class Given(Struct, frozen=True):
     seconds: float
 
 
-class Unanswered:
+class UnansweredAudio:
     """Unanswered audio of one conversation, in the order in which it was given."""
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._kept: deque[Given] = deque()
+        self._kept: deque[GivenAudio] = deque()
         self._bytes = 0
         self._crowded_out: list[tuple[str, int | None]] = []
 
@@ -81,7 +81,7 @@ class Unanswered:
             pcm: Its samples, where they are decoded already.
         """
         loud = is_loud(frame.pcm if pcm is None else pcm)
-        self._kept.append(Given(client_id, frame, now, loud, seconds))
+        self._kept.append(GivenAudio(client_id, frame, now, loud, seconds))
         self._bytes += kept_bytes(frame)
         while self._bytes > UNANSWERED_BYTES:
             oldest = self._kept.popleft()
@@ -97,8 +97,8 @@ class Unanswered:
     def settled(self, now: float) -> dict[str, list[int]]:
         """Forget audio of which no transcript is expected any more; returns the numbers by client."""
         speaking: set[str] = set()
-        settled: list[Given] = []
-        kept: deque[Given] = deque()
+        settled: list[GivenAudio] = []
+        kept: deque[GivenAudio] = deque()
         left: defaultdict[str, float] = defaultdict(float)
         loud_at: dict[str, float] = {}
         for given in self._kept:
@@ -117,7 +117,7 @@ class Unanswered:
         crowded_out, self._crowded_out = self._crowded_out, []
         return _numbers([*crowded_out, *_with_seqs(settled)])
 
-    def take_audio(self) -> list[Given]:
+    def take_audio(self) -> list[GivenAudio]:
         """Take all of it, to be given to a new connection."""
         again = list(self._kept)
         self._clear()
@@ -128,7 +128,7 @@ class Unanswered:
         self._bytes = 0
 
 
-def _with_seqs(given: Iterable[Given]) -> Iterable[tuple[str, int | None]]:
+def _with_seqs(given: Iterable[GivenAudio]) -> Iterable[tuple[str, int | None]]:
     return ((one.client_id, one.frame.seq) for one in given)
 
 

@@ -114,7 +114,7 @@ class InputFeed:
         self.receipts.drop_client(client_id)
         self._audio.silence.drop_client(client_id)
         self._intake.drop_client(client_id)
-        self._intake.skipped(client_id, *self._images.drop_client(client_id))
+        self._intake.note_skipped(client_id, *self._images.drop_client(client_id))
 
     def leave_to_successor(self) -> None:
         """Forget what the agent was not given yet and its client will send again."""
@@ -124,7 +124,7 @@ class InputFeed:
     def settle_silence(self) -> None:
         """Settle input that will get no answer: silence, and skipped numbers. It is acknowledged once that is known."""
         settled = self._audio.unanswered.settled(self._audio.now())
-        for client_id, seqs in self._intake.skips().items():
+        for client_id, seqs in self._intake.take_all_skipped().items():
             settled[client_id] = [*settled.get(client_id, ()), *seqs]
         for client_id, seqs in settled.items():
             self._manager.settle_input(client_id, seqs)
@@ -133,7 +133,7 @@ class InputFeed:
         """Give the agent what was said, one input at a time, until cancelled."""
         while True:
             said = await self._next_input()
-            for client_id in self._intake.relieved():
+            for client_id in self._intake.take_refused_clients():
                 self._output.ask_again(client_id, *self._intake.progress(client_id))
             frame = said.frame
             try:
@@ -161,14 +161,14 @@ class InputFeed:
     async def _give_input(self, said: Said) -> None:
         frame = said.frame
         if said.refusal is not None:
-            self._intake.skipped(said.client_id, frame.seq)
+            self._intake.note_skipped(said.client_id, frame.seq)
             raise said.refusal
         if isinstance(frame, AudioInput) and frame.audio:  # nearly all
             await self._audio.send_audio(said, frame)
             return
         if isinstance(frame, AnswerInput):
             # A voice agent never waits for an approval, and what a text agent waited for was denied at the restore.
-            self._intake.skipped(said.client_id, frame.seq)
+            self._intake.note_skipped(said.client_id, frame.seq)
             raise FrameError("approval_closed")
         if isinstance(frame, ImageInput):
             await self._give_image(said, frame)
@@ -178,7 +178,7 @@ class InputFeed:
                 self._audio.silence.marked(said.client_id)
         elif not frame.text.strip():
             # No model takes blank text, but its number must not be missing: the next text's record carries it.
-            self._intake.skipped(said.client_id, frame.seq)
+            self._intake.note_skipped(said.client_id, frame.seq)
         else:
             self._note_question(said)
             await self._give_text(said.client_id, frame)
@@ -192,7 +192,7 @@ class InputFeed:
         if frame.seq is None:
             await self._agent.send(frame.text)
             return
-        with self._manager.taking(client_id, *self._intake.blanks(client_id), frame.seq):
+        with self._manager.taking(client_id, *self._intake.take_skipped(client_id), frame.seq):
             await self._agent.send(frame.text)
 
     async def _give_image(self, said: Said, frame: ImageInput) -> None:
@@ -200,10 +200,10 @@ class InputFeed:
         try:
             image = self._images.add_part(client_id, frame)
         except ImageRefused as error:
-            self._intake.skipped(client_id, *error.seqs)
+            self._intake.note_skipped(client_id, *error.seqs)
             raise
         for other, refusal in self._images.crowded_out():
-            self._intake.skipped(other, *refusal.seqs)
+            self._intake.note_skipped(other, *refusal.seqs)
             self._output.refuse(other, refusal.code)
         if image is None:
             return
@@ -212,7 +212,7 @@ class InputFeed:
         if not image.seqs:
             await self._agent.send(block)
         else:
-            with self._manager.taking(client_id, *self._intake.blanks(client_id), *image.seqs):
+            with self._manager.taking(client_id, *self._intake.take_skipped(client_id), *image.seqs):
                 await self._agent.send(block)
         self._turn.traces.given()
 

@@ -158,7 +158,7 @@ class Intake:
         self._queued_bytes -= kept_bytes(said.frame)
         return said
 
-    def relieved(self) -> set[str]:
+    def take_refused_clients(self) -> set[str]:
         """Take the clients that were turned away since the queue was full, once half of it is free again."""
         if not self._refused_clients or len(self._queue) > self._limit // 2 or self._queued_bytes > QUEUE_BYTES // 2:
             return set()
@@ -180,15 +180,15 @@ class Intake:
         if self._queue:
             self._arrived.set()
 
-    def skipped(self, client_id: str, *seqs: int | None) -> None:
+    def note_skipped(self, client_id: str, *seqs: int | None) -> None:
         """Note input that the agent was not given, because it says nothing or was refused."""
         self._skipped_seqs.setdefault(client_id, []).extend(seq for seq in seqs if seq is not None)
 
-    def blanks(self, client_id: str) -> list[int]:
+    def take_skipped(self, client_id: str) -> list[int]:
         """Take the numbers of a client's inputs that were skipped."""
         return self._skipped_seqs.pop(client_id, [])
 
-    def skips(self) -> dict[str, list[int]]:
+    def take_all_skipped(self) -> dict[str, list[int]]:
         """Take the skipped numbers of every client."""
         skips, self._skipped_seqs = self._skipped_seqs, {}
         return {client_id: seqs for client_id, seqs in skips.items() if seqs}
