@@ -223,12 +223,21 @@ async def test_a_dropped_line_is_restarted_with_the_history(converse: Any, aloud
 
 
 async def test_a_connection_ends_at_its_limit(converse: Any) -> None:
-    talk = await converse(OfflineVoiceModel(pace=0, limit_s=0.05))
+    limits, waits = asyncio.Semaphore(0), []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        await limits.acquire()
+
+    talk = await converse(OfflineVoiceModel(pace=0, limit_s=480.0, sleep=sleep))
     await talk.ask("My name is Alice")
+    assert waits == [480.0]
+    limits.release()
     restart = await talk.until(BidiConnectionRestartEvent)
-    assert "limit of 0.05" in str(restart.timeout_error)
+    assert "limit of 480.0" in str(restart.timeout_error)
     await talk.until(BidiConnectionStartEvent)
     assert await talk.ask("What's my name?") == "Your name is Alice."
+    assert waits == [480.0, 480.0]
 
 
 async def test_agent_restarts_the_offline_model_ahead_of_its_limit(converse: Any) -> None:

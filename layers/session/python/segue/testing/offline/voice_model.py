@@ -54,7 +54,8 @@ class OfflineVoiceModel(BidiModel, AudioCapable):
                 SEGUE_REHEARSAL_PACE, or else 1.0.
             input_rate: Samples a second of the audio that is sent to it, a multiple of 40 and at least 8000.
             output_rate: Samples a second of the audio that it sends, likewise.
-            sleep: Waits a number of seconds, between two pieces of audio and before a connection is there.
+            sleep: Waits a number of seconds: between two pieces of audio, before a connection is there, and until its
+                limit.
             log: File to which a line of JSON is added for everything heard and said (see
                 ``segue.testing.offline.ledger``). None takes SEGUE_REHEARSAL_LOG, or else writes none.
             start_s: Seconds until a connection is there. None takes SEGUE_REHEARSAL_START, or else 0.
@@ -81,7 +82,7 @@ class OfflineVoiceModel(BidiModel, AudioCapable):
         self._voice = Voice(output_rate, pace, sleep)
         self._ledger = Ledger(log or os.environ.get("SEGUE_REHEARSAL_LOG"))
         self._line: OfflineConnection | None = None
-        self._limit: asyncio.TimerHandle | None = None
+        self._limit: asyncio.Task[None] | None = None
         self._connected_before = False
 
     @property
@@ -144,8 +145,11 @@ class OfflineVoiceModel(BidiModel, AudioCapable):
         self._told = list(messages)
         self._ledger.write_line("started", connection=line.id, messages=len(messages), turns=len(known.turns))
         if self._limit_s is not None:
-            reason = f"the connection reached its limit of {self._limit_s} seconds"
-            self._limit = asyncio.get_running_loop().call_later(self._limit_s, line.drop, reason)
+            self._limit = asyncio.create_task(self._drop_at_limit(line, self._limit_s))
+
+    async def _drop_at_limit(self, line: OfflineConnection, seconds: float) -> None:
+        await self._sleep(seconds)
+        line.drop(f"the connection reached its limit of {seconds} seconds")
 
     async def add(self, messages: Messages) -> None:
         """Take more of the history, as if it had been given at the start. Nothing is answered.
