@@ -43,6 +43,18 @@ def environment(tmp_path):
     return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
 
 
+METADATA = {
+    "/One/Table": [
+        {"type": "aws:cdk:logicalId", "data": "Table"},
+        {"type": "aws:cdk:creationStack", "data": ["no user code"]},
+        {"type": "aws:cdk:analytics:construct", "data": "*"},
+    ],
+    "/One": [{"type": "aws:cdk:acknowledged-rules", "data": {}}],
+    "/One/Queue": [{"type": "aws:cdk:warning", "data": "no dead letters"}],
+}
+"""Of the stack's constructs."""
+
+
 class Synthesis:
     """Makes an assembly with one stack, and counts."""
 
@@ -59,6 +71,7 @@ class Synthesis:
         (folder / "One.template.json").write_text(template, encoding="utf-8")
         (folder / "One.assets.json").write_text(json.dumps({"objectKey": f"{name}.json"}), encoding="utf-8")
         (folder / "manifest.json").write_text(json.dumps({"url": f"s3://bucket/{name}.json"}), encoding="utf-8")
+        (folder / "One.metadata.json").write_text(json.dumps(METADATA), encoding="utf-8")
         (folder / "cdk.out").write_text('{"version":"1"}', encoding="utf-8")
 
 
@@ -139,6 +152,14 @@ async def test_each_deployment_has_values_of_its_own_and_templates_are_named_by_
         assert (target / "cdk.out").is_file()
     assert len(names) == 2
     assert synthesis.count == 1
+
+
+async def test_metadata_that_no_deployment_shows_is_left_out(root, environment, tmp_path):
+    await written(root, environment, tmp_path / "cdk.out", Synthesis())
+    assert json.loads((tmp_path / "cdk.out" / "One.metadata.json").read_text(encoding="utf-8")) == {
+        "/One/Table": [{"type": "aws:cdk:logicalId", "data": "Table"}],
+        "/One/Queue": [{"type": "aws:cdk:warning", "data": "no dead letters"}],
+    }
 
 
 async def test_two_stacks_at_once_synthesize_once(root, environment, tmp_path):
