@@ -10,7 +10,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from local.processes.children import AWS_ENVIRONMENT, base_environment, free_port
+from local.processes.children import AWS_ENVIRONMENT, base_environment
+from local.processes.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"

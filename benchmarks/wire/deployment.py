@@ -15,7 +15,8 @@ from pathlib import Path
 from benchmarks.measuring import lag
 from local.deployment.issuer import Issuer
 from local.deployment.outputs import Deployment
-from local.processes.children import LAYER_WORKER, Guard, base_environment, free_port
+from local.processes.children import LAYER_WORKER, Guard, base_environment
+from local.processes.ports import free_port
 from local.progress import Progress
 from local.settings import LOOPBACK, Settings
 from local.stack.stack import Stack

@@ -20,10 +20,9 @@ from local.processes.children import (
     Child,
     Guard,
     base_environment,
-    kept_port,
-    port_is_free,
     tail,
 )
+from local.processes.ports import ReservedPort, kept_port, port_is_free
 from local.settings import LOOPBACK, REGION, Settings
 from local.timeouts import patient
 
@@ -156,8 +155,17 @@ class Emulator:
         Raises:
             LocalError: The port is in use, or it does not come up in time.
         """
+        port = choose_port(self._settings)
+        try:
+            reserved = ReservedPort(port)
+        except OSError as error:
+            msg = f"port {port} on {LOOPBACK} was taken by another program meanwhile: try again."
+            raise LocalError(msg) from error
+        with reserved:
+            await self._start(port)
+
+    async def _start(self, port: int) -> None:
         settings = self._settings
-        port = choose_port(settings)
         scratch = self._scratch = scratch_folder(settings)
         shutil.rmtree(scratch, ignore_errors=True)  # what a killed one has left
         scratch.mkdir(mode=0o700, parents=True)

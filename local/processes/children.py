@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Protocol
 
 from local.errors import LocalError
 from local.processes.forks import Forks
-from local.settings import LOOPBACK, ROOT, Settings
+from local.settings import ROOT, Settings
 
 TAIL_LINES = 15
 KEPT_WORKER_LOGS = 20
@@ -39,34 +38,6 @@ LAYER_EMULATOR, LAYER_WORKER, LAYER_TOOL = 0, 1, 2
 def base_environment() -> dict[str, str]:
     """Return the environment that every child starts from."""
     return {n: value for n, value in os.environ.items() if n in INHERITED or n.startswith(INHERITED_PREFIXES)}
-
-
-def free_port() -> int:
-    """Return a loopback TCP port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def kept_port(file: Path) -> int:
-    """Return the loopback TCP port that a file names if it is free, else any free one."""
-    with contextlib.suppress(OSError, ValueError):
-        last = int(file.read_text(encoding="utf-8"))
-        if port_is_free(last):
-            return last
-    return free_port()
-
-
-def port_is_free(port: int) -> bool:
-    """Tell whether a loopback TCP port can be listened on."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-        return True
 
 
 def tail(path: Path, lines: int = TAIL_LINES) -> str:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from local.deployment.issuer import AUDIENCE, ISSUER
 from local.deployment.outputs import Deployment
 from local.errors import LocalError
-from local.processes.children import kept_port
+from local.processes.ports import kept_port
 from local.settings import Settings
 from local.workers.balancer import Balancer, Target
 from local.workers.worker_process import Worker

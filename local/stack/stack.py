@@ -20,7 +20,8 @@ from local.deployment.sources import Change, Sources
 from local.developing.check import check
 from local.errors import AlreadyRunningError, LocalError
 from local.page.server import PageServer
-from local.processes.children import Guard, kept_port, prune_logs
+from local.processes.children import Guard, prune_logs
+from local.processes.ports import kept_port
 from local.progress import Progress
 from local.settings import Settings
 from local.stack import control, run_file

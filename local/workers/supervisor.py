@@ -145,6 +145,7 @@ class Supervisor:
             for worker in workers:
                 worker.state = "draining"
                 worker.child.kill()
+                worker.reserved.release()
             raise
         for worker in workers:
             worker.state = "running"

@@ -16,8 +16,9 @@ import aiohttp
 
 from local.deployment.outputs import Deployment
 from local.errors import LocalError
-from local.processes.children import AWS_ENVIRONMENT, LAYER_WORKER, Child, Guard, base_environment, free_port, tail
+from local.processes.children import AWS_ENVIRONMENT, LAYER_WORKER, Child, Guard, base_environment, tail
 from local.processes.forks import Forks
+from local.processes.ports import ReservedPort, free_port
 from local.settings import LOOPBACK, REGION, Settings
 from local.timeouts import patient
 from local.workers.debugger import LEASE_SECONDS
@@ -87,7 +88,7 @@ class Worker:
     Attributes:
         id: What it calls itself on leases and in the registry.
         deployment: What it was started for.
-        port: Loopback port it takes frames on.
+        reserved: Loopback port it takes frames on, kept for it until it listens or has failed to.
         child: The process.
         state: Where it is in its life; ``draining`` from its SIGTERM on.
         started: When, for people.
@@ -97,12 +98,17 @@ class Worker:
 
     id: str
     deployment: Deployment
-    port: int
+    reserved: ReservedPort
     child: Child
     state: State = "starting"
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     debug_port: int | None = None
     sockets_port: int | None = None
+
+    @property
+    def port(self) -> int:
+        """Loopback port it takes frames on."""
+        return self.reserved.number
 
     async def health(self) -> dict[str, Any] | None:
         """Ask the worker how it is; None if it does not answer within a second or is not ready."""
@@ -127,7 +133,7 @@ class Worker:
             async with asyncio.timeout(limit):
                 while self.child.exit_code is None:
                     answer = await self.health()
-                    # Another process may have got the port between its choice and its use.
+                    # Where a port cannot be kept, another process may have got it.
                     if answer is not None and answer.get("worker_id") == self.id:
                         self.sockets_port = answer.get("sockets_port")
                         return
@@ -135,6 +141,8 @@ class Worker:
         except TimeoutError as error:
             msg = f"worker {self.id} was not ready within {limit:.0f} s; its output: {self.child.log}"
             raise LocalError(msg) from error
+        finally:
+            self.reserved.release()
         msg = f"worker {self.id} {ending(self.child.exit_code)} before it was ready:\n{tail(self.child.log)}"
         raise LocalError(msg)
 
@@ -170,11 +178,15 @@ def forks_of(settings: Settings) -> Forks | None:
 
 async def start(settings: Settings, guard: Guard, deployment: Deployment, worker_id: str) -> Worker:
     """Start a worker; it is not ready yet when this returns."""
-    port = free_port()
-    variables = environment(settings, deployment, worker_id, port, base_environment())
-    child = await (_run_debugged if settings.debug else run)(settings, guard, worker_id, variables)
+    reserved = ReservedPort()
+    try:
+        variables = environment(settings, deployment, worker_id, reserved.number, base_environment())
+        child = await (_run_debugged if settings.debug else run)(settings, guard, worker_id, variables)
+    except BaseException:
+        reserved.release()
+        raise
     debug_port = int(variables["SEGUE_DEBUG_PORT"]) if settings.debug else None
-    return Worker(id=worker_id, deployment=deployment, port=port, child=child, debug_port=debug_port)
+    return Worker(id=worker_id, deployment=deployment, reserved=reserved, child=child, debug_port=debug_port)
 
 
 async def run(settings: Settings, guard: Guard, worker_id: str, variables: Mapping[str, str]) -> Child:

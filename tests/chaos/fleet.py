@@ -14,7 +14,8 @@ from typing import Final, Self
 
 from local.deployment.outputs import Deployment
 from local.errors import LocalError
-from local.processes.children import Guard, base_environment, free_port
+from local.processes.children import Guard, base_environment
+from local.processes.ports import ReservedPort
 from local.settings import LOOPBACK, Settings
 from local.stack.addresses import targets_of
 from local.workers import worker_process
@@ -180,14 +181,16 @@ class Fleet:
         await asyncio.gather(*map(_ready, members))
 
     async def _start(self) -> Member:
-        worker_id, port = f"w-{secrets.token_hex(3)}", free_port()
-        relay = HttpRelay(f"http://{LOOPBACK}:{port}", self.injectors["frames"])
+        worker_id, reserved = f"w-{secrets.token_hex(3)}", ReservedPort()
+        relay = HttpRelay(f"http://{LOOPBACK}:{reserved.number}", self.injectors["frames"])
         deployment = self._deployment
         storage = HttpRelay(deployment.endpoint, self.injectors["storage"])
         await relay.__aenter__()
         await storage.__aenter__()
         api_path = deployment.management_endpoint.removeprefix(deployment.endpoint)
-        variables = worker_process.environment(self._settings, deployment, worker_id, port, base_environment()) | {
+        variables = worker_process.environment(
+            self._settings, deployment, worker_id, reserved.number, base_environment()
+        ) | {
             "AWS_ENDPOINT_URL": storage.url,
             "SEGUE_MANAGEMENT_ENDPOINT": f"{self._connections.url}{api_path}",
             "SEGUE_WORKER_ENDPOINT": relay.url,
@@ -195,7 +198,7 @@ class Fleet:
             "SEGUE_HEARTBEAT_SECONDS": str(self._lease.heartbeat),
         }
         child = await worker_process.run(self._settings, self._guard, worker_id, variables)
-        return Member(Worker(id=worker_id, deployment=deployment, port=port, child=child), relay, storage)
+        return Member(Worker(id=worker_id, deployment=deployment, reserved=reserved, child=child), relay, storage)
 
     async def _drain(self, member: Member) -> None:
         if member.worker.state == "draining":
@@ -206,6 +209,7 @@ class Fleet:
 
     async def _bury(self, member: Member) -> None:
         await member.worker.child.wait()
+        member.worker.reserved.release()
         if member in self._members:
             self._members.remove(member)
             await member.relay.__aexit__()

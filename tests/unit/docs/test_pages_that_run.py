@@ -21,7 +21,7 @@ from strands import Agent
 from strands.bidi import BidiAgent
 
 from infra.environment_page import COMMAND, PAGE, page
-from local.processes.children import free_port
+from local.processes.ports import free_port
 from segue import GuardedFileSessionManager
 from segue.cli.app import segue
 from segue.testing.offline import OfflineVoiceModel

@@ -7,7 +7,7 @@ import pytest
 from infra.preflight.bootstrap import LEAST_VERSION
 from local.deployment.bootstrap import TEMPLATE, bootstrap, version_of
 from local.errors import LocalError
-from local.processes.children import free_port
+from local.processes.ports import free_port
 from local.settings import ROOT
 
 
