@@ -83,7 +83,7 @@ class Greeting:
         self._links = links
         self._input = delivery
         self._output = output
-        output.on_gap = self.expect
+        output.on_gap(self.expect)
 
     @property
     def needed(self) -> bool:

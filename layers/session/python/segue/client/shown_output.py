@@ -34,7 +34,6 @@ class ShownOutput:
     Attributes:
         pages: the pages of the conversation so far that this client asks for.
         approval: what the agent waits for, as it was shown.
-        on_gap: called with the time before journal content counts as missing.
     """
 
     def __init__(self, settings: ClientSettings, *, history: bool) -> None:
@@ -46,12 +45,16 @@ class ShownOutput:
         """
         self.pages = Pages(settings, wanted=history)
         self.approval = OpenApproval()
-        self.on_gap: Callable[[float], None] = lambda _: None
+        self._on_gap: Callable[[float], None] = lambda _: None
         self._settings = settings
         self._order = OutputOrder(settings.gap_patience)
         self._cursor = JournalCursor()
         self._player = Player()
         self._ack_at: float | None = None
+
+    def on_gap(self, callback: Callable[[float], None]) -> None:
+        """Set the callback for a gap, called with the time before journal content counts as missing."""
+        self._on_gap = callback
 
     @property
     def epoch(self) -> int | None:
@@ -127,7 +130,7 @@ class ShownOutput:
         events: list[ServerFrame] = []
         for item in items:
             if isinstance(item, Gap):
-                self.on_gap(now)
+                self._on_gap(now)
                 self.gap()
                 continue
             if isinstance(item, Approval):

@@ -212,6 +212,10 @@ class JournalWriter:
         self._committer.resume_redactions(replacements_of([records[number] for number in numbers]))
         await self._committer.finish_redactions()
 
+    def leave(self) -> None:
+        """Queue no record any more, and tell no loss: the session is left for good. What is queued is committed."""
+        self.left = True
+
     def collect_soon(self) -> None:
         """Delete, in the background, the orphans of an earlier holder."""
         self._committer.collect_soon()

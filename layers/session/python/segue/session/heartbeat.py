@@ -65,6 +65,10 @@ class Heartbeat:
             self._scheduled = True
             self._heartbeats.add(self, self._lease.settings.heartbeat)
 
+    def attach_writer(self, writer: JournalWriter) -> None:
+        """Count the commits of the session's writer as heartbeats, and tell it of a loss."""
+        self.writer = writer
+
     def watch_running_loop(self, each_turn: Callable[[], None]) -> None:
         """Send heartbeats only while the event loop that is running now turns, from now on. Called on that loop.
 

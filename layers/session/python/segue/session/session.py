@@ -161,7 +161,8 @@ class Session:
         writer.on_fenced(self.heartbeat.lost)
         self._reacquire_with = (timeout, probe)
         self.restored = restored
-        self.writer = self.heartbeat.writer = writer
+        self.writer = writer
+        self.heartbeat.attach_writer(writer)
         tell("restored", self._clock.now() - acquired)
         return restored
 
@@ -265,7 +266,8 @@ class Session:
 
     async def _release_between_commits(self, writer: JournalWriter, timeout: float, *, for_good: bool) -> None:
         """Release while no commit is in flight: the next holder could not know the outcome of one."""
-        writer.left = writer.left or for_good
+        if for_good:
+            writer.leave()
         try:
             async with writer.commit_lock.held(timeout):
                 await self._release(writer, timeout)

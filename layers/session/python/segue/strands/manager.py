@@ -123,7 +123,7 @@ class GuardedSessionManager(SessionHandle, SessionManager[LocalAgent]):
         Args:
             why: In words, for people and for the model.
         """
-        self._restoring.denying = why
+        self._restoring.deny_with(why)
 
     def record_of(self, tracking_id: str, agent_id: str = "default") -> int | None:
         """Return the number of the record that last determined a message."""

@@ -37,7 +37,6 @@ class Restoring:
 
     Attributes:
         report: The repairs of the restored histories, by agent id.
-        denying: Why a ``BidiAgent`` denies what an ``Agent`` waits for; None: that is left to an ``Agent``.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class Restoring:
             refused: Told of values that were not recorded as they are.
         """
         self.report: dict[str, RepairReport] = {}
-        self.denying: str | None = None
+        self._why_denied: str | None = None
         self._session_key = session_key
         self._settings = settings
         self._slot = slot
@@ -101,11 +100,15 @@ class Restoring:
     def _recorder(self, agent: LocalAgent, stored: AgentHistory | None, as_built: AgentAsBuilt | None) -> AgentRecorder:
         return AgentRecorder(agent, stored, self._append, self._refused, as_built)
 
+    def deny_with(self, why: str) -> None:
+        """Have each ``BidiAgent`` that is restored deny what an ``Agent`` waits for. Otherwise that is left to one."""
+        self._why_denied = why
+
     def _denied(self, agent: LocalAgent, stored: AgentHistory) -> tuple[AgentHistory, list[Record]]:
         """Deny what an agent waits for. Return its history after that, and the records of it."""
-        if self.denying is None or isinstance(agent, Agent):
+        if self._why_denied is None or isinstance(agent, Agent):
             return stored, []
-        records = denials(agent.agent_id, stored, self.denying)
+        records = denials(agent.agent_id, stored, self._why_denied)
         stored = stored.copy()
         for number, record in enumerate(records, self._slot.next_number):
             apply(stored, number, record)
