@@ -129,7 +129,7 @@ def test_records_fold_to_the_agents_messages_after_any_changes(voice: bool, chan
         return len(records)
 
     recorder = AgentRecorder(agent, None, append)
-    recorder.introduce()
+    recorder.record_new_agent()
     away: list[Any] = []
     for what, number, noticed in [*changes, ("move", 0, True)]:
         _change(agent, recorder, away, what, number)

@@ -109,7 +109,7 @@ def replace_in_summary(manager: ConversationManager, message: Message) -> None:
 
 
 @contextmanager
-def held_still(agent: LocalAgent, *, in_turn: bool) -> Iterator[None]:
+def without_turns(agent: LocalAgent, *, in_turn: bool) -> Iterator[None]:
     """Check that nothing runs in an agent that relies on its present history.
 
     No turn of an ``Agent`` begins meanwhile.

@@ -54,7 +54,7 @@ class Rewinding:
         with ExitStack() as still:  # from here on, nothing else of this loop gets its turn
             self._recorders.forget_gone()
             for recorder in self._recorders.all():
-                still.enter_context(recorder.turns.held_still())
+                still.enter_context(recorder.turns.without_turns())
             self._multi_agents.must_be_idle()
             if self._slot.position != len(journal.records):
                 return False
@@ -80,7 +80,7 @@ class Rewinding:
             recorder.keep_stash_of(known)
         self._recorders.replace([recorder for recorder, _ in gone_back])
         for recorder, _ in gone_back:
-            recorder.take_part()
+            recorder.watch_connection()
         self._multi_agents.go_back(history.multi_agents)
 
 

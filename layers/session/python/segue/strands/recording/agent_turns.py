@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from strands.agent.agent import Agent
 
 from segue.session.weak_references import WeakAgent
-from segue.strands.built_agent import held_still
+from segue.strands.built_agent import without_turns
 from segue.strands.private import invocations_of, is_started
 
 
@@ -33,12 +33,12 @@ class AgentTurns:
         """Note that a turn of an ``Agent`` has ended."""
         self._running = max(0, self._running - 1)
 
-    def held_still(self) -> AbstractContextManager[None]:
-        """Check that nothing runs in the agent, and keep turns from beginning. See ``built_agent.held_still``."""
-        return held_still(self._agent.agent, in_turn=self._running > 0)
+    def without_turns(self) -> AbstractContextManager[None]:
+        """Check that nothing runs in the agent, and keep turns from beginning. See ``built_agent.without_turns``."""
+        return without_turns(self._agent.agent, in_turn=self._running > 0)
 
     @property
-    def elsewhere(self) -> bool:
+    def on_another_thread(self) -> bool:
         """Tell whether the agent is in a turn on another thread, whose own events report its messages."""
         agent, thread = self._agent.alive, self._thread
         if agent is None or thread is None or thread is threading.current_thread() or not thread.is_alive():

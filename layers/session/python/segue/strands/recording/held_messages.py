@@ -73,7 +73,7 @@ class HeldMessages:
         """For the tracking id of what a client said, the client's id and the number of its last input."""
         return self._records.authors
 
-    def introduce(self) -> None:
+    def record_new_agent(self) -> None:
         """Give a new agent messages of its own instead of those that it was built with, and record them."""
         self._initial = list(self._messages.current)
         self._messages.own([with_id(kept_copy(message)) for message in self._initial])
@@ -122,7 +122,7 @@ class HeldMessages:
         self._initial, end = [], len(self._seen)
         new = has_id(message) and message["tracking_id"] not in self._outside
         new = new and message["tracking_id"] not in self._records.order
-        if new and self._seen.goes_on_with(self._messages.current, message):
+        if new and self._seen.is_continued_by(self._messages.current, message):
             self._seen.replace(slice(end, end), [message], [message["tracking_id"]])
             self._enter(end, inputs, None)
         elif not self.align(told=message, inputs=inputs) and inputs is not None:
@@ -257,7 +257,7 @@ class HeldMessages:
         if not is_message(copied):
             self._refuse(ValueRefused(f"messages[{place}]", _NO_MESSAGE))
             return
-        known = self._outside.come_in(self._seen.ids[place])
+        known = self._outside.pop(self._seen.ids[place])
         if not content_of(copied):
             return
         if known is None:

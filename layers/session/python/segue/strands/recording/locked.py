@@ -8,16 +8,16 @@ from contextlib import AbstractContextManager
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 
-class OneAtATime(Protocol):
+class Exclusive(Protocol):
     """An object that can keep all threads but one out."""
 
-    def alone(self) -> AbstractContextManager[object]:
+    def exclusive(self) -> AbstractContextManager[object]:
         """Keep all other threads out. The thread that is in may enter again."""
 
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-_O = TypeVar("_O", bound=OneAtATime)
+_O = TypeVar("_O", bound=Exclusive)
 
 
 def locked(method: Callable[Concatenate[_O, _P], _T]) -> Callable[Concatenate[_O, _P], _T]:
@@ -25,7 +25,7 @@ def locked(method: Callable[Concatenate[_O, _P], _T]) -> Callable[Concatenate[_O
 
     @functools.wraps(method)
     def holding(self: _O, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        with self.alone():
+        with self.exclusive():
             return method(self, *args, **kwargs)
 
     return holding

@@ -50,8 +50,8 @@ class OutsideMessages:
         if tracking_id in self._recorded:
             self._recorded[tracking_id] = message
 
-    def come_in(self, tracking_id: str) -> Message | None:
-        """Note that the agent holds a message, and return it as it was recorded; None if it was not here."""
+    def pop(self, tracking_id: str) -> Message | None:
+        """Take out a message that the agent holds now, and return it as it was recorded; None if it was not here."""
         self._as_appended.pop(tracking_id, None)
         return self._recorded.pop(tracking_id, None)
 

@@ -87,7 +87,7 @@ class AgentRecorder:
         """For the tracking id of what a client said, the client's id and the number of its last input."""
         return self._held.authors
 
-    def alone(self) -> AbstractContextManager[object]:
+    def exclusive(self) -> AbstractContextManager[object]:
         """Keep all other threads out."""
         return self._lock
 
@@ -110,16 +110,16 @@ class AgentRecorder:
         self._weak.bind_agent(agent)
 
     @locked
-    def introduce(self) -> None:
+    def record_new_agent(self) -> None:
         """Record a new agent: its class and name, and the state that it was built with; all of it or nothing."""
         with self._records.collected() as records:
             self._records.record("agent", {"class": type(self.agent).__name__, "name": self.agent.name})
-            self._held.introduce()
+            self._held.record_new_agent()
             self.state()
             self.connection()
         self._held.count_from(self._records.append(*records) - len(records))
 
-    def take_part(self) -> None:
+    def watch_connection(self) -> None:
         """Hear of a connection's new state from the agent's model."""
         self._connection.watch(self.connection)
 
@@ -233,7 +233,7 @@ class AgentRecorder:
         steps = self._held.comparing(newest)
         while True:
             with self._lock:
-                if self.turns.elsewhere or next(steps, steps) is steps:
+                if self.turns.on_another_thread or next(steps, steps) is steps:
                     return
             yield
 
@@ -241,7 +241,7 @@ class AgentRecorder:
     def state(self) -> None:
         """Record the agent's state, system prompt and inner state, where they changed."""
         self._state.record_state()
-        if self.gone or self.turns.elsewhere:
+        if self.gone or self.turns.on_another_thread:
             return  # what else it had went with it, or is told of by its own events
         self._state.record_prompt()
         self._records.queue(*self._internal.changes())
@@ -289,7 +289,7 @@ class AgentRecorder:
     @locked
     def record_stash(self) -> None:
         """Record entries of a context manager's stash that no other record has."""
-        if not (self.gone or self.turns.elsewhere):
+        if not (self.gone or self.turns.on_another_thread):
             changes = self._stash.changes(self.agent, self.numbers)
             if changes is not None:
                 self._records.record("stash", changes)

@@ -78,7 +78,7 @@ class Recorders:
         Args:
             agent: The agent.
             recorder: Its recorder.
-            records: What is queued once it is built; None for a new agent, which is introduced then.
+            records: What is queued once it is built; None for a new agent, which is recorded then.
         """
         with self._lock:
             self._building[agent] = recorder, records
@@ -96,13 +96,13 @@ class Recorders:
         """
         with self._lock:
             recorder, records = self._building.pop(agent)
-        with recorder.alone():  # until it is introduced, others who find it wait
+        with recorder.exclusive():  # until it is recorded, others who find it wait
             with self._lock:
                 self.check_no_agent_has(recorder.agent_id)
                 self._known[recorder.agent_id] = recorder
             try:
                 if records is None:
-                    recorder.introduce()
+                    recorder.record_new_agent()
                 elif records:
                     self._append(*records)
                 recorder.record_stash()
@@ -110,7 +110,7 @@ class Recorders:
                 with self._lock:
                     del self._known[recorder.agent_id]
                 raise
-        recorder.take_part()
+        recorder.watch_connection()
         return records is None
 
     def replace(self, recorders: Sequence[AgentRecorder]) -> None:

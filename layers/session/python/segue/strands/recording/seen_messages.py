@@ -36,7 +36,7 @@ class SeenMessages:
         """Return the number of messages."""
         return len(self.messages)
 
-    def goes_on_with(self, messages: Sequence[Any], message: Message) -> bool:
+    def is_continued_by(self, messages: Sequence[Any], message: Message) -> bool:
         """Tell whether an agent's list is this one and one message more, judged by its end."""
         end = len(self.messages)
         if len(messages) != end + 1 or messages[end] is not message:
