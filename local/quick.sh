@@ -34,19 +34,8 @@ fi
 say "unit tests that are not marked slow"
 # The largest files first, so that no process is alone at the end. One process more than cores: some tests wait.
 find tests/unit -name 'test_*.py' -size +0 -exec ls -S {} + >"$reports/queue"
-tests() { .venv/bin/python -m pytest -n0 -q -o console_output_style=classic -m 'not slow' -p tests.support.work_queue --queue="$reports/queue"; }
-others=''
-for number in $(seq 1 "$1"); do
-    tests >"$reports/$number" 2>&1 &
-    others="$others $!"
-done
-tests || failed="$failed tests"
-number=0
-for process in $others; do
-    number=$((number + 1))
-    wait "$process" || failed="$failed tests"
-    cat "$reports/$number"
-done
+.venv/bin/python -m tests.support.forked_pytest "$(($1 + 1))" -n0 -q -o console_output_style=classic -m 'not slow' \
+    -p tests.support.work_queue --queue="$reports/queue" || failed="$failed tests"
 if [ -n "$types" ]; then
     say "types of what changed (the first run fills mypy's cache, which takes minutes)"
     wait "$types" || failed="$failed mypy"

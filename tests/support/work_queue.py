@@ -10,6 +10,7 @@ each, and a share that is fixed before is a guess.
 from __future__ import annotations
 
 import fcntl
+import gc
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,7 +91,11 @@ class WorkQueue:
     def _taken(self, session: pytest.Session) -> Iterator[pytest.Item]:
         collected = 0
         while files := take(self._queue):
-            tests = session.perform_collect(files)
+            gc.disable()  # as in tests/conftest.py: nothing that is imported becomes garbage
+            try:
+                tests = session.perform_collect(files)
+            finally:
+                gc.enable()
             collected += len(tests)
             session.testscollected = collected
             yield from tests

@@ -100,12 +100,15 @@ def start(folder: Path, command: list[str]) -> subprocess.Popen[str]:
     )
 
 
-def shared(folder: Path, modules: dict[str, str], processes: int = 2) -> list[tuple[int, str]]:
-    """Run modules by processes that share them; the code and the output of each."""
-    command = prepare(folder, modules)
-    started = [start(folder, command) for _ in range(processes)]
-    outputs = [process.communicate()[0] for process in started]
-    return [(process.returncode, output) for process, output in zip(started, outputs, strict=True)]
+FORKED = """
+import sys
+import os
+from tests.support import forked_pytest
+
+os.environ["FIRST"] = str(os.getpid())
+forked_pytest.IMPORTED = ("json",)
+sys.exit(forked_pytest.main(2, sys.argv[1:]))
+"""
 
 
 @pytest.mark.slow
@@ -113,24 +116,49 @@ def test_each_test_is_run_by_one_of_the_processes(tmp_path: Path) -> None:
     modules = {f"{folder}/test_{number}.py": MODULE for number in range(6) for folder in ("even", "odd")}
     modules["odd/test_broken.py"] = "import a_module_that_is_not_there"
     modules["odd/test_fails.py"] = "def test_fails(): raise AssertionError"
+    python, _, _, *arguments = prepare(tmp_path, modules)
 
-    ended = shared(tmp_path, modules)
+    process = start(tmp_path, [python, "-c", FORKED, *arguments])
+    output = process.communicate()[0]
 
-    ran = Counter(
-        name for _, output in ended for name in re.findall(r"(\w+/test_\S+::\S+) (?:begun\s+)?PASSED", output)
-    )
+    ran = Counter(re.findall(r"(\w+/test_\S+::\S+) (?:begun\s+)?PASSED", output))
     assert len(ran) == 36
     assert set(ran.values()) == {1}, ran
-    assert sum(output.count("ERROR odd/test_broken.py") for _, output in ended) == 1
-    assert sum(output.count("FAILED odd/test_fails.py") for _, output in ended) == 1
-    assert {1} <= {code for code, _ in ended} <= {0, 1}
-    for _, output in ended:
-        assert output.count("begun") == output.count("ended") <= 1, "a session's fixtures live through all its files"
+    assert output.count("ERROR odd/test_broken.py") == 1
+    assert output.count("FAILED odd/test_fails.py") == 1
+    assert process.returncode == 1
+    assert output.count("test session starts") == 2, "what both print is shown"
+    assert output.count("begun") == output.count("ended") <= 2, "a session's fixtures live through all its files"
+
+
+PASSES_IN_THE_FIRST = """
+import os, pathlib, time
+
+def test_passes_in_the_first(here):
+    pathlib.Path(f"began-{os.getpid()}").touch()
+    while len(list(pathlib.Path().glob("began-*"))) < 2:
+        time.sleep(0.02)
+    assert os.environ["FIRST"] == str(os.getpid())
+"""
+
+
+@pytest.mark.slow
+def test_a_failure_in_a_forked_process_fails_the_run(tmp_path: Path) -> None:
+    # Each process takes two: the next one is taken before a test is run.
+    python, _, _, *arguments = prepare(tmp_path, {f"some/test_{number}.py": PASSES_IN_THE_FIRST for number in range(4)})
+
+    process = start(tmp_path, [python, "-c", FORKED, *arguments])
+    output = process.communicate()[0]
+
+    assert re.findall(r"(\d) (passed|failed)", output) == [("2", "passed"), ("2", "failed")]
+    assert process.returncode == 1
 
 
 @pytest.mark.slow
 def test_a_process_that_comes_too_late_has_not_failed(tmp_path: Path) -> None:
-    assert [code for code, _ in shared(tmp_path, {}, processes=1)] == [0]
+    process = start(tmp_path, prepare(tmp_path, {}))
+    process.communicate()
+    assert process.returncode == 0
 
 
 @pytest.mark.slow
