@@ -17,14 +17,35 @@ def mocked_aws() -> Iterator[None]:
     """Let AWS be in this process, empty.
 
     moto stands in for ``requests`` too, by some 3,500 patterns that it makes anew each time. No code here asks AWS so.
+    It also looks anew at the names of its classes' methods for each request, and at kinds of nodes for each node of an
+    expression.
     """
     import moto
-    from moto.core import models
+    from moto.core import models, responses
+    from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models, "RESPONSES_METHODS", [])
+        patch.setattr(responses, "method_names_from_class", _method_names)
+        patch.setattr(DepthFirstTraverser, "nodes_to_be_processed", _kinds_of_nodes)
         with moto.mock_aws():
             yield
+
+
+@functools.cache
+def _method_names(responses: type) -> list[str]:
+    from moto.core.utils import method_names_from_class
+
+    return method_names_from_class(responses)
+
+
+_kinds: dict[type, tuple[type, ...]] = {}
+
+
+def _kinds_of_nodes(traverser: Any) -> tuple[type, ...]:
+    if (kinds := _kinds.get(type(traverser))) is None:
+        kinds = _kinds[type(traverser)] = tuple(traverser._processing_map())
+    return kinds
 
 
 @functools.cache

@@ -35,6 +35,7 @@ def share(patch: pytest.MonkeyPatch | None = None) -> None:
     import botocore.hooks
     import botocore.loaders
     import botocore.session
+    import botocore.useragent
 
     loader = functools.cache(botocore.session.create_loader)
     names: dict[str, str] = {}
@@ -54,6 +55,8 @@ def share(patch: pytest.MonkeyPatch | None = None) -> None:
     patch.setattr(botocore.session, "create_loader", shared)
     patch.setattr(botocore.hooks.EventAliaser, "__init__", sharing_names)
     patch.setattr(botocore.hooks, "accepts_kwargs", accepts_kwargs)
+    sanitized = functools.cache(botocore.useragent.sanitize_user_agent_string_component)  # fifty of them a request
+    patch.setattr(botocore.useragent, "sanitize_user_agent_string_component", sanitized)
 
 
 @pytest.fixture(autouse=True, scope="session")
