@@ -227,6 +227,7 @@ def test_bounds_name_the_first_quota_with_and_without_increases(load):
     assert said in PAGE.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_prices_and_quotas_of_the_load_balancer_are_those_of_the_stack():
     from infra.constructs.monitoring import costs
 

@@ -45,6 +45,7 @@ def only_frame_error(message):
     assert frame is None or decode_client_frame(encode_frame(frame)) == frame
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.binary(max_size=200) | st.text(max_size=200))
 def test_any_message_decodes_or_is_refused(message):

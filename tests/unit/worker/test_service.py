@@ -180,6 +180,7 @@ def test_a_lost_request_to_a_table_is_tried_anew_while_a_caller_waits(aws_enviro
     assert queue.read_timeout > POLL_SECONDS
 
 
+@pytest.mark.slow
 def test_missing_variables_are_named_on_one_json_line_and_the_process_ends():
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SEGUE_")}
     path = os.pathsep.join([str(ROOT / "functions"), str(ROOT / "layers/session/python")])
