@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.leftovers import MARK
 from tests.support.mocked_aws import mocked_aws, sharing_clients
@@ -26,6 +27,11 @@ pytest_plugins = [f"tests.support.{name}" for name in ("limits", "scheduling", "
 ROOT = Path(__file__).resolve().parent.parent
 
 os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "18,20")  # each process would say it at its end
+
+
+# By default an example fails that takes 0.2 s, which tells of a busy machine and not of a fault.
+settings.register_profile("steady", deadline=None)
+settings.load_profile("steady")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.leftovers import MARK
 from tests.support.waiting import eventually_sync
@@ -29,6 +30,8 @@ NAMES = ("pytest_timeout", "pytest_asyncio.plugin", "xdist.plugin", "tests.suppo
 PLUGINS = [part for name in NAMES for part in ("-p", name)]
 ONLY_THESE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 """Each process would import for half a second what no test here has a use for."""
+
+EXAMPLES_DEADLINE = settings.default.deadline  # type: ignore[attr-defined]  # as modules of tests meet it when they are imported
 
 Run = Callable[..., subprocess.Popen[str]]
 
@@ -172,3 +175,7 @@ def test_a_run_that_is_killed_leaves_nothing_behind(run: Run, tmp_path: Path) ->
     process.communicate()
 
     eventually_sync(lambda: not alive(int((tmp_path / "pid").read_text())))
+
+
+def test_examples_of_hypothesis_have_no_deadline_that_a_busy_machine_would_pass() -> None:
+    assert EXAMPLES_DEADLINE is None
