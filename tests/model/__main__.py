@@ -23,6 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MODEL = Path(__file__).with_name("segue.pml")
+NICE = 5
+"""Niceness of the searches: two fill all cores, and give way to mypy beside them in ``.ci/run``, which has one only."""
+
 MEMORY_MB = 3500
 """Memory limit of one search, in MB; two run side by side."""
 
@@ -205,6 +208,7 @@ def main() -> int:
         "--memory", type=int, default=MEMORY_MB, metavar="MB", help="MB that each search may take; default: %(default)s"
     )
     arguments = parser.parse_args()
+    os.nice(NICE)
     rows = [row for row in (DEEP if arguments.deep else PROTOCOL + MUTANTS) if arguments.part in row.name]
     bad = 0
     try:

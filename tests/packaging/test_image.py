@@ -76,7 +76,7 @@ class Image:
         self.root, self._context = root, context
         self.environment = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
         # How this machine reaches the package index.
-        network = ("HOME", "PIP_", "SSL_", "HTTPS_PROXY", "NO_PROXY")
+        network = ("HOME", "PIP_", "UV_", "SSL_", "HTTPS_PROXY", "NO_PROXY")
         self.environment |= {name: value for name, value in os.environ.items() if name.startswith(network)}
 
     def place(self, text: str) -> str:
@@ -93,8 +93,10 @@ class Image:
                     self._set(rest)
                 case "COPY" if not rest.startswith("--from"):
                     self._copy(*rest.split())
+                case "RUN" if " -m pip " in rest:
+                    self._install(*self.place(rest).split())
                 case "RUN" if "useradd" not in rest:
-                    self.run(*self.place(rest).split())
+                    self.run(*self.place(rest).split(), PYTHONDONTWRITEBYTECODE="")  # later starts find it compiled
                 case "" | "#" | "FROM" | "ARG" | "COPY":
                     pass
                 case _:
@@ -112,6 +114,23 @@ class Image:
             shutil.copytree(origin, place)
         else:
             shutil.copy(origin, place)
+
+    def _install(self, *command: str) -> None:
+        """Take pip's step: pip installs one package, and uv all of them with the same options.
+
+        Both want hashes and wheels, and refuse a lock that lacks a package. pip reads the index's page of each of some
+        eighty packages and compiles every file of theirs, forty seconds of a processor.
+        """
+        (lock,) = (each for each in command if each.endswith(".txt"))
+        entry = re.search(r"^typing-extensions==(?:.*\\\n)*.*\n", Path(lock).read_text(encoding="utf-8"), re.MULTILINE)
+        assert entry is not None
+        one = self.root / "one.txt"
+        one.write_text(entry[0], encoding="utf-8")
+        self.run(*(str(one) if each == lock else each for each in command))
+        uv, python = Path(sys.executable).with_name("uv"), command[command.index("--python") + 1]
+        options = command[command.index("install") + 1 :]
+        # From the project's folder, for its settings of certificates.
+        self.run(str(uv), "--directory", str(ROOT), "pip", "install", "--quiet", "--python", python, *options)
 
     def run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a command with what the Dockerfile has set so far, and nothing else."""
