@@ -57,18 +57,29 @@ class HttpPost:
     of the holder: only a new one does.
     """
 
-    def __init__(self) -> None:
-        """Make the connection pools; no connection is opened yet."""
-        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+    def __init__(
+        self, answer_seconds: float = READ_SECONDS, search_after_seconds: float = SEARCH_AFTER_SECONDS
+    ) -> None:
+        """Make the connection pools; no connection is opened yet.
+
+        Args:
+            answer_seconds: Seconds for a worker's answer; after them its route is unreachable.
+            search_after_seconds: Seconds without an answer after which another holder is looked for.
+        """
+        self._answer_seconds = answer_seconds
+        self._search_after_seconds = search_after_seconds
+        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=answer_seconds)
         self._kept_pool = keep_alive.pool(timeout, hosts=64, connections=8)
         self._new_pool = keep_alive.pool(timeout, hosts=64, used_again=False)
 
     def __call__(self, route: Route, body: bytes, *, repeatable: bool, search: Callable[[], None]) -> Outcome:
         """Post and say what came of it."""
-        with keep_alive.meanwhile(search, SEARCH_AFTER_SECONDS):
+        with keep_alive.meanwhile(search, self._search_after_seconds):
             try:
                 try:
-                    return self._send(self._kept_pool if repeatable else self._new_pool, route, body, READ_SECONDS)
+                    return self._send(
+                        self._kept_pool if repeatable else self._new_pool, route, body, self._answer_seconds
+                    )
                 except ReusedConnectionLost:
                     return self._send(self._new_pool, route, body, AGAIN_SECONDS)
             except HTTPError as error:

@@ -34,6 +34,8 @@ FOR_LONG = 10**10
 SESSIONS = 3
 FRAMES_PER_SECOND = 50
 FRAMES_OF_A_PRINCIPAL = 80
+NO_SEARCH_SECONDS = 30.0
+"""Later than any answer of a test's worker."""
 
 
 @pytest.fixture
@@ -137,7 +139,8 @@ class Gateway:
         self.claiming = Claims(self.aws.sqs, self.aws.queue_url, direct, self.connections, clock=self.clock)
         self.dispatch = Dispatch(
             routes=self.routes,
-            post=post or HttpPost(),
+            # A machine that is busy must not look like a holder that hangs; tests of the search say when it begins.
+            post=post or HttpPost(search_after_seconds=NO_SEARCH_SECONDS),
             claims=self.claiming,
             clock=self.clock,
             sleep=self.clock.sleep,
@@ -204,7 +207,5 @@ class Gateway:
 
 @pytest.fixture
 def gateway(aws, clock, monkeypatch):
-    # A machine that is busy must not look like a holder that hangs; tests of the search say when it begins.
-    monkeypatch.setattr("gateway.post.SEARCH_AFTER_SECONDS", 30.0)
     monkeypatch.setattr("gateway.claims.ANSWER_SECONDS", 5.0)
     return Gateway(aws, clock)

@@ -11,6 +11,7 @@ from botocore.exceptions import EndpointConnectionError
 from gateway.post import HttpPost
 from segue.wire.frames import Bye, OutputAck
 from shared.ingress.suspects import SUSPECT_SECONDS
+from tests.unit.gateway.conftest import NO_SEARCH_SECONDS
 from tests.unit.gateway.dispatching import HELLO, KEY, PLAIN, TEXT
 
 
@@ -24,9 +25,15 @@ def hung():
 
 
 @pytest.fixture
-def quick_search(gateway, monkeypatch):
+def quick_search(gateway):
     """The search for another holder begins soon, so that its test does."""
-    monkeypatch.setattr("gateway.post.SEARCH_AFTER_SECONDS", 0.05)
+    gateway.warm(post=HttpPost(search_after_seconds=0.05))
+
+
+@pytest.fixture
+def quick_end(gateway):
+    """The same, and a holder counts as hung soon after."""
+    gateway.warm(post=HttpPost(answer_seconds=0.1, search_after_seconds=0.05))
 
 
 @pytest.fixture
@@ -58,11 +65,10 @@ def test_another_holder_is_looked_for_beside_a_post_that_waits(
 
 
 @pytest.mark.parametrize("frame", [TEXT, PLAIN, HELLO], ids=["numbered", "plain", "hello"])
-@pytest.mark.usefixtures("quick_search")
 def test_a_holder_that_was_found_beside_the_post_gets_the_frame_once_that_has_ended(
     gateway, hung, other_worker, deliver, monkeypatch, frame
 ):
-    monkeypatch.setattr("gateway.post.READ_SECONDS", 0.2)
+    gateway.warm(post=HttpPost(answer_seconds=0.2, search_after_seconds=0.05))
     gateway.hold(KEY, hung)
     gateway.register(other_worker, "w2")
     take = other_worker.take
@@ -80,15 +86,13 @@ def test_a_holder_that_was_found_beside_the_post_gets_the_frame_once_that_has_en
 
 
 @pytest.mark.parametrize("frame", [Bye(), OutputAck(epoch=1, seq=1)], ids=lambda frame: type(frame).__name__)
-def test_no_holder_is_looked_for_that_a_frame_does_not_need(gateway, hung, deliver, quick_search, monkeypatch, frame):
-    monkeypatch.setattr("gateway.post.READ_SECONDS", 0.1)
+def test_no_holder_is_looked_for_that_a_frame_does_not_need(gateway, hung, deliver, quick_end, frame):
     gateway.hold(KEY, hung)
     assert deliver(frame) is None
     assert gateway.claims() == []
 
 
-def test_a_claim_that_fails_beside_the_post_is_sent_after_it(gateway, hung, deliver, quick_search, monkeypatch):
-    monkeypatch.setattr("gateway.post.READ_SECONDS", 0.1)
+def test_a_claim_that_fails_beside_the_post_is_sent_after_it(gateway, hung, deliver, quick_end, monkeypatch):
     tried = []
 
     def fail_once(*claim):
@@ -103,12 +107,14 @@ def test_a_claim_that_fails_beside_the_post_is_sent_after_it(gateway, hung, deli
 
 
 @pytest.mark.slow
-def test_a_hung_holder_costs_one_time_out_and_then_none(gateway, hung, deliver, monkeypatch):
-    tried = []
-    gateway.warm()
-    monkeypatch.setattr("gateway.post.READ_SECONDS", 0.1)
-    send = HttpPost._send
-    monkeypatch.setattr(HttpPost, "_send", lambda self, *args: tried.append(1) or send(self, *args))
+def test_a_hung_holder_costs_one_time_out_and_then_none(gateway, hung, deliver):
+    post, tried = HttpPost(answer_seconds=0.1, search_after_seconds=NO_SEARCH_SECONDS), []
+
+    def counted(route, body, **options):
+        tried.append(route)
+        return post(route, body, **options)
+
+    gateway.warm(post=counted)
     gateway.hold(KEY, hung)
     for _ in range(10):
         assert deliver() is None
