@@ -106,7 +106,7 @@ class Handover(msgspec.Struct, kw_only=True):
         release: The part of it until the first process has released.
         takeover_killed: From ``open`` to the agent being ready, its holder killed, with evidence from its address.
         takeover_stopped: The same, its holder stopped (SIGSTOP), no evidence.
-        lease_ms: The lease in the runs with takeovers.
+        lease_ms: The lease of the holders that are stopped; that of the killed outlasts the run.
         fenced: How many of the stopped holders, woken, found themselves fenced.
         history: Messages in the session.
     """

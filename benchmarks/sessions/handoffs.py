@@ -89,10 +89,11 @@ def measure(
         takeovers: How often to kill, and how often to stop, a holder.
         say: Tells of progress.
     """
-    task = Task(place=place, delay_s=delay_s)
+    task, lasting = (Task(place=place, delay_s=delay_s, long_lease=long) for long in (False, True))
+    tasks = [task, task, *[lasting] * takeovers, *[task] * takeovers]
     prepare("segue", SESSION, _HISTORY, place, endpoint)
     with ExitStack() as processes:  # all at once: starting takes longer than what is measured
-        one, other, *victims = (processes.enter_context(Holder(task, endpoint)) for _ in range(2 + 2 * takeovers))
+        one, other, *victims = (processes.enter_context(Holder(each, endpoint)) for each in tasks)
         say("acquiring, committing")
         for holder in (one, other):  # loads and connects what is loaded and connected once
             holder.done("open", f"warm-{id(holder)}")

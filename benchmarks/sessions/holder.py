@@ -24,15 +24,19 @@ from segue import GuardedS3SessionManager, LeaseSettings, SegueError
 from segue.lease.item import GuardItem
 
 LEASE = LeaseSettings(duration=3.0, heartbeat=0.9)
+LONG_LEASE = LeaseSettings(duration=600.0, heartbeat=0.9)
+"""Of holders that are killed: longer than a run, so that what takes them over has only the evidence of their death."""
+
 _PROBE_SECONDS = 0.25
 _PROBES = 2
 
 
 class Task(msgspec.Struct, kw_only=True):
-    """Place of the sessions to hold."""
+    """Place of the sessions to hold, and whether their lease outlasts the run."""
 
     place: Place
     delay_s: float
+    long_lease: bool = False
 
 
 class Command(msgspec.Struct, kw_only=True):
@@ -79,7 +83,7 @@ async def hold(task: Task) -> None:
             bucket=task.place.bucket,
             lock_table=task.place.lock_table,
             boto_session=meter.session,
-            lease=LEASE,
+            lease=LONG_LEASE if task.long_lease else LEASE,
             endpoint=endpoint,
             probe=certainly_dead,
         )

@@ -29,6 +29,9 @@ SESSIONS = int(os.environ.get("SEGUE_TEST_SESSIONS", "8"))
 REDEPLOYS = int(os.environ.get("SEGUE_TEST_REDEPLOYS", "2"))
 """More of both are for a run of their own, which also tells the gap: pytest -s prints it."""
 
+LONG_LEASE = {"SEGUE_LEASE_SECONDS": "600"}
+"""Longer than a test may take: what changes hands within it was released, or taken over on evidence."""
+
 
 @pytest.fixture
 async def world(emulated: Stage, tmp_path: Path) -> AsyncIterator[Fleet]:
@@ -67,13 +70,14 @@ async def until_ended(world: Fleet, name: str) -> None:
 
 
 async def test_redeploys_leave_a_gap_that_callers_do_not_notice(world: Fleet, clients: list[Client]) -> None:
-    await world.start("w0", "0")
+    """None waits for a lease to run out, and none is restored in the gap. Its length is what the benchmarks measure."""
+    await world.start("w0", "0", **LONG_LEASE)
     await talk(clients, 2)
     # The next worker would take a claim that was posted before this one was there, and have the session unprepared.
     await eventually(lambda: world.claims_in_the_queue() == 0)
     gaps: list[float] = []
     for number in range(1, REDEPLOYS + 1):
-        await world.start(f"w{number}", str(number))
+        await world.start(f"w{number}", str(number), **LONG_LEASE)
         before = [client.epoch for client in clients]
         world.signal(f"w{number - 1}", signal.SIGTERM)
         await until_ended(world, f"w{number - 1}")
@@ -92,8 +96,6 @@ async def test_redeploys_leave_a_gap_that_callers_do_not_notice(world: Fleet, cl
         f"\nplanned handoff, {len(gaps)} sessions: p50 {statistics.median(gaps) * 1000:.0f} ms,"
         f" p99 {gaps[min(len(gaps) - 1, int(len(gaps) * 0.99))] * 1000:.0f} ms"
     )
-    # Ten times the target: this machine is busy with the rest of the tests, and the claim is elsewhere (benchmarks).
-    assert statistics.median(gaps) < 2.0
 
 
 def lines(world: Fleet, name: str, message: str) -> list[dict[str, Any]]:
@@ -139,10 +141,6 @@ async def test_a_text_whose_holder_is_killed_before_the_answer_is_answered_once(
     client.say("how many messages do you remember")
     await eventually(lambda: len(said_by("assistant", client)) == 2, 30)
     assert said_by("assistant", client)[1] == "I remember 2 messages.", "one question, one answer"
-
-
-LONG_LEASE = {"SEGUE_LEASE_SECONDS": "600"}
-"""Longer than a test may take: what is taken over within it was taken over on evidence."""
 
 
 async def test_a_holder_that_is_stopped_is_replaced_on_evidence_and_finds_itself_fenced(

@@ -27,8 +27,12 @@ KILLS = int(os.environ.get("SEGUE_TEST_KILLS", "35"))
 KILLED = [pytest.param("s3", marks=pytest.mark.emulator, id=f"s3-{number}") for number in range(2)] + [
     pytest.param("file", id=f"file-{number}") for number in range(4)
 ]
-"""Storage of the sessions: 210 kills in all, in less than a minute. The directory is quicker; a longer session would
-take longer to restore each time."""
+"""Storage of the sessions: 210 kills in all. The directory is quicker; a longer session would take longer to restore
+each time."""
+
+ACKNOWLEDGEMENTS = (1, 2, 5, 20)
+"""Messages of which one is drawn as those that a writer is told are durable before it is killed. All writers of a
+session together fill a few pages: some die while they fold one, and others fold what a dead one left."""
 
 
 @pytest.fixture(params=[pytest.param("s3", marks=pytest.mark.emulator), "file"])
@@ -130,9 +134,8 @@ async def test_every_acknowledged_message_is_there_once_in_order_whenever_writer
         assert opened_at > epoch, "epochs only grow"
         assert restored >= sum(acknowledged.values())
         epoch = opened_at
-        # Enough acknowledgements now and then that pages are folded, and a kill anywhere within a commit.
-        victim.until("acknowledged", times=choice.choice((1, 2, 5, 60)))
-        victim.process.join(choice.uniform(0, 0.03))
+        victim.until("acknowledged", times=choice.choice(ACKNOWLEDGEMENTS))
+        victim.process.join(choice.uniform(0, 0.03))  # anywhere within a commit
         victim.signal(signal.SIGKILL)
         victim.finish()
         acknowledged[f"w{number}"] = len(victim.acknowledged)

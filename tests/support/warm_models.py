@@ -1,6 +1,11 @@
-"""Reads boto3's service models; imported by a server before it forks processes, which then need not read them."""
+"""Reads boto3's service models; imported last by a server that forks processes, which then need not read them.
+
+What is there by then is left out of collections of garbage: each process would look through it, and copy its pages.
+"""
 
 from __future__ import annotations
+
+import gc
 
 import boto3
 
@@ -14,3 +19,6 @@ KEYS = [AWS_ENVIRONMENT[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCE
 share()
 for service in SERVICES:
     boto3.Session(*KEYS, region_name=REGION).client(service)  # type: ignore[call-overload]  # any of them
+
+gc.collect()
+gc.freeze()
