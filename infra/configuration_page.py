@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md from the settings themselves.
+"""Writer of docs/configuration.md, from the settings themselves.
 
 .venv/bin/python -m infra.configuration_page
 """

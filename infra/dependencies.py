@@ -1,4 +1,4 @@
-"""Builds the folders of third-party code that the functions' layers are made of.
+"""Folders of third-party code that the functions' layers are made of.
 
     layers/dependencies/<name>/python/     what Lambda puts on the path: the packages of requirements/layer.txt
     layers/dependencies/<name>/stamp       what it was built from; the same stamp is not built again

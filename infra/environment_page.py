@@ -1,4 +1,4 @@
-"""Writes the table of environment variables in docs/running-elsewhere.md from the worker's own settings.
+"""Writer of docs/running-elsewhere.md's table of environment variables, from the worker's own settings.
 
 .venv/bin/python -m infra.environment_page
 """

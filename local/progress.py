@@ -82,7 +82,7 @@ class Progress:
 
 
 class Renderer(Protocol):
-    """Shows events until it is closed."""
+    """View that shows events until it is closed."""
 
     def __call__(self, event: Event) -> None:
         """Show one event."""

@@ -20,7 +20,7 @@ CALL_PAGE = "docs/deploy.md#the-first-call"
 
 
 class Story:
-    """Plays the story of one visit.
+    """The story of one visit, played.
 
     Attributes:
         report: The lines so far.

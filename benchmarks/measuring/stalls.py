@@ -41,7 +41,7 @@ class Window(msgspec.Struct, kw_only=True):
 
 
 class TimedSelector(selectors.SelectSelector):
-    """Times the turns of the loop that uses it."""
+    """Timer of the turns of the loop that uses it."""
 
     def __init__(self) -> None:
         """Begin with nothing seen."""

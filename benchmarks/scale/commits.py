@@ -1,4 +1,4 @@
-"""Writes that settle silence, and heartbeats, of simulated sessions.
+"""Load of simulated sessions: writes that settle silence, and heartbeats.
 
     transcript            person speaks          transcript
     ─────┼──────────────────────┼─────────────────────┼────────▶

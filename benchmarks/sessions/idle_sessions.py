@@ -39,7 +39,7 @@ class Task(msgspec.Struct, kw_only=True):
 
 
 class _Beats:
-    """Notes each renewal of a lease that goes over the wire, and how late its heartbeat was begun."""
+    """Watch that notes each renewal of a lease that goes over the wire, and how late its heartbeat was begun."""
 
     def __init__(self, meter: Meter) -> None:
         self.at: dict[str, list[float]] = {}

@@ -18,7 +18,7 @@ from tests.support.scripted_model import ScriptedModel
 
 
 class TimedModel(ScriptedModel):
-    """Knows when it was last sent something. Prepared histories name it, so that a restore finds nothing new."""
+    """Model that knows when it was last sent something. Prepared histories name it, so a restore finds nothing new."""
 
     sent_at = 0.0
 

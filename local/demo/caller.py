@@ -46,7 +46,7 @@ class Said:
 
 
 class Line:
-    """Sends what the client is given and knows its numbers: the client counts from 1, in the order of sending.
+    """Sender of what the client is given, which knows its numbers: the client counts from 1, in the order of sending.
 
     Attributes:
         given_up: Frames that the client gave up because too much was unacknowledged.
@@ -80,7 +80,7 @@ class Line:
 
 
 class Microphone:
-    """Sends sound in real time: what is being said, and silence where nothing is.
+    """Microphone in real time: what is being said, and silence where nothing is.
 
     Attributes:
         silence: The numbers of the frames that carried nothing.
@@ -124,7 +124,7 @@ class Microphone:
 
 
 class Caller:
-    """Says one line after another, each when the one before it was answered.
+    """Caller who says one line after another, each when the one before it was answered.
 
     Attributes:
         said: Everything that was said, in order.

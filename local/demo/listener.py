@@ -33,7 +33,7 @@ class Final:
 
 
 class Listener:
-    """Listens to one client.
+    """Listener to one client.
 
     Attributes:
         finals: Every final transcript that was shown.

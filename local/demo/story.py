@@ -107,7 +107,7 @@ def _note(timeline: Timeline, event: Event) -> None:
 
 
 class Story:
-    """Plays the story against a running stack."""
+    """The story, played against a running stack."""
 
     def __init__(self, stack: Stack, timeline: Timeline) -> None:
         self._stack = stack

@@ -54,7 +54,7 @@ def environment(settings: Settings, endpoint: str, inherited: Mapping[str, str])
 
 
 class Toolkit:
-    """Runs the CDK's command line; its output goes to ``logs/cdk-<action>.log``, and to a listener if one is given."""
+    """The CDK's command line; its output goes to ``logs/cdk-<action>.log``, and to a listener if one is given."""
 
     def __init__(self, settings: Settings, guard: Guard, progress: Progress) -> None:
         self._settings = settings

@@ -27,7 +27,7 @@ def encode(headers: dict[str, str], payload: bytes) -> bytes:
 
 
 class Decoder:
-    """Reads messages from pieces of a stream; a signed message is opened, its signature is only required."""
+    """Reader of messages from pieces of a stream; a signed message is opened, its signature is only required."""
 
     def __init__(self) -> None:
         self._buffer = EventStreamBuffer()

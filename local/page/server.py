@@ -20,7 +20,7 @@ SOCKET_PATH: Final = "/socket"
 
 
 class PageServer:
-    """Serves a browser.
+    """Server for a browser.
 
     Attributes:
         port: Where it listens, once started.

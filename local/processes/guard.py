@@ -1,4 +1,4 @@
-"""Ends the process groups of a supervisor that died without ending them itself.
+"""Guard that ends the process groups of a supervisor that died without ending them itself.
 
 Run as ``python -m local.processes.guard`` with a pipe from the supervisor as standard input. Lines on it:
 

@@ -59,7 +59,7 @@ class Controlled(Protocol):
 
 
 class Server:
-    """Takes requests for a stack.
+    """Server of requests for a stack.
 
     Attributes:
         url: Where, once started.

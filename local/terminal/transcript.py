@@ -18,7 +18,7 @@ def _json(value: object) -> str:
 
 
 class Turn:
-    """Knows whether the last input has been answered.
+    """Turn of one conversation: whether the last input has been answered.
 
     An answer ends with a final transcript or text of the agent while no tool is at work: what is said before a tool's
     result ("let me look") is not the answer. An approval that is asked is one, too: it waits for the user.
@@ -61,7 +61,7 @@ class Turn:
 
 
 class View:
-    """Writes a conversation as it happens.
+    """Writer of a conversation as it happens.
 
     Args:
         write: Takes text as it is to appear.

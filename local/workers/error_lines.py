@@ -46,7 +46,7 @@ def _of_exception(text: str) -> list[str]:
 
 
 class ErrorLines:
-    """Reads a worker's log as it grows.
+    """Reader of a worker's log as it grows.
 
     Args:
         show: Takes text for the terminal.

@@ -1,4 +1,4 @@
-"""Keeps the workers up as an ECS service would: as many as wanted, crashed ones replaced, all replaced on a deployment.
+"""Supervisor of workers as an ECS service is: as many as wanted, crashed ones replaced, all replaced on a deployment.
 
 A rolling deployment at 100/200 %:
 

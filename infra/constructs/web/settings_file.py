@@ -17,7 +17,7 @@ SCOPES: Final = ("openid", "email")
 
 
 class SettingsFile(Construct):
-    """Writes the file into the page's bucket, after everything that it names."""
+    """The file in the page's bucket, written after everything that it names."""
 
     def __init__(
         self,

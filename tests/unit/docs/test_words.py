@@ -35,7 +35,7 @@ STRING_THAT_ASKS = re.compile(rf"[\"'](?:\s|\\\n|\\[nrt])*{QUESTION.pattern}")
 RIDDLE = re.compile(r"^\s*(?:async )?def test_(?:what|who|whose|whom|whether|where|when|which|why|how)(?:ever)?_")
 """A test's name that opens so has no subject; a failure's line is to tell which behaviour broke."""
 
-NOUN_PHRASES = ("layers/session/python/segue", "functions")
+NOUN_PHRASES = ("layers/session/python/segue", "functions", "infra", "local", "benchmarks", "smoke")
 """Folders whose modules and classes are noun phrases: ``Renewal of one lease``, not ``Renews one lease``."""
 
 THIRD_PERSON = re.compile(
