@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from local.deployment.sources import Sources
 from local.errors import LocalError
@@ -16,7 +17,11 @@ from local.settings import REGION, Settings
 KILL_GRACE_SECONDS = 1.0
 
 CHECKED = "checked"
-"""File in ``.segue`` of the checkout with a hash of the sources that were found right last."""
+"""File in ``.segue`` of the checkout with a line for each sources and settings that were found right, the newest
+first."""
+
+KEPT = 32
+"""Lines of it at most: stacks with settings of their own, such as the tests', take turns."""
 
 LOCKS = ("worker.txt", "turn.txt")
 """Packages of the image, and of the text function's layer."""
@@ -59,12 +64,19 @@ async def check(settings: Settings, guard: Guard, sources: Sources) -> None:
         LocalError: It has mistakes; the message has one a line, with file and line.
     """
     key, file = _key(settings, sources), settings.root / ".segue" / CHECKED
-    with contextlib.suppress(OSError):
-        if file.read_text(encoding="ascii") == key:
-            return
+    if key in _lines(file):
+        return
     await _run(settings, guard)
-    with contextlib.suppress(OSError):  # it is only there to save time
-        file.write_text(key, encoding="ascii")
+    with contextlib.suppress(OSError):  # it is only there to save time, and so two that write at once lose a line
+        scratch = file.with_suffix(f".{os.getpid()}")
+        scratch.write_text("\n".join([key, *_lines(file)][:KEPT]), encoding="ascii")
+        scratch.replace(file)
+
+
+def _lines(file: Path) -> list[str]:
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        return file.read_text(encoding="ascii").splitlines()
+    return []
 
 
 def _key(settings: Settings, sources: Sources) -> str:

@@ -99,6 +99,21 @@ async def test_sources_that_were_found_right_are_not_checked_again(settings, gua
             await check.check(changed, guard, {"functions/worker/agent.py": "1" if changed != settings else "2"})
 
 
+async def test_what_several_stacks_have_found_right_is_not_checked_again_in_turn(settings, guard, monkeypatch):
+    (settings.root / ".segue").mkdir()
+    (settings.root / "functions/worker/agent_check.py").write_text("")
+    monkeypatch.setattr(check, "KEPT", 2)
+    stacks = [replace(settings, worker_environment={"SEGUE_PROVIDER": name}) for name in ("a", "b", "c")]
+    for stack in stacks:
+        await check.check(stack, guard, {})
+    (settings.root / "functions/worker/agent_check.py").write_text("import sys\nsys.exit(1)\n")
+    for stack in stacks[1:]:
+        await check.check(stack, guard, {})
+    with pytest.raises(LocalError):  # the oldest is not kept
+        await check.check(stacks[0], guard, {})
+    assert [path.name for path in (settings.root / ".segue").iterdir()] == ["checked"]
+
+
 class StandIn:
     """A running stack whose sources change."""
 
