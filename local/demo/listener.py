@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from local.timeouts import patient
 from segue.client import Client
 from segue.testing.offline import Ear
 from segue.wire import frames
@@ -33,7 +34,7 @@ class Final:
 
 
 class Listener:
-    """Listener to one client.
+    """Listener to one client. Seconds that it waits at most are those of a usual machine; a busy one is given more.
 
     Attributes:
         finals: Every final transcript that was shown.
@@ -116,7 +117,7 @@ class Listener:
         await self._until(lambda: text in self.heard or None, within)
 
     async def _until[Found](self, find: Callable[[], Found | None], within: float) -> Found:
-        async with asyncio.timeout(within), self._changed:
+        async with asyncio.timeout(patient(within)), self._changed:
             while (found := find()) is None:
                 await self._changed.wait()
             return found

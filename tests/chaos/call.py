@@ -23,7 +23,7 @@ from tests.chaos.wire import Wire
 from tests.support.waiting import within
 
 ANSWER_SECONDS: Final = 90.0
-"""Far longer than anything takes: what is not answered by then never will be."""
+"""Far longer than anything takes: what is not answered by then never will be. A busy machine is given more."""
 
 CAUGHT_UP_FRAMES: Final = 110
 """Unacknowledged frames: those being spoken, and up to eight seconds of silence before them. Each fault makes a call

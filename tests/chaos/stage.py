@@ -60,6 +60,6 @@ async def deployed(home: Path, transport: str = "api") -> AsyncIterator[Stage]:
         home: Where state and logs go.
         transport: The door of the calls: "api", "direct", or "both", which they take in turn.
     """
-    settings = replace(Settings(), home=home, port=0, workers=0, transport=transport)
+    settings = replace(Settings(), home=home, port=0, workers=0, transport=transport, forked=True)
     async with Stack(settings, Progress()) as stack:
         yield Stage(settings, stack)
