@@ -76,7 +76,7 @@ async def test_a_caller_without_a_good_token_is_not_let_in(
             pass
     assert refused.value.response.status_code == 403
     if facts["door"] == AT_THE_WORKERS:
-        assert not refused.value.response.body, "no reason"
+        assert not refused.value.response.body, "a refusal at a worker's socket gives no reason"
         return
     told = json.loads(refused.value.response.body or b"{}")
     assert set(told) == {"message", "connectionId", "requestId"}, "API Gateway's own words and nothing else"
@@ -299,7 +299,7 @@ async def test_output_needs_the_secret_and_the_session_of_the_socket(
         told = await answer(socket, {"type": "ping"})
         while told["type"] == "ready":  # of a hello that was repeated
             told = await next_frame(socket)
-        assert told["type"] == "pong", "nothing came before it"
+        assert told["type"] == "pong", "no forged output came before the pong"
 
 
 def _endpoint(dynamodb: Any, facts: dict[str, Any], key: str) -> str:

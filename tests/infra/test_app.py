@@ -127,7 +127,7 @@ def test_a_resource_known_as_right_is_not_judged_again(tmp_path, monkeypatch):
     template = tmp_path / "stack.template.json"
     template.write_text(json.dumps({"Resources": resources | {"Other": QUEUE}}), encoding="utf-8")
 
-    assert not problems(template), "it was taken for right"
+    assert not problems(template), "the resource known as right was judged again"
 
 
 def test_contents_of_a_resource_change_with_its_references_and_referrers():

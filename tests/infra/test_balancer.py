@@ -154,7 +154,7 @@ def test_outputs_name_the_direct_endpoint_and_its_target(alone, both):
         assert "DirectTarget" in stage.service.outputs
     record = only(alone, "AWS::Route53::RecordSet")
     assert (record["Name"], record["Type"], record["HostedZoneId"]) == ("live.example.com.", "A", "Z0123456789")
-    assert not both.service.of_type("AWS::Route53::RecordSet"), "no zone was named"
+    assert not both.service.of_type("AWS::Route53::RecordSet"), "no record without a zone"
 
 
 def called_by_the_page(stage):

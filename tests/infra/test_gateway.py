@@ -117,7 +117,7 @@ def test_the_message_function_reaches_the_connections(dev, synthesized):
     assert functions(dev)["Message"]["VpcConfig"]["Ipv6AllowedForDualStack"] is True
     text = synthesized(workers="text")
     (api,) = text.service.of_type("AWS::ApiGatewayV2::Api").values()
-    assert "IpAddressType" not in api, "its functions are in no VPC"
+    assert "IpAddressType" not in api, "functions of a deployment of text alone are in no VPC"
     assert "VpcConfig" not in functions(text)["Message"]
 
 

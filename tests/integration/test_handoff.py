@@ -131,7 +131,7 @@ async def test_a_text_whose_holder_is_killed_before_the_answer_is_answered_once(
     await world.start("new", "2")  # first: it takes as long as it takes, and the counting does not wait for it
     client.say("please count to 30")
     await eventually(lambda: client.acknowledged == 1, 30)
-    assert said_by("assistant", client) == [], "it speaks for half a minute"
+    assert said_by("assistant", client) == [], "the agent is still speaking, so there is no final transcript"
     world.kill("old")
     assert world.tell_stopped("old") == len(clients), "the client sends nothing that would reveal it"
     await eventually(lambda: said_by("assistant", client), 60)
@@ -215,10 +215,10 @@ async def test_a_successor_that_dies_in_the_middle_is_replaced(
         world.signal("old", signal.SIGTERM)
         await talk(clients, 2)
         await until_ended(world, "old")
-        assert door.fatal is not None, "it was asked, and died of its answer"
+        assert door.fatal is not None, "the worker was asked, and died of its answer"
         await account(clients, 4)
     assert {holder(world, client) for client in clients} == {"other"}
-    assert not lines(world, "new", "session ended"), "it said good-bye to none"
+    assert not lines(world, "new", "session ended"), "a worker that dies logs no end of a session"
 
 
 def holder(world: Fleet, client: Client) -> str | None:

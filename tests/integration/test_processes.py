@@ -141,7 +141,7 @@ async def test_every_acknowledged_message_is_there_once_in_order_whenever_writer
         acknowledged[f"w{number}"] = len(victim.acknowledged)
 
     texts = await read()
-    assert len(texts) == len(set(texts)), "nothing is there twice"
+    assert len(texts) == len(set(texts)), "no text is recorded twice"
     assert [text.split()[0] for text in texts] == sorted(
         (text.split()[0] for text in texts), key=lambda tag: int(tag[1:])
     )

@@ -139,7 +139,9 @@ def test_silence_is_settled_as_often_as_workers_do_and_speech_is_not(load):
     # All sessions, of which each is silent for 9 of 13 seconds, with a rest of 3 s before.
     assert load.mean("settled") / 10_000 == pytest.approx(9 / 13 / commits.SETTLE_SECONDS, rel=0.15)
     assert load.mean("table_writes") > 4 * load.mean("commits")
-    assert load.mean("puts") == pytest.approx(1.04 * (load.mean("commits") + load.mean("connects"))), "no object for it"
+    assert load.mean("puts") == pytest.approx(1.04 * (load.mean("commits") + load.mean("connects"))), (
+        "a write that settles silence puts no object"
+    )
 
 
 def test_a_commit_takes_the_place_of_a_heartbeat(load):

@@ -102,7 +102,9 @@ def test_a_worker_is_held_against_the_plain_server_of_its_own_run() -> None:
 
     assert met(figures.GATEWAY, 0.29) == [True, False]
     assert met(figures.GATEWAY, 0.31) == [False, False]
-    assert met(figures.GATEWAY, 0.29, 0.5) == [False, False], "it dropped half of them"
+    assert met(figures.GATEWAY, 0.29, 0.5) == [False, False], (
+        "a gateway that dropped half of the frames meets no target"
+    )
     assert met(figures.DIRECT, 0.19) == [True, False]
     assert met(figures.DIRECT, 0.21) == [False, False]
 
@@ -248,7 +250,7 @@ def test_two_frames_that_come_back_in_one_message_are_two_round_trips() -> None:
     assert len(trips.took) == 2
     trips.forget()
     trips.back(7, 0.1)
-    assert trips.took == [], "it was sent before"
+    assert trips.took == [], "a frame sent before the measurement does not count"
 
 
 async def test_a_caller_of_a_plain_server_hears_what_it_sent() -> None:

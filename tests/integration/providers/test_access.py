@@ -17,4 +17,4 @@ async def test_an_accessible_model_passes_the_check_without_a_warning_or_metric(
     fake = await new_fake(name)
     await check_access(build(Settings.from_environment(fake.environment())), listen=0.5)
     assert warned == []
-    assert not counted(), "it is no connection of a conversation"
+    assert not counted(), "a check of access counts as no connection of a conversation"

@@ -140,7 +140,7 @@ async def test_a_barge_in_on_a_new_connection_cuts_the_answer_of_the_ended_one(n
     cut = await interrupt(call)
     assert 3 <= len(cut.heard.split()) < 30
     assert answers(call)[0] == cut.heard
-    assert fake.conversation.truncated == [], "it knows nothing of that speech"
+    assert fake.conversation.truncated == [], "the new connection does not know the ended one's speech"
 
 
 @pytest.mark.parametrize("name", ALL)

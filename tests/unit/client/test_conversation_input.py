@@ -103,7 +103,7 @@ def test_refused_input_is_sent_again_alone_after_the_pause_within_the_window():
     hear(client, Resume(epoch=1, seq=4), Received(epoch=1, seq=5, upto=4), now=0.3)
     assert outgoing(client, 1.0) == [], "busy is a pause of a second"
     assert [frame.seq for frame in outgoing(client, 1.2)] == [5, 6, 7, 8]
-    assert outgoing(client, 1.3) == [], "no more than may be on its way"
+    assert outgoing(client, 1.3) == [], "no more than the window allows in flight"
     hear(client, Received(epoch=1, seq=6, upto=8), now=1.4)
     assert [frame.seq for frame in outgoing(client, 1.4)] == [9, 10, 11, 12]
 

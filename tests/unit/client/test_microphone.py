@@ -30,7 +30,7 @@ def test_a_second_of_silence_is_sent_and_then_a_marker_every_two():
 
 def test_the_last_300_ms_of_silence_are_sent_before_a_sound():
     assert sent([LOUD, *[QUIET] * 20, LOUD, QUIET]).split(" ")[-2:] == ["qqqL", "q"]
-    assert sent([LOUD, *[QUIET] * 12, LOUD]).split(" ")[-1] == "qqL", "no more than was kept back"
+    assert sent([LOUD, *[QUIET] * 12, LOUD]).split(" ")[-1] == "qqL", "no more silence than the microphone kept back"
     assert sent([LOUD, *[QUIET] * 10, LOUD]).split(" ")[-1] == "L"
 
 

@@ -316,7 +316,7 @@ def test_a_binary_message_is_read_like_another():
     client = greeted()
     audio = AudioOutput(epoch=1, seq=2, audio="AAA=", rate=8000)
     assert client.received(encode_binary(audio), 1.0, 1) == [audio]
-    assert client.received(encode_binary(audio), 1.0, 1) == [], "it is a repeat"
+    assert client.received(encode_binary(audio), 1.0, 1) == [], "the same frame once more is a repeat"
     assert client.received(b"\x00\x09nonsense", 1.0, 1) == []
 
 

@@ -80,7 +80,7 @@ async def test_a_damaged_or_missing_volume_is_damage(check, bound, objects, dama
 
     report = await check()
 
-    assert codes(report) == [("damage", code)], "its pages hold the records still"
+    assert codes(report) == [("damage", code)], "the volume's pages hold the records still, so none is lost"
     assert report.findings[0].key == key
 
 

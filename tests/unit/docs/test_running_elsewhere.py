@@ -126,7 +126,7 @@ def test_the_service_of_a_direct_transport_ends_no_socket_and_leads_to_the_socke
         "deregistration_delay.connection_termination.enabled": "false",
         "target_health_state.unhealthy.connection_termination.enabled": "false",
         "preserve_client_ip.enabled": "true",
-    }, "as in the stack"
+    }, "attributes of the target group differ from the stack's"
     assert (given["ssl-ports"], given["backend-protocol"]) == ("443", "tcp")
     assert (given["healthcheck-protocol"], given["healthcheck-path"]) == ("http", "/health")
     assert all(isinstance(value, str) for value in given.values()), "a number or a truth value is refused"

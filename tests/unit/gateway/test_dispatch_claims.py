@@ -208,7 +208,7 @@ def test_a_new_holder_that_is_dead_as_well_is_claimed_over_while_a_frame_waits(g
             gateway.hold(KEY, worker, epoch=3)
 
     gateway.clock.on_sleep = pass_on
-    assert deliver(HELLO) is None, "no no_worker"
+    assert deliver(HELLO) is None, "the frame found a holder, so no_worker is not told"
     assert [claim.reason for claim in claimed] == ["unreachable", "unreachable"]
     assert worker.frames == [HELLO]
     assert gateway.claims() == []

@@ -56,10 +56,10 @@ def test_another_holder_is_looked_for_beside_a_post_that_waits(
     gateway.hold(KEY, slow)
     gateway.register(other_worker, "w2")
     assert deliver(frame) is None
-    assert slow.frames == [frame], "its answer counts after all"
+    assert slow.frames == [frame], "the slow holder's answer counts after all"
     (claim,) = other_worker.claims
     assert (claim.reason, claim.session_key) == ("unreachable", KEY)
-    assert other_worker.frames == [], "nothing is sent twice"
+    assert other_worker.frames == [], "no frame is sent twice"
     assert deliver(TEXT) is None
     assert slow.frames == [frame, TEXT], "nor is a holder suspected that has answered"
 

@@ -111,7 +111,7 @@ def test_disconnect_is_done_though_the_answer_to_the_deletion_is_lost(aws, envir
     monkeypatch.setattr(table, "_client", Overridden(table._client, delete_item=lost_once))
     disconnect.handler(event(), None)
     (left,) = items(aws)
-    assert left["open"] == {"M": {}}, "its session counts no more"
+    assert left["open"] == {"M": {}}, "the session of the disconnected client counts no more"
 
 
 class Overridden:

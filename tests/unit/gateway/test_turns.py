@@ -167,7 +167,7 @@ def test_a_frame_without_a_number_waits_for_the_other_worker(texting, queue, wor
     clock.on_sleep = lambda: texting.hold("alice/talk", other_worker, epoch=2)
     assert say(texting, frame) is None
     assert other_worker.frames == [frame]
-    assert frames(queue) == [HELLO], "that of the beginning only"
+    assert frames(queue) == [HELLO], "the queue has the first hello only"
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ def test_log_lines_of_the_text_function_are_copied_once_and_errors_shown(tmp_pat
 
     text.copy()
     assert shown == []
-    assert not log.exists(), "of an earlier run"
+    assert not log.exists(), "lines of an earlier run are not copied"
     group += invocation("a", 11_000, INFO, ERROR)
     text.copy()
     text.copy()

@@ -72,7 +72,7 @@ def test_a_caller_who_may_ask_for_nothing_is_told_each_permission():
         "deploy role": State.SHORT,
     }
     assert all("may not ask (" in each.found and str(each.mend).startswith("allow ") for each in unknown)
-    assert not [each for each in findings if each.state is State.FAILS], "nothing is guessed"
+    assert not [each for each in findings if each.state is State.FAILS], "a check without an answer fails nothing"
 
 
 def test_an_account_that_cannot_be_reached_fails_though_nothing_is_known():

@@ -99,7 +99,7 @@ def test_at_the_end_of_speech_clients_are_sent_what_the_filter_kept():
     assert len(end) == 2
     whole = soxr.resample(np.frombuffer(sine(16000), dtype="<i2"), 16000, 24000, quality=QUALITY)
     assert abs(len(sound(said + end)) // 2 - len(whole)) <= 1
-    assert list(edges.to_client(stop := BidiAudioStopEvent("c1"))) == [stop], "nothing is left"
+    assert list(edges.to_client(stop := BidiAudioStopEvent("c1"))) == [stop], "the filter holds no sound back"
 
 
 def test_after_a_barge_in_clients_are_sent_nothing_of_what_the_filter_kept():

@@ -97,7 +97,7 @@ def test_each_lease_duration_has_clients_of_its_own() -> None:
     assert objects is others[0]
     assert guard is not others[1]
     assert heartbeats is not others[2]
-    assert guard is not heartbeats, "they share no connection"
+    assert guard is not heartbeats, "the guard and heartbeats share no client"
     assert clients_of(stores_of(lease=LeaseSettings()))[1:] == [guard, heartbeats]
 
 
@@ -178,7 +178,7 @@ def test_new_managers_sign_with_the_credentials_that_there_are_now(home: Path, m
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "FIFTH")
     assert signer() == {"FIFTH"}
     assert {client._request_signer._credentials.access_key for client in clients_of(earlier)} == {"FIRST"}
-    assert client_of(stores_of()) is client_of(stores_of()), "what has not changed is shared"
+    assert client_of(stores_of()) is client_of(stores_of()), "managers with the same credentials share a client"
 
 
 def test_a_boto_session_that_is_given_others_credentials_signs_with_those(home: Path) -> None:

@@ -158,7 +158,7 @@ def test_a_finalizer_takes_no_lock_and_waits_for_nothing(storage: MemoryStorage)
 
     threading.Thread(target=drop, daemon=True).start()
 
-    assert done.wait(10), "it waits"
+    assert done.wait(10), "the finalizer waits for a lock"
     latch.go.set()
     eventually_sync(lambda: not item(storage).held)
 

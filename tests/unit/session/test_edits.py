@@ -281,7 +281,7 @@ async def test_an_edit_of_an_agent_that_is_gone_is_in_the_session(
     reference = weakref.ref(agent)
     del agent
     gc.collect()
-    assert reference() is None, "what is tested here"
+    assert reference() is None, "the agent must be freed for this test"
     await manager.close()
 
     assert [m["content"] for m in (await restored(memory_sessions, build)).messages] == expected

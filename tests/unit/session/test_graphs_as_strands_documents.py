@@ -55,7 +55,7 @@ async def test_a_graph_goes_on_after_the_node_that_was_last_done(sessions: Sessi
 
     assert result.status == Status.COMPLETED
     assert [node.node_id for node in result.execution_order] == ["researcher", "writer"]
-    assert again.nodes["researcher"].executor.model.asked == [], "what was done is not done again"
+    assert again.nodes["researcher"].executor.model.asked == [], "a node that was done runs again"
 
 
 @pytest.mark.slow
@@ -80,9 +80,9 @@ async def test_a_swarm_goes_on_with_the_node_that_was_handed_to(sessions: Sessio
 
     assert result.status == Status.COMPLETED
     assert [node.node_id for node in result.node_history] == ["researcher", "writer"]
-    assert again.nodes["researcher"].executor.model.asked == [], "what was done is not done again"
+    assert again.nodes["researcher"].executor.model.asked == [], "a node that was done runs again"
     (asked,) = again.nodes["writer"].executor.model.asked
-    assert "It is blue." in str(asked), "and what it was told and given is there"
+    assert "It is blue." in str(asked), "the next node is given the first one's result"
     assert again.shared_context.context == {"researcher": {"sky": "blue"}}
 
 

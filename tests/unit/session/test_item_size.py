@@ -69,7 +69,7 @@ async def test_the_item_of_a_long_conversation_with_many_clients_is_within_its_b
     size, item = await largest(memory_sessions, storage, lambda round_: [round_ + 1])
 
     assert len(item["tail"]) == PAGE_SEGMENTS, "a full tail"
-    assert len(item["inputs"]) == KNOWN_CLIENTS, "of all that ever spoke, the latest"
+    assert len(item["inputs"]) == KNOWN_CLIENTS, "the item keeps the latest clients only"
     volumes = LONG // (PAGE_SEGMENTS * VOLUME_PAGES)  # a character for each run of pages, if each message is a commit
     digits = 2 * PAGE_SEGMENTS * len(str(LONG))  # of the records and epochs in the tail
     assert size + volumes + digits <= BUDGET

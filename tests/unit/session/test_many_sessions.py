@@ -38,14 +38,14 @@ async def test_hundreds_of_sessions_share_threads_and_one_heartbeat_schedule(fil
     assert names.count("segue-loop") == 1
     for pool, most in {"storage": STORAGE_THREADS, "guard": STORAGE_THREADS, "heartbeat": HEARTBEAT_THREADS}.items():
         assert sum(name.startswith(f"segue-{pool}_") for name in names) <= most
-    assert threading.active_count() - len(names) == others, "and no thread of another name"
+    assert threading.active_count() - len(names) == others, "there are threads of other names"
 
     async def due() -> set[Any]:
         return {session() for _, _, session in shared.heartbeats._due}
 
     beating = {manager._session.heartbeat for manager in managers}
     await eventually(lambda: beating <= shared.run_sync(due()))  # not there: whose heartbeat is just being sent
-    assert shared.heartbeats._timer is not None, "one timer, for the next session"
+    assert shared.heartbeats._timer is not None, "one timer serves all heartbeats"
     await asyncio.gather(*(manager.close() for manager in managers))
 
 

@@ -96,7 +96,7 @@ async def test_the_first_record_that_is_escaped_raises_the_schema_in_its_own_com
     assert [schema for _, schema in commits].count(3) == 1
     assert commits[-1][1] == 3
     await agent.invoke_async("Again")
-    assert commits[-1][1] is None, "it is raised once"
+    assert commits[-1][1] is None, "the schema is raised once"
     await manager.close()
 
     monkeypatch.setattr(item, "SCHEMA", 2)

@@ -53,7 +53,7 @@ async def test_objects_are_read_while_the_lease_is_acquired(
     latch.go.set()
     await opening
 
-    assert got(storage) == written, "nothing is read twice"
+    assert got(storage) == written, "no object is read twice"
     assert shown(manager) == SAID
 
 

@@ -70,7 +70,7 @@ async def test_a_redacted_summary_is_in_no_object(
     assert SECRET not in str(agent.conversation_manager.get_state())
     await agent.invoke_async("Q5")
     await manager.close()
-    assert not holding(storage), "nothing that is recorded later brings it back"
+    assert not holding(storage), "a later record brings the redacted summary back"
     heir = await agent_of(memory_sessions())
     assert heir.messages == agent.messages
     assert heir.conversation_manager.get_state() == agent.conversation_manager.get_state()

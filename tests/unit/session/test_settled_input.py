@@ -50,9 +50,9 @@ async def test_input_is_settled_by_one_write_without_an_object(
     await manager.durable()
 
     asked = [operation for operation, what in storage.requests[before:] if operation != "write" or _is_settling(what)]
-    assert set(asked) == {"write"}, "no object was put"
+    assert set(asked) == {"write"}, "settled input is written without an object"
     assert len(asked) <= 2
-    assert (manager.head, manager.position) == (head, head), "no record was made"
+    assert (manager.head, manager.position) == (head, head), "settled input makes no record"
     assert manager.inputs == {"page-1": Known(3), "page-2": Known(1)}
     crash(manager)
     assert await known(memory_sessions) == {"page-1": Known(3), "page-2": Known(1)}

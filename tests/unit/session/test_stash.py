@@ -117,7 +117,7 @@ def test_a_session_records_the_presence_of_a_stash_once(memory_sessions: Session
         with memory_sessions() as manager:
             agent_of(manager, tool_call("read_page", "t1"), "Done")("Read it")
 
-    assert kinds(storage, memory_sessions).count("stash") == 1, "that there is one"
+    assert kinds(storage, memory_sessions).count("stash") == 1, "one record says that the session has a stash"
 
 
 @pytest.mark.parametrize("options", [{"context_manager": None}, {"context_manager": False}], ids=str)

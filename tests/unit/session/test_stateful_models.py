@@ -55,7 +55,7 @@ async def test_a_model_that_keeps_the_conversation_gets_no_old_messages(memory_s
 
     assert asked(first) == [["One"], ["Two"]]
     assert asked(second) == [["Three"]]
-    assert agent._model_state["answers"] == 3, "it goes on where it was"
+    assert agent._model_state["answers"] == 3, "the model's own state is restored"
 
 
 async def test_a_stateless_model_after_a_stateful_one_gets_all_messages(memory_sessions: Sessions) -> None:

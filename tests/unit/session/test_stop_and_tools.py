@@ -79,7 +79,7 @@ async def test_a_use_and_the_note_that_its_tool_was_started_are_never_parted(
     assert [set(message["content"][0]) for message in agent.messages] == [{"toolUse"}, {"toolResult"}]
     heir = await restored(memory_sessions)
     assert len(heir.messages) == 2
-    assert manager_of(heir).report["default"].interrupted == ("t1",), "it was not running yet, and never will"
+    assert manager_of(heir).report["default"].interrupted == ("t1",), "the tool was not running yet, and never will"
 
 
 async def test_a_result_is_durable_when_its_hook_returns(memory_sessions: Sessions) -> None:

@@ -216,7 +216,7 @@ async def test_a_holder_that_writes_after_all_keeps_its_session_though_the_write
     with pytest.raises(SessionHeld):
         await leased(store, Wrong(0)).acquire(15.0)
 
-    assert store.late is None, "it arrived"
+    assert store.late is None, "the late write has arrived"
     assert item(store).born == holder.mine.born
     assert item(store).head == (1 if changes else 0)
 
@@ -234,7 +234,7 @@ async def test_every_expiry_is_reckoned_from_storages_own_time(off: float) -> No
         store.now += 7
         await act()
         assert item(store).expires_at == int(store.now) + RETENTION_SECONDS - 7 * (act == lease.release)
-    assert lease.expires_at == store.now + RETENTION_SECONDS, "what a commit writes"
+    assert lease.expires_at == store.now + RETENTION_SECONDS, "a commit's expiry is reckoned from storage's time"
     store.now += 7
     await lease.bury(TOMBSTONE_SECONDS)
     assert item(store).expires_at == store.now + TOMBSTONE_SECONDS

@@ -127,7 +127,7 @@ def test_each_test_is_run_by_one_of_the_processes(tmp_path: Path) -> None:
     assert output.count("ERROR odd/test_broken.py") == 1
     assert output.count("FAILED odd/test_fails.py") == 1
     assert process.returncode == 1
-    assert output.count("test session starts") == 2, "what both print is shown"
+    assert output.count("test session starts") == 2, "the output of both processes is shown"
     assert output.count("begun") == output.count("ended") <= 2, "a session's fixtures live through all its files"
 
 

@@ -159,7 +159,7 @@ async def test_the_next_use_of_a_tool_is_asked_about_anew_though_the_interrupt_h
     await person.settle(process)
     second = approvals(person)[-1]
     assert (second.status, second.requests[0].id) == ("asked", first.requests[0].id)
-    assert world.noted == ["I like tea"], "no approval stands for another"
+    assert world.noted == ["I like tea"], "one approval does not stand for another"
     await process.take(await person.put(process, answer_to(first)))
     await person.settle(process)
     assert errors(person) == [("approval_closed", 4)]

@@ -17,6 +17,8 @@ async def test_a_turn_is_in_the_log_and_what_is_said_in_it_is_not(world, process
         await process.take(await person.say(process, f"use remember with {SECRET}"))
         person.listen()
 
-    assert any(SECRET in frame.text for frame in world.frames() if isinstance(frame, TextOutput)), "it was answered"
+    assert any(SECRET in frame.text for frame in world.frames() if isinstance(frame, TextOutput)), (
+        "the client got its answer"
+    )
     assert "turn taken" in log.getvalue()
     assert SECRET not in log.getvalue()

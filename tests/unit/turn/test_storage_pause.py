@@ -36,7 +36,7 @@ async def test_a_turn_that_waits_for_storage_says_so_and_goes_on(world, processe
     turn = asyncio.create_task(process.take(delivery))
     await eventually(lambda: [frame for frame in world.frames() if isinstance(frame, Pause)])
 
-    assert [type(frame) for frame in world.frames("c-2")] == [Pause], "nothing is shown, not even ready"
+    assert [type(frame) for frame in world.frames("c-2")] == [Pause], "no frame but the pause is posted, not even ready"
     s3.end()
     await turn
 

@@ -41,7 +41,7 @@ def test_a_text_is_cut_by_what_it_takes_up_in_a_message(character):
     ):
         assert decode_server_frame(encode_frame(frame)) == frame
     cost = len(msgspec.json.encode(character)) - 2
-    assert text == character * (TEXT_BYTES // cost) + "…", "no more than necessary"
+    assert text == character * (TEXT_BYTES // cost) + "…", "no more is cut than necessary"
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ def test_an_image_survives_its_parts(size):
     *some, last = parts_of(image, first_seq=7)
     assert all(assembler.take(part) is None for part in some)
     assert assembler.take(last) == Image(image, "image/png", tuple(range(7, 8 + len(some))))
-    assert not assembler._parts, "nothing is kept"
+    assert not assembler._parts, "the assembler keeps no parts"
 
 
 def test_the_largest_image_is_taken_and_a_larger_one_refused():

@@ -54,7 +54,7 @@ def test_early_items_are_counted_in_bytes_and_can_be_forgotten(data, upto, beyon
     receiver.forget_early()
     assert (receiver.waiting_bytes, receiver.beyond, receiver.expected) == (0, (), expected)
     delivered = [one for seq in range(1, 31) for one in receiver.offer(seq, seq)]
-    assert delivered == [seq for seq in range(expected, 31) if seq not in known], "it is taken again"
+    assert delivered == [seq for seq in range(expected, 31) if seq not in known], "a forgotten number is taken again"
 
 
 def test_the_numbers_that_wait_for_a_missing_one_are_known():

@@ -146,7 +146,7 @@ async def test_the_sound_of_clients_that_are_gone_is_not_kept_for_ever(clients):
         if number % 2:
             audience.remove_client(f"c{number}", f"k{number}")
     assert len(audience._sounds) <= SOUNDS
-    assert f"c{2 * SOUNDS - 1}" not in audience._sounds, "it said that it will not come back"
+    assert f"c{2 * SOUNDS - 1}" not in audience._sounds, "a client that said bye has no sounds"
     audience.silence()
     await turns(3)
 
@@ -155,9 +155,9 @@ async def test_only_a_client_that_is_here_and_has_asked_for_nothing_new_need_not
     before = audience._listeners["c1"].heard_at
     assert audience.hears("c1", "old", history=False)
     assert audience._listeners["c1"].heard_at >= before
-    assert not audience.hears("c1", "old", history=True), "it is noted that it wants history"
-    assert not audience.hears("c1", "new", history=False), "it is on another connection now"
-    assert not audience.hears("c2", "old", history=False), "it was not met yet"
+    assert not audience.hears("c1", "old", history=True), "client c1's wish for history is noted"
+    assert not audience.hears("c1", "new", history=False), "client c1 is on another connection now"
+    assert not audience.hears("c2", "old", history=False), "client c2 was not met yet"
     audience.add_client(msgspec.structs.replace(OLD, history=True))
     assert audience.hears("c1", "old", history=True)
 

@@ -25,7 +25,7 @@ async def test_a_text_that_was_cut_before_its_answer_is_answered_by_the_successo
     successor = world.models[-1]
     await eventually(lambda: successor.texts == ["two"])
     said = [message["content"][0]["text"] for message in successor.started_with[0]]
-    assert said == ["one", "Yes, one"], "it hears it once"
+    assert said == ["one", "Yes, one"], "the successor's model hears the text once"
     assert not new.session.turn.at_boundary, "an answer is owed"
     successor.emit([BidiResponseStartEvent("r"), *spoken("Yes, two"), BidiResponseStopEvent("r")])
     await eventually(lambda: any(one.text == "Yes, two" for one in world.clients.of("k1", frames.Transcript)))
@@ -70,7 +70,9 @@ def test_only_the_last_words_of_a_user_are_without_an_answer():
     assert unanswered([message("user", {"text": "  "})]) == (None, 0)
     assert unanswered([message("user", words), cut]) == ("hello", 2), "an answer that was cut is none"
     assert unanswered([message("user", words), cut, cut]) == ("hello", 3)
-    assert unanswered([message("user", words), cut, cut, cut]) == (None, 0), "it may be what breaks the model"
+    assert unanswered([message("user", words), cut, cut, cut]) == (None, 0), (
+        "a text cut three times may be what breaks the model"
+    )
     assert unanswered([message("user", words), message("assistant", use), cut]) == (None, 0)
     assert unanswered([cut]) == (None, 0)
     assert unanswered([{"role": "user", "content": [words]}]) == ("hello", 1)

@@ -57,7 +57,7 @@ async def test_clients_are_asked_to_go_over_one_after_the_other(count: int, paus
 
     assert [socket.told for socket in opened] == [[Reconnect(after_ms=number * pause_ms)] for number in range(count)]
     assert opened[-1].told[0].after_ms <= 1000 * RECONNECT_SECONDS
-    assert transport._sockets.full, "no more are taken"
+    assert transport._sockets.full, "a draining worker takes no more sockets"
 
 
 async def test_a_session_waits_for_its_clients_turn_to_go_over_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,7 +208,7 @@ async def test_a_handoff_is_over_once_the_successor_has_taken_a_frame(
         await ws.send_str(encode_frame(hello()))
         await eventually(lambda: len(predecessor.taken) == 1)
         await say_one(ws)
-        assert len(predecessor.taken) == 2, "it has told of the handoff"
+        assert len(predecessor.taken) == 2, "the predecessor has answered that it handed over"
         held_at(successor.endpoint)
         await say_one(ws)
         assert len(successor.taken) == 1

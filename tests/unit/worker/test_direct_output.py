@@ -61,7 +61,7 @@ async def test_output_of_another_worker_needs_the_secret_and_the_session_of_the_
     came = []
     while Pong() not in came:
         came += await frames(ws)
-    assert {type(one) for one in came} <= {Ready, Pong}, "nothing of all that has come"
+    assert {type(one) for one in came} <= {Ready, Pong}, "none of the forged output has come"
 
 
 async def test_a_socket_before_its_hello_takes_no_output(door: Door) -> None:
@@ -263,7 +263,9 @@ async def test_no_journal_content_of_a_fenced_holder_reaches_the_socket(door: Do
     came: list[Any] = []
     while successor not in came:
         came += await frames(ws)
-    assert not [one for one in came if isinstance(one, Transcript) and one.final], "it was never durable"
+    assert not [one for one in came if isinstance(one, Transcript) and one.final], (
+        "a final transcript that was never durable has come"
+    )
     late = AudioOutput(audio="AAAA", rate=24000, epoch=session.epoch, seq=99)
     await door.poster.post(KEY, client_of(socket), encode_frame(late).encode())
     came += await frames(ws)

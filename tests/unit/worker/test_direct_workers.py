@@ -55,14 +55,14 @@ async def test_frames_go_to_a_holder_elsewhere_and_its_output_comes_back(workers
     await second.say(TextInput(text="repeat after me: from afar.", seq=1))
     await eventually(lambda: second.heard and first.heard)
     assert first.heard == second.heard == ["from afar."]
-    assert workers.item().holder == "w1", "its holder has a socket of the session"
+    assert workers.item().holder == "w1", "worker w1 has a socket of the session, and keeps it"
     workers.services["w2"].stop.set()
     await eventually(lambda: second.of(Reconnect))
     await second.say(TextInput(text="repeat after me: until the end.", seq=2))
     await eventually(lambda: second.heard == ["from afar.", "until the end."])
     workers.services["w2"].hurry.set()
     await eventually(lambda: second.ws.close_code == 1012)
-    assert not first.of(Reconnect), "its worker stays"
+    assert not first.of(Reconnect), "the first client's worker stays"
 
 
 class Talk:

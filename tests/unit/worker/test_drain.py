@@ -274,7 +274,7 @@ async def test_a_session_that_breaks_on_its_way_out_keeps_no_other_from_leaving(
         await promptly(leaving.drain.run(), 10)
     assert sorted(one.session_id for one in leaving.queue.sent) == ["s1", "s2"]
     left = {session.key for session in world.host.sessions}
-    assert left == (set() if step == "say_moved" else {"default/s0"}), "what can be released is"
+    assert left == (set() if step == "say_moved" else {"default/s0"}), "a session that can be released is still held"
 
 
 async def test_a_draining_worker_does_not_take_its_own_claim_back(leaving, world):

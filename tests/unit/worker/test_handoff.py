@@ -97,7 +97,7 @@ async def test_input_during_the_successors_preparation_is_in_its_history(world, 
     world.models[0].emit([BidiResponseStartEvent("r"), *spoken("Yes"), BidiResponseStopEvent("r")])
     await draining
     await eventually(lambda: len(world.clients.of("k1", Ready)) == 2)
-    assert len(new.posted) == 2, "it was made ready once more"
+    assert len(new.posted) == 2, "the successor made the session ready once more"
     said = [message["content"][0]["text"] for message in world.models[-1].started_with[0]]
     assert said == ["one", "Yes, one", "two", "Yes"]
     await eventually(lambda: [model.stops for model in world.models[1:-1]] == [1])
@@ -179,7 +179,7 @@ async def test_a_successor_that_refuses_the_second_time_is_replaced_by_another(w
     try:
         await drain(old, new, third)
         await eventually(lambda: third.session and third.session.open)
-        assert third.posted == [True], "it was ready before the session was released"
+        assert third.posted == [True], "the third worker was ready before the release"
         assert old.queue.sent == []
     finally:
         await third.end()

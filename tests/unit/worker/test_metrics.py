@@ -28,7 +28,7 @@ def test_one_line_has_all_that_happened(capsys):
     units = {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]}
     assert (units["HandoffGap"], units["Handoffs"]) == ("Milliseconds", "Count")
     (line,) = told(capsys, collected)
-    assert line["ActiveSessions"] == [7.0], "they are still there"
+    assert line["ActiveSessions"] == [7.0], "the active sessions are still there"
     assert "Handoffs" not in line, "told once"
 
 

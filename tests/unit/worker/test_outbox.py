@@ -260,7 +260,7 @@ async def test_lasting_frames_beyond_their_bytes_close_the_connection(box, clien
     assert made._waiting._lasting_bytes <= waiting_frames.LASTING_BYTES
     made.put(said("x" * 30_000))
     made.put(said("late"))
-    assert not made._waiting, "all of it is freed at once"
+    assert not made._waiting, "all waiting frames are freed at once"
     await promptly(made.begin(), 5)
     assert clients.closed == ["k1"]
     assert clients.posted["k1"] == []

@@ -80,7 +80,7 @@ async def test_the_model_of_an_earlier_state_is_told_what_came_since(world, old,
     assert model.told == ["one", "Yes, one", "two", "Yes, two"]
     await drain(old, new)
     await eventually(lambda: len(world.clients.of("k1", Ready)) == 2)
-    assert started(world) == [model], "it was never started again"
+    assert started(world) == [model], "the model was started again"
     assert model.told == ["one", "Yes, one", "two", "Yes, two"]
     assert (model.sent, model.stops) == ([], 0)
     assert world.clients.of("k1", Ready)[1].history == 4, "no addition is recorded again"
@@ -139,7 +139,7 @@ async def test_after_a_refused_addition_the_predecessor_waits_for_a_silence_in_w
     assert again == Prepared(head=old.session.position, additions=False)
     await say(world, old, "three", 3)
     assert not (await new.host.prepare(claim(reason="handoff"))).additions
-    assert [model.added for model in started(world)] == [[], [], []], "it is not tried over and over"
+    assert [model.added for model in started(world)] == [[], [], []], "additions are not tried over and over"
     await drain(old, new)
     await eventually(lambda: len(world.clients.of("k1", Ready)) == 2)
     assert len(started(world)) == 3

@@ -113,7 +113,7 @@ async def test_a_pause_has_no_number_that_an_older_client_could_miss(host, clien
         for frame in sent:
             said = encode_frame(frame)
             events += client.received(said if known else said.replace('"pause"', '"of a newer server"'), 0.0, 1)
-        assert client.wakeup(0.0, 1) != 0.5, "it waits for no frame"
+        assert client.wakeup(0.0, 1) != 0.5, "an older client waits for a missing frame"
         assert client.tick(1.0) == []
         assert [frame for frame in events if isinstance(frame, InputAck)]
         assert [frame.active for frame in events if isinstance(frame, Pause)] == ([True, False] if known else [])

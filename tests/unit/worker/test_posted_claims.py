@@ -52,4 +52,4 @@ async def test_a_claim_without_room_is_refused(world, new):
         await eventually(lambda: new.host.find("default/first"))
         assert await posted(http, new, claim("second")) == 409
         assert await posted(http, new, claim("second"), prepare=True) == 409
-        assert await posted(http, new, claim("first")) == 202, "it is here already"
+        assert await posted(http, new, claim("first")) == 202, "the session is here already"

@@ -244,9 +244,9 @@ async def test_a_suspicion_is_of_one_holder_and_not_of_the_next():
     assert await is_dead(held())
     new = replace(held(), acquire_id="another")
     assert not await is_dead(new)
-    assert not await is_dead(replace(new, beat=2)), "it has renewed its lease"
+    assert not await is_dead(replace(new, beat=2)), "the holder has renewed its lease"
     probes.suspect("default/talk")
-    assert await is_dead(replace(new, beat=3)), "it has not answered either"
+    assert await is_dead(replace(new, beat=3)), "the holder has not answered either"
 
 
 async def test_a_claim_of_a_predecessor_waits_for_it():

@@ -279,7 +279,7 @@ async def test_a_client_that_vanished_silently_is_found_out(host, clients, monke
     hosting = await host(who=(address(), address("c2", "k2")))
     clients.gone.add("k1")
     await eventually(lambda: hosting.session.clients == (address("c2", "k2"),))
-    assert clients.kinds("k1") == ["Ready"], "nothing had to be posted for that"
+    assert clients.kinds("k1") == ["Ready"], "no frame had to be posted to find the client gone"
 
 
 async def test_ready_says_how_the_agent_hears_and_speaks(host, clients):

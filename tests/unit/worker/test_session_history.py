@@ -54,8 +54,8 @@ async def test_a_client_that_comes_new_is_told_both_sides_and_goes_on_from_there
     talk.model.emit([*spoken("stop", role="user", content_id="u2"), *answered("Well.", content_id="c2")])
     await eventually(lambda: finals(clients, "k2") == ["stop", "Well."])
     shown = [frame.record for frame in clients.of("k2", Transcript) if frame.final]
-    assert min(shown) > max(line.record for line in page.lines), "nothing twice"
-    assert not clients.of("k1", HistoryOutput), "one that has not asked"
+    assert min(shown) > max(line.record for line in page.lines), "no line is shown twice"
+    assert not clients.of("k1", HistoryOutput), "a client that has not asked gets no page"
 
 
 async def test_typed_text_reaches_the_other_clients_when_it_is_durable(talk, clients, storage):

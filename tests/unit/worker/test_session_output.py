@@ -101,7 +101,7 @@ async def test_an_answer_that_no_frame_holds_is_shown_cut_and_the_next_one_after
     shown += caller.tick(10.0)
     texts = [frame.text for frame in shown if isinstance(frame, Transcript) and frame.final]
     assert [words[:1] for words in texts] == [character, "t"]
-    assert not any(isinstance(frame, Hello) for frame in caller.outgoing(10.0, number)), "nothing is missing"
+    assert not any(isinstance(frame, Hello) for frame in caller.outgoing(10.0, number)), "the client misses no frame"
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ async def test_dead_workers_are_asked_last_and_do_not_count_as_refusals(monkeypa
         promise = await successors.prepare(claim())
     assert promise is not None
     assert promise.peer.worker_id == asked[-1] == "alive"
-    assert "dead0" not in asked, "it missed its last beats"
+    assert "dead0" not in asked, "worker dead0, which missed its last beats, was asked"
 
 
 async def test_a_search_among_dead_workers_ends_at_its_time(monkeypatch):

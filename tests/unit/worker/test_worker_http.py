@@ -48,7 +48,7 @@ async def test_an_unrepeatable_request_fails_if_its_kept_connection_has_ended(or
     await post(http, origin, repeatable=False)
     with pytest.raises(ConnectionError) as ended:
         await post(http, origin, repeatable=False)
-    assert was_sent(ended.value), "it may have arrived"
+    assert was_sent(ended.value), "the request may have arrived"
     assert (len(origin.asked), origin.connected) == (2, 1)
 
 
