@@ -32,9 +32,9 @@ if [ -n "$typed" ]; then
     types=$!
 fi
 say "unit tests that are not marked slow"
-# The largest files first, so that no process is alone at the end. One process more than cores: some tests wait.
+# The largest files first, so that no process is alone at the end. Two processes more than cores: some tests wait.
 find tests/unit -name 'test_*.py' -size +0 -exec ls -S {} + >"$reports/queue"
-.venv/bin/python -m tests.support.forked_pytest "$(($1 + 1))" -n0 -q -o console_output_style=classic -m 'not slow' \
+.venv/bin/python -m tests.support.forked_pytest "$(($1 + 2))" -n0 -q -o console_output_style=classic -m 'not slow' \
     -p tests.support.work_queue --queue="$reports/queue" || failed="$failed tests"
 if [ -n "$types" ]; then
     say "types of what changed (the first run fills mypy's cache, which takes minutes)"
