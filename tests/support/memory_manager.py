@@ -13,6 +13,7 @@ from segue.storage.interface import ConditionalWrite, StoredObject
 from segue.storage.memory import MemoryGuard, MemoryObjects
 from segue.storage.stores import Stores
 from segue.strands.manager import GuardedSessionManager
+from tests.support.waiting import within
 
 _T = TypeVar("_T")
 
@@ -186,7 +187,7 @@ class _Flag:
     def set(self) -> None:
         self._set = True
 
-    async def wait(self, seconds: float = 10.0) -> None:
-        async with asyncio.timeout(seconds):
+    async def wait(self) -> None:
+        async with within():
             while not self._set:
                 await asyncio.sleep(0.002)

@@ -49,7 +49,7 @@ async def test_a_renewal_that_fails_is_tried_again_and_the_old_connection_goes_o
         assert client.connection >= 1
         await client.send_text("hi")
         await client.flush(timeout=20)
-        await server.heard_all(lambda server: len(of_kind(server.heard, Hello)) == 2)
+        await server.heard_all(lambda server: len(of_kind(server.heard, Hello)) >= 2)
     assert server.texts == ["hi"]
 
 

@@ -16,7 +16,7 @@ from segue.wire.frames import (
     Pong,
     encode_frame,
 )
-from tests.support.waiting import eventually, promptly
+from tests.support.waiting import eventually, promptly, within
 from tests.unit.worker.socket_server import UPGRADE, Door, closed, frames, port_of, refused
 from worker.direct import socket_server as door_module
 from worker.direct.handshake import Handshake
@@ -140,7 +140,7 @@ async def test_a_body_that_does_not_come_holds_no_connection(door: Door, monkeyp
     reader, writer = await asyncio.open_connection("127.0.0.1", port_of(door))
     writer.write(b"POST / HTTP/1.1\r\nHost: w\r\nContent-Length: 1000\r\n\r\nx")
     assert b"426" in await promptly(reader.readline(), 10)
-    async with asyncio.timeout(5):  # aiohttp's own is 10
+    async with within(5):  # aiohttp's own is 10
         with contextlib.suppress(ConnectionResetError):
             await reader.read()
     writer.close()
