@@ -21,7 +21,7 @@ import pytest
 IMPORTED = (
     *("boto3", "moto.backends", "moto.dynamodb.responses", "moto.s3.responses", "s3transfer.manager"),
     *("strands.bidi", "strands.multiagent"),
-    *("aiohttp.test_utils", "aiohttp.web", "click.testing", "hypothesis", "websockets.asyncio.server"),
+    *("aiohttp.test_utils", "aiohttp.web", "click.testing", "websockets.asyncio.server"),
     *("segue.cli.app", "segue.testing", "turn.handler", "worker.app"),
 )
 """Modules that many test files import. None starts a thread: threads do not survive a fork."""

@@ -13,7 +13,7 @@ from segue.storage.interface import ConditionalWrite, StoredObject
 from segue.storage.memory import MemoryGuard, MemoryObjects
 from segue.storage.stores import Stores
 from segue.strands.manager import GuardedSessionManager
-from tests.support.waiting import within
+from tests.support.waiting import PATIENCE_SECONDS, within
 
 _T = TypeVar("_T")
 
@@ -187,7 +187,7 @@ class _Flag:
     def set(self) -> None:
         self._set = True
 
-    async def wait(self) -> None:
-        async with within():
+    async def wait(self, seconds: float = PATIENCE_SECONDS) -> None:
+        async with within(seconds):
             while not self._set:
                 await asyncio.sleep(0.002)
