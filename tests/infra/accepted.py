@@ -27,6 +27,9 @@ IGNORED = {
 LOOKED_AT_WITH_THOSE_THAT_NAME_IT = re.compile(r'"AWS::(ApiGateway::RestApi|EC2::VPC)"|"SnapStart"')
 """Resources for which rules of cfn-lint follow references backwards, too."""
 
+ASSET = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+"""Name of a file or an image, made of its content: with another one a resource is as right as before."""
+
 _found: dict[str, tuple[str, ...]] = {}
 _kinds: dict[object, Any] = {}
 _left_out: set[str] = set()
@@ -37,7 +40,7 @@ _right: set[str] = set()
 
 def problems(template: Path) -> tuple[str, ...]:
     """List what is wrong with a template."""
-    text = template.read_text(encoding="utf-8")
+    text = ASSET.sub("0" * 64, template.read_text(encoding="utf-8"))
     if text not in _found:
         known = contents(json.loads(text))
         _left_out.update(name for name, content in known.items() if content in _right)
@@ -63,19 +66,35 @@ def _lint(template: Path) -> list[Any]:
 def contents(template: Mapping[str, Any]) -> dict[str, str]:
     """Return, for each resource, everything in a template that may decide whether it is right.
 
-    That is the resource itself, what it names, and what these name, and so on; and all that is no resource. A word that
-    happens to be another resource's name counts as one.
+    That is the resource itself, what it names, and what these name, and so on, conditions too; and all that is neither.
+    A word that happens to be another resource's name counts as one. Notes of the CDK's command line on constructs and
+    assets decide nothing.
     """
-    resources = {name: json.dumps(one, sort_keys=True) for name, one in template["Resources"].items()}
-    named = {name: resources.keys() & set(re.findall(r"\w+", text)) for name, text in resources.items()}
-    rest = json.dumps({part: one for part, one in template.items() if part not in {"Resources", "Outputs"}})
+    conditions = {f"Conditions.{name}": one for name, one in template.get("Conditions", {}).items()}
+    described = {name: _without_notes(one) for name, one in template["Resources"].items()}
+    texts = {name: json.dumps(one, sort_keys=True) for name, one in {**described, **conditions}.items()}
+    resources = {name: texts[name] for name in template["Resources"]}
+    named = {name: _named(text, texts) for name, text in texts.items()}
+    rest = json.dumps(
+        {part: one for part, one in template.items() if part not in {"Resources", "Conditions", "Outputs"}}
+    )
     found = {}
     for name, text in resources.items():
         near = _reached(name, named)
         if LOOKED_AT_WITH_THOSE_THAT_NAME_IT.search(text):
             near |= {other for other, others in named.items() if name in others}
-        found[name] = "\n".join([name, *(f"{one} {resources[one]}" for one in sorted(near)), rest])
+        found[name] = "\n".join([name, *(f"{one} {texts[one]}" for one in sorted(near)), rest])
     return found
+
+
+def _without_notes(resource: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = {name: one for name, one in resource.get("Metadata", {}).items() if not name.startswith("aws:")}
+    return {**resource, "Metadata": metadata}
+
+
+def _named(text: str, texts: Mapping[str, str]) -> set[str]:
+    words = set(re.findall(r"\w+", text))
+    return {name for name in texts if name.removeprefix("Conditions.") in words}
 
 
 def _reached(name: str, named: Mapping[str, AbstractSet[str]]) -> set[str]:

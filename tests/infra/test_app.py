@@ -144,6 +144,37 @@ def test_contents_of_a_resource_change_with_its_references_and_referrers():
     assert changed(described) == {"Topic"}
 
 
+def test_a_condition_decides_only_about_resources_that_name_it():
+    def judged(value, **more):
+        resources = {"Queue": QUEUE | {"Condition": "Wanted"}, "Topic": TOPIC}
+        return contents({"Resources": resources, "Conditions": {"Wanted": {"Fn::Equals": ["a", value]}, **more}})
+
+    before = judged("a")
+    assert {name for name, content in judged("b").items() if content != before[name]} == {"Queue"}
+    assert judged("a", Other={"Fn::Equals": ["a", "a"]}) == before
+
+
+def test_a_resource_is_judged_once_with_notes_of_the_command_line_and_without():
+    def judged(**metadata):
+        return contents({"Resources": {"Topic": {**TOPIC, **({"Metadata": metadata} if metadata else {})}}})
+
+    assert judged(**{"aws:cdk:path": "Stack/Topic"}) == judged()
+    assert judged(**{"cfn-lint": {}}) != judged()
+
+
+def test_an_asset_with_another_name_is_judged_once(tmp_path, monkeypatch):
+    linted = []
+    monkeypatch.setattr(accepted, "_found", {})
+    monkeypatch.setattr(accepted, "_right", set())
+    monkeypatch.setattr(accepted, "_lint", lambda template: linted.append(template) or [])
+    template = tmp_path / "stack.template.json"
+    for digit in "ab":
+        template.write_text(json.dumps({"Resources": {"Asset": TOPIC | {"Metadata": {"Key": digit * 64 + ".zip"}}}}))
+        assert not problems(template)
+
+    assert len(linted) == 1
+
+
 def test_a_network_is_judged_again_with_what_is_in_it():
     vpc = {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}}
 
