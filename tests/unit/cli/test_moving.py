@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from http.server import BaseHTTPRequestHandler
 
 import boto3
 import pytest
@@ -12,6 +13,7 @@ from strands.storage import LocalFileStorage, S3Storage
 
 from segue import GuardedFileSessionManager
 from tests.support.fake_model import FakeModel
+from tests.support.http_server import LoopbackServer, QuietHandler
 from tests.support.scripted_model import ScriptedModel
 
 KEY = "default/talk"
@@ -287,3 +289,28 @@ def test_a_session_is_exported_to_and_imported_from_a_bucket(keep, run, aws, con
     assert "Sunny" in run("show", "back").stdout
     assert "no session" in run("import", where[0], "other", *where[1:], code=1).stderr
     assert "nowhere" in run("export", "talk", "s3://nowhere", *where[1:], code=1).stderr
+
+
+@pytest.mark.parametrize("layout", ["messages", "snapshot"])
+def test_an_import_that_a_proxy_redirects_says_so_at_once_and_imports_nothing(run, monkeypatch, layout):
+    """botocore alone asks for the bucket's region, is redirected again, and asks until the stack ends."""
+
+    class Page(QuietHandler, BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.answer(302, b"<html><body>Sign in</body></html>")
+
+        def do_HEAD(self):
+            self.do_GET()
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "k")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    server = LoopbackServer(Page)
+    try:
+        arguments = ("s3://strands/some", "talk", "--layout", layout, "--endpoint-url", server.url)
+        failed = run("import", *arguments, code=1)
+        assert "s3://strands/some" in failed.stderr
+        assert server.connected < 5
+        assert run("list").stdout.strip() in {"", "no sessions"}
+    finally:
+        server.stop()

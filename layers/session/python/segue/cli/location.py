@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from segue.admin.sessions import Sessions
 from segue.admin.source import DEFAULT_PRINCIPAL
 from segue.clock import Clock
+from segue.storage.answers import check_answers
 from segue.storage.stores import Stores
 
 if TYPE_CHECKING:
@@ -85,10 +86,15 @@ class Place:
         )
 
     def boto_session(self) -> boto3.Session:
-        """The credentials and region that the options name."""
+        """The credentials and region that the options name.
+
+        Its clients, Strands' own among them, raise for truncated answers and proxies' pages, as Segue's clients do.
+        """
         import boto3  # half a second that only S3 pays
 
-        return boto3.Session(profile_name=self.profile, region_name=self.region)
+        session = boto3.Session(profile_name=self.profile, region_name=self.region)
+        check_answers(session.events)
+        return session
 
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (

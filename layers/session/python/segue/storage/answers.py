@@ -202,9 +202,17 @@ def read_whole(client: Client) -> Client:
     Returns:
         The same client. It raises ``Unread`` (a BotoCoreError) instead; the request's outcome is unknown then.
     """
-    events: Any = client.meta.events  # type: ignore[attr-defined]  # all clients of boto3 have them
-    events.register("before-parse", _refuse_damaged)
+    check_answers(client.meta.events)  # type: ignore[attr-defined]  # all clients of boto3 have them
     return client
+
+
+def check_answers(events: Any) -> None:
+    """Have the answers of one client, or of all that a boto3 session makes from now on, checked as ``read_whole`` does.
+
+    Args:
+        events: The client's ``meta.events``, or the session's ``events``.
+    """
+    events.register("before-parse", _refuse_damaged, unique_id="segue-answers")
 
 
 _REDIRECTIONS: Final = frozenset({301, 302, 307})
