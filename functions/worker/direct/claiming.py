@@ -10,9 +10,10 @@ from __future__ import annotations
 import time
 
 from segue.storage.answers import AWS_ERRORS, reason_of
-from segue.wire.claims import Claim, ClientAddress, Reason
+from segue.wire.claims import Claim, ClientAddress
 from shared.connections import Binding
 from shared.ingress.handoffs import PlannedHandoffs
+from shared.ingress.outcomes import Missed
 from shared.ingress.recent_claims import RecentClaims
 from shared.ingress.routes import Route
 from shared.log import logger
@@ -50,23 +51,22 @@ class Claiming:
         """Note that a session's successor has taken a frame: the handoff is over."""
         self._handoffs.forget_handoff(session_key)
 
-    async def claim(self, socket: ClientSocket, binding: Binding, reason: Reason, missed: Route | None) -> None:
+    async def claim(self, socket: ClientSocket, binding: Binding, missed: Missed) -> None:
         """Have the session taken, unless that was done a moment ago.
 
         Args:
             socket: Of the client that waits.
             binding: What it is bound to.
-            reason: Why.
-            missed: The holder that has just failed the session; it is not asked.
+            missed: The attempt that reached no holder; its worker is not asked.
         """
-        key = binding.session_key
-        if reason == "handoff":
+        key, reason = binding.session_key, missed.outcome.reason
+        if missed.outcome.to_successor:
             self._handoffs.note_handoff(key)
         if reason != "unreachable" and self._handoffs.is_left_to_successor(key):
             return
-        if self._recent.suffice(key, reason, missed):
+        if self._recent.suffice(key, reason, missed.route):
             return
-        self._recent.note_claim(key, missed)
+        self._recent.note_claim(key, missed.route)
         claim = Claim(
             session_key=key,
             session_id=binding.session_id,
@@ -74,7 +74,7 @@ class Claiming:
             reason=reason,
             clients=await self._clients(socket, binding),
         )
-        where = await self._place(claim, missed)
+        where = await self._place(claim, missed.route)
         logger.info("claim made", session=key, reason=reason, clients=len(claim.clients), worker=where)
 
     async def _place(self, claim: Claim, missed: Route | None) -> str:

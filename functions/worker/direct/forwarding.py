@@ -137,11 +137,12 @@ class Forwarding:
         """Give a frame to a session of this worker; Gone if it is not here."""
         session = self._host.find(delivery.session_key)
         if session is None:
-            return Gone("handoff" if self._host.handed_over(delivery.session_key) else "no-holder")
+            released = self._host.handed_over(delivery.session_key)
+            return Gone("handoff", to_successor=True) if released else Gone("no-holder")
         try:
             session.deliver(delivery)
         except SessionMoved:
-            return Gone("handoff")
+            return Gone("handoff", to_successor=session.successor_ready)
         except FrameError as error:
             metrics.error(error.code)
             return Refused(error.code)
@@ -174,7 +175,7 @@ class Forwarding:
         return told(await self._wait_for_holder(origin, delivery, missed))
 
     async def _claim(self, origin: SocketOrigin, missed: Missed) -> None:
-        await self._claiming.claim(origin.socket, origin.binding, missed.outcome.reason, missed.route)
+        await self._claiming.claim(origin.socket, origin.binding, missed)
 
     async def _wait_for_holder(self, origin: SocketOrigin, delivery: Delivery, missed: Missed) -> Accepted | Refused:
         """Deliver as soon as there is a holder, unless that takes too long."""
@@ -202,9 +203,8 @@ class Forwarding:
         if route is None:
             return Gone("no-holder")
         if self._is_here(route):
-            outcome = self._deliver_here(
-                delivery
-            )  # opened while the lease was read, or while the holder before did not answer
+            # Opened while the lease was read, or while the holder before did not answer.
+            outcome = self._deliver_here(delivery)
             if outcome != Gone("no-holder"):
                 return outcome
             # Else left by a process that had this address before.

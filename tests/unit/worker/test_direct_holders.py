@@ -243,7 +243,27 @@ async def test_a_session_that_ended_here_is_left_to_a_successor_that_has_it_read
         await eventually(lambda: door.world.host.find(KEY) is not None)
 
 
-async def test_a_session_that_only_ended_elsewhere_is_taken_at_once(door: Door, held_at: Callable[[str], None]) -> None:
+async def test_a_session_that_ends_here_without_a_successor_is_taken_again_once_it_has_ended(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.ingress.handoffs.HANDOVER_SECONDS", 600.0)
+    monkeypatch.setattr("shared.ingress.recent_claims.QUIET_SECONDS", 0.0)
+    ws, _ = await door.bound()
+    first = door.world.host.find(KEY)
+    assert first is not None
+    first.refuse_frames()
+    await ws.send_str(encode_frame(TextInput(text="one", seq=1)))
+    await ws.send_str(encode_frame(Ping()))
+    while Pong() not in await frames(ws):  # the text has met a session that takes no more
+        pass
+    await first.stop()
+    await eventually(lambda: door.world.host.find(KEY) not in {None, first})
+
+
+async def test_a_session_that_only_ended_elsewhere_is_taken_at_once(
+    door: Door, held_at: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.ingress.handoffs.HANDOVER_SECONDS", 600.0)
     async with Holder(202, 410) as holder:
         held_at(holder.endpoint)
         ws = await door.connect()
