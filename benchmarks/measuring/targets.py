@@ -152,7 +152,7 @@ def handoff(figure: str, gap: Spread) -> Verdict:
 def dead(pauses: Spread, target_ms: float = KILLED_MS) -> Verdict:
     """Compare takeovers from holders that were killed with the target."""
     return Verdict(
-        figure="takeover, holder dead",
+        figure="takeover, holder killed",
         target=f"≤ {target_ms / 1000:g} s",
         measured=f"{pauses.max:,.0f} ms at most",
         met=pauses.max <= target_ms,
@@ -162,7 +162,7 @@ def dead(pauses: Spread, target_ms: float = KILLED_MS) -> Verdict:
 def replaced(pauses: Spread, lease_ms: float) -> Verdict:
     """Compare takeovers by workers from holders that were stopped with the target."""
     return Verdict(
-        figure="takeover, holder hung",
+        figure="takeover, holder stopped",
         target=f"≤ {FOUND_HUNG_MS / 1000:g} s",
         measured=f"{pauses.max:,.0f} ms at most, lease {lease_ms:,} ms",
         met=pauses.max <= FOUND_HUNG_MS,
@@ -172,7 +172,7 @@ def replaced(pauses: Spread, lease_ms: float) -> Verdict:
 def hung(longest_ms: float, lease_ms: float) -> Verdict:
     """Compare the longest takeover from a holder that was stopped, where only its silence shows, with the target."""
     return Verdict(
-        figure="takeover, holder hung",
+        figure="takeover, holder stopped",
         target="≤ lease + 1 s from the first notice",
         measured=f"{longest_ms:,.0f} ms at most, lease {lease_ms:,} ms",
         met=longest_ms <= lease_ms + STOPPED_MARGIN_MS,

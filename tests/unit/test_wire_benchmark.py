@@ -69,8 +69,8 @@ def test_targets_that_are_missed_are_said_to_be() -> None:
         ("processor of 10 sessions, direct, beside a plain server", True),
         ("echo with 10 sessions on the worker, direct", True),
         ("planned handoff seen by the client, model start included, a model", False),
-        ("takeover, holder dead", True),
-        ("takeover, holder hung", True),
+        ("takeover, holder killed", True),
+        ("takeover, holder stopped", True),
     ]
     assert "**missed**" in tables(_run())
 
