@@ -76,7 +76,7 @@ smoke: setup ## after it: play a story against the deployment at URL=… with TO
 web: setup ## build the TypeScript library and the page into web/*/dist
 	@cd web && npm run --silent build
 
-quick: setup ## lint of the files changed against main, and the unit tests that take no longer than a second
+quick: setup ## lint of the files changed against main, and the unit tests that are not marked slow
 	@local/quick.sh $(shell getconf _NPROCESSORS_ONLN)
 
 test: setup ## all tests

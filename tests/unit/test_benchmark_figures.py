@@ -29,6 +29,7 @@ def test_percentiles_are_values_that_were_seen(values: list[float], expected: tu
     assert spread.count == len(values)
 
 
+@pytest.mark.slow
 def test_a_blocked_loop_is_seen_from_both_sides() -> None:
     async def main(stalls: StallMeter) -> Any:
         await stalls.begin()
@@ -41,6 +42,7 @@ def test_a_blocked_loop_is_seen_from_both_sides() -> None:
     assert window.busy > 40
 
 
+@pytest.mark.slow
 def test_a_loop_that_waits_is_not_taken_for_a_blocked_one() -> None:
     async def main(stalls: StallMeter) -> Any:
         await stalls.begin()

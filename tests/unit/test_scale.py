@@ -93,12 +93,14 @@ def test_the_assumptions_are_the_defaults_of_a_deployment():
     assert run.ASSUMED["heartbeat, s"] == Conversations.model_fields["heartbeat_seconds"].default
 
 
+@pytest.mark.slow
 def test_more_than_is_simulated_is_multiplied():
     large, small = run.simulate(load_module.SIMULATED * 10), run.simulate(load_module.SIMULATED)
 
     assert large.mean("puts") == pytest.approx(10 * small.mean("puts"))
 
 
+@pytest.mark.slow
 def test_the_quotas_that_bind_first_at_each_size():
     first = {size: [quota.key for quota, used in run.binding(run.simulate(size)) if used >= 1] for size in run.SIZES}
 

@@ -45,6 +45,7 @@ def held(manager: GuardedFileSessionManager, *messages: dict[str, object]) -> Ag
     return Agent(messages=list(messages or EXCHANGE), session_manager=manager, callback_handler=None)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 async def test_a_held_session_is_listed_and_read(sessions: Sessions, manager: GuardedFileSessionManager) -> None:
     held(manager)
     await manager.flush()
@@ -109,6 +110,7 @@ async def test_a_session_is_forked_exported_and_imported(
     await manager.close()
 
 
+@pytest.mark.slow
 async def test_a_holder_that_lives_keeps_its_session(sessions: Sessions, manager: GuardedFileSessionManager) -> None:
     held(manager)
     await manager.flush()
@@ -133,6 +135,7 @@ def test_an_invalid_id_is_refused_and_a_valid_one_has_its_key(sessions: Sessions
     assert sessions.key("user@example.com") == "default/user=40example.com"
 
 
+@pytest.mark.slow
 def test_importing_admin_orphans_imports_no_strands() -> None:
     import subprocess
     import sys

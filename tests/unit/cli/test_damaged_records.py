@@ -68,6 +68,7 @@ def test_points_fork_export_and_tail_read_the_rest(damaged: Path, run: Any, fact
     assert json.loads(exported.stdout)["damaged"][0]["record"] == 1
 
 
+@pytest.mark.slow
 def test_repair_makes_readers_skip_it_and_rewrites_nothing(
     damaged: Path, run: Any, facts: Any, directory: Path
 ) -> None:

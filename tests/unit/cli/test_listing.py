@@ -9,6 +9,7 @@ import segue.admin.stale_holders
 from segue.session.runtime import Runtime
 
 
+@pytest.mark.slow
 def test_a_list_says_who_holds_what(keep, run, said):
     keep("default/free", [said("a")], [said("b")])
     keep("alice/held", [said("a")], stay=True)
@@ -77,6 +78,7 @@ def test_an_unreadable_item_is_listed(keep, run, facts, directory):
     assert [one["state"] for one in facts("list", code=1)] == ["unreadable", "free"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [{"expires_at": 0}, {"expires_at": 10**18}, {"pages": 10**18}, {"head": None}, {"tail": ["x"]}, {"schema": 99}],
@@ -150,6 +152,7 @@ def test_a_list_that_watches_nothing_says_of_no_holder_that_it_is_stale(keep, fa
     assert [(one["state"], one["stale"]) for one in facts("list", "--no-watch")] == [("held", None)]
 
 
+@pytest.mark.slow
 def test_a_holder_that_releases_while_it_is_watched_is_not_stale(keep, facts, said, monkeypatch):
     session = keep("alice/leaves", [said("a")], stay=True)
     read = segue.admin.stale_holders._is_unchanged

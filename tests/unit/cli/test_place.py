@@ -25,6 +25,7 @@ from tests.support.waiting import eventually, within
 ROOT = Path(__file__).resolve().parents[3]
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_noticed_if_the_signal_does_not_wake_who_waits(directory):
     """A signal that another thread takes leaves the main one waiting, as one does that comes just before it waits."""
     place = Place(directory, *[None] * 3, "", *[None] * 3)
@@ -150,6 +151,7 @@ def test_a_missing_bucket_or_table_is_one_line(keep, run, said, bucket, in_bucke
     assert "fix the name, region or permissions" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_missing_profile_is_one_line(run, bucket):
     result = run("list", place=[*bucket, "--profile", "ghost"], code=1)
 

@@ -31,6 +31,7 @@ def names(directory: Path) -> set[str]:
     return {one.session for one in Sessions.directory(directory).list()}
 
 
+@pytest.mark.slow
 def test_everything_of_a_principal_is_deleted_and_nothing_of_another(keep, conversation, directory) -> None:
     for key in ("alice/one", "alice/two", "alice2/one", "bob/one"):
         keep(key, *conversation)

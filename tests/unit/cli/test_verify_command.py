@@ -79,6 +79,7 @@ def truncated_item(directory):
     path.write_text(path.read_text()[:-10])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "says"),
     [

@@ -56,6 +56,7 @@ async def test_client_acknowledges_the_output_it_showed(server):
         assert of_kind(server.heard, OutputAck)[0].epoch == client.epoch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 async def test_a_bad_network_loses_and_doubles_nothing(server, seed):
     server.inbound = Network(seed, 0.2)
@@ -98,6 +99,7 @@ async def test_a_redeploy_keeps_the_connection(server):
     assert server.texts == ["one", "two"]
 
 
+@pytest.mark.slow
 async def test_hello_is_repeated_until_a_holder_is_ready(server):
     server.answer_hello = False
     starting = asyncio.create_task(client_of(server).start())

@@ -21,6 +21,7 @@ from tests.unit.client.conftest import ASKS, Network, events_until, quick
 # --- approvals
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [None, 0, 1, 2])
 async def test_an_approval_is_shown_once_and_its_answer_taken_once(server, seed):
     if seed is not None:

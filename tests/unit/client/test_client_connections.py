@@ -24,6 +24,7 @@ from tests.unit.client.conftest import Network, records_of
 # --- renewal
 
 
+@pytest.mark.slow
 async def test_connections_are_renewed_before_they_end_unnoticed(server):
     said = []
     settings = {"connection_lifetime": 0.3, "overlap": 0.05, "hello_interval": 9.0, "longest_hello_interval": 9.0}
@@ -42,6 +43,7 @@ async def test_connections_are_renewed_before_they_end_unnoticed(server):
     assert counters == list(range(1, len(counters) + 1)), "one hello a connection: nothing was missing, none was lost"
 
 
+@pytest.mark.slow
 async def test_a_renewal_that_fails_is_tried_again_and_the_old_connection_goes_on(server):
     async with client_of(server, connection_lifetime=0.1, lifetime_jitter=0.0) as client:
         server.refusals = [503] * 5
@@ -53,6 +55,7 @@ async def test_a_renewal_that_fails_is_tried_again_and_the_old_connection_goes_o
     assert server.texts == ["hi"]
 
 
+@pytest.mark.slow
 async def test_a_connection_that_is_dead_without_a_word_is_replaced(server):
     async with client_of(server, silence_timeout=0.1, pong_timeout=0.1) as client:
         server.answer_ping = False

@@ -22,6 +22,7 @@ from tests.unit.client.clients import client_of, of_kind
 from tests.unit.client.conftest import Network, events_until, records_of
 
 
+@pytest.mark.slow
 async def test_a_server_that_never_comes_back_ends_the_client(server):
     async with client_of(server, give_up_after=0.2) as client:
         await client.send_text("hi")

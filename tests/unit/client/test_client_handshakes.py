@@ -25,6 +25,7 @@ from tests.unit.client.clients import client_of, of_kind
 from tests.unit.client.conftest import events_until, quick
 
 
+@pytest.mark.slow
 async def test_a_start_without_a_holder_raises_not_ready(server):
     server.answer_hello = False
     client = client_of(server, ready_timeout=0.2)
@@ -54,6 +55,7 @@ async def test_a_server_in_trouble_is_tried_again(server):
     await promptly(starting, 20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("features", "limits"),
     [
@@ -191,6 +193,7 @@ async def reason_of(server):
     return str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [429, 500, 503])
 async def test_not_ready_names_the_last_reason(server, status):
     server.refuse_with = status

@@ -87,6 +87,7 @@ def test_an_imported_session_restores_and_goes_on(layout, tmp_path):
     again.close_sync()
 
 
+@pytest.mark.slow
 def test_the_system_prompt_moves_where_the_layout_has_it(layout, snapshot_layout, file_layout):
     moving = PortableAgent("default", "Agent", system_prompt=[{"text": "Be brief."}], state={"n": 1})
     export(moving, layout("talk"))

@@ -279,6 +279,7 @@ def begun(tmp_path: Path, records: Any, session_id: str = "talk") -> Any:
     return GuardedFileSessionManager(session_id, tmp_path / "segue")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(("build", "name"), [(a_graph, "default_graph"), (a_swarm, "default_swarm")])
 def test_a_graph_or_swarm_that_was_cut_off_goes_on_in_segue(
@@ -297,6 +298,7 @@ def test_a_graph_or_swarm_that_was_cut_off_goes_on_in_segue(
     assert IMAGE in asked(going_on, "second")[0][0]["content"], "the task came with it, bytes and all"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(("build", "name"), [(a_graph, "default_graph"), (a_swarm, "default_swarm")])
 def test_a_graph_or_swarm_goes_back_out(folder: Path, tmp_path: Path, build: Any, name: str, layout: str) -> None:
@@ -324,6 +326,7 @@ def test_importing_a_missing_graph_or_swarm_makes_no_file(folder: Path, layout: 
     assert sorted(folder.rglob("*")) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layout", "name"),
     # An empty object is, in a message layout, the state of one that has not begun.

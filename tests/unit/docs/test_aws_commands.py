@@ -91,6 +91,7 @@ def test_commands_are_found() -> None:
     assert len({command.text for command in commands()}) > 30
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_each_command() -> None:
     found = {f"{each.page}: {each.text}: {text}" for each in commands() if (text := wrong(each))}
 

@@ -48,6 +48,7 @@ def test_the_address_of_the_repository_is_left_open_in_one_place():
         assert "$REPOSITORY" not in text or "(install.md)" in text or name == "install.md"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/glossary.md"])
 def test_a_file_that_a_page_names_is_there(name):
     """``session/heartbeat.py``, or ``heartbeat.py`` after another file of its folder: the end of a path."""

@@ -121,6 +121,7 @@ def booking():
     return scope
 
 
+@pytest.mark.slow
 async def test_the_tutorials_agent_takes_a_wish_by_voice_and_books_by_text_with_an_approval(booking, tmp_path):
     manager = GuardedFileSessionManager("call", storage_dir=tmp_path)
     async with manager:

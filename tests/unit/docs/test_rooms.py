@@ -85,6 +85,7 @@ def test_no_modules_import_each_other_in_a_circle(part: str) -> None:
         pytest.fail(" -> ".join(circle.args[1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ORDER)
 def test_rooms_import_only_rooms_below_them(package: str) -> None:
     order = ORDER[package].split()

@@ -151,6 +151,7 @@ def test_a_table_that_is_made_by_hand_is_the_one_that_the_library_makes(aws):
     assert re.search(rf"Enabled=true,AttributeName={expires}\n", PLACEMENT)
 
 
+@pytest.mark.slow
 async def test_the_permissions_are_all_that_a_session_needs(aws, monkeypatch):
     """Each request of a session's whole life is one that the policy of the page allows."""
     (policy,) = re.findall(r"```json\n(.*?)```", PLACEMENT, re.DOTALL)

@@ -120,6 +120,7 @@ def offences(lines: Iterator[tuple[int, str]], path: Path, pattern: re.Pattern[s
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", [WITHOUT_A_SUBJECT, PRIVATE_WORDS], ids=["pronouns", "private words"])
 def test_code_names_its_subjects(pattern: re.Pattern[str]) -> None:
     found = [
@@ -147,6 +148,7 @@ def test_the_changelog_of_what_is_unreleased_names_its_subjects() -> None:
     assert not offences(enumerate(unreleased.splitlines(), start=1), changelog, WITHOUT_A_SUBJECT)
 
 
+@pytest.mark.slow
 def test_docstrings_open_with_an_imperative_or_a_noun_phrase() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{number}: {text.strip().splitlines()[0][:110]}"

@@ -47,6 +47,7 @@ def enter_all(gateway, say, count, principal="alice"):
     return [say(hello(f"s{number}", f"c{number}"), f"{principal}{number}") for number in range(count)]
 
 
+@pytest.mark.slow
 def test_a_principals_sessions_are_bounded(gateway, worker, say, held):
     answers = enter_all(gateway, say, SESSIONS + 2)
     refused = error_frame("too_many_sessions")
@@ -160,6 +161,7 @@ def test_a_connection_that_loses_every_attempt_is_told_busy(admission, monkeypat
     assert len(tried) == ATTEMPTS
 
 
+@pytest.mark.slow
 def test_a_client_that_reconnects_is_counted_once_however_often(admission):
     """No end of any of its connections is told."""
     many = 2 * SESSIONS * CONNECTIONS_PER_SESSION
@@ -211,6 +213,7 @@ def test_a_flood_is_answered_with_an_error_and_reaches_no_worker(gateway, worker
     assert say(TextInput(text="hi", seq=2)) == refused
 
 
+@pytest.mark.slow
 def test_connections_of_one_principal_are_counted_together(gateway, worker, clock, say, held):
     for connection_id, principal in (("c1", "alice"), ("c2", "alice"), ("c3", "bob")):
         gateway.open(connection_id, principal)

@@ -42,6 +42,7 @@ def test_an_endpoint_that_takes_no_connection_loses_only_the_answer(management, 
     assert "answer lost" in log.getvalue()
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_does_not_answer_is_waited_for_a_second(answers, management, log):
     management.statuses = [None]
     begun = time.monotonic()

@@ -45,6 +45,7 @@ def effect(answer):
     return statement["Effect"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("header", ["Sec-WebSocket-Protocol", "sec-websocket-protocol"])
 @pytest.mark.parametrize("lines", [["segue.v1, bearer.{}"], ["segue.v1", "bearer.{}"], ["bearer.{},segue.v1"]], ids=str)
 def test_a_token_in_the_subprotocol_lets_in(issuer, keys, header, lines):

@@ -48,6 +48,7 @@ def test_a_holder_of_a_newer_version_is_routed_to(gateway, worker, deliver):
     assert gateway.claims() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "body", "code"),
     [
@@ -87,6 +88,7 @@ def test_a_kept_connection_that_the_worker_has_closed_is_opened_again(gateway, w
     assert len(worker.deliveries) == 2
 
 
+@pytest.mark.slow
 def test_a_flow_that_was_dropped_without_a_word_is_no_dead_holder(gateway, worker, deliver, monkeypatch):
     """The first connection brings nothing any more; a new one does, and the holder is not suspected."""
     gateway.hold(KEY, worker)
@@ -97,6 +99,7 @@ def test_a_flow_that_was_dropped_without_a_word_is_no_dead_holder(gateway, worke
     assert gateway.claims() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame", [HELLO, PLAIN, Bye()], ids=lambda frame: type(frame).__name__)
 def test_a_frame_without_a_number_is_sent_once_over_its_own_connection(gateway, worker, deliver, frame):
     gateway.hold(KEY, worker)

@@ -16,6 +16,7 @@ from tests.unit.gateway.dispatching import HELLO, KEY, MOVED, PLAIN
 # --- without a holder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["absent", "free", "tombstone", "no endpoint"])
 def test_a_session_without_a_holder_is_claimed(gateway, worker, deliver, state):
     match state:
@@ -133,6 +134,7 @@ def test_a_frame_without_effect_makes_no_claim(gateway, deliver, frame):
     assert gateway.claims() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame", [HELLO, PLAIN, AudioInput.from_pcm(b"\0\0")], ids=lambda frame: type(frame).__name__)
 def test_hello_and_frames_without_a_number_wait_for_a_holder(gateway, worker, deliver, frame):
     gateway.clock.on_sleep = lambda: gateway.hold(KEY, worker) if len(gateway.clock.slept) == 3 else None

@@ -11,6 +11,7 @@ from tests.unit.gateway.dispatching import HELLO, KEY, LEAVING, MOVED, PLAIN, TE
 # --- the session has moved
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["moved", "token", "refused"])
 def test_a_frame_follows_the_session_to_its_new_holder(gateway, worker, other_worker, deliver, how):
     gateway.hold(KEY, worker)
@@ -45,6 +46,7 @@ def test_two_moves_in_a_row_end_in_a_claim(gateway, worker, other_worker, delive
 # --- the session is handed over, and its successor is ready
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("released", [True, False], ids=["released", "still held"])
 def test_a_session_that_is_handed_over_is_left_to_its_successor_for_a_while(
     gateway, worker, other_worker, deliver, released
@@ -77,6 +79,7 @@ def test_a_frame_that_waits_is_given_to_the_successor(gateway, worker, other_wor
     assert gateway.claims() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("released", [True, False], ids=["released", "still held"])
 def test_a_frame_that_waits_claims_a_session_whose_successor_does_not_come(gateway, worker, deliver, released):
     gateway.hold(KEY, worker)

@@ -49,6 +49,7 @@ def slow(worker, other_worker, monkeypatch):
     return worker
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame", [TEXT, PLAIN, HELLO], ids=["numbered", "plain", "hello"])
 def test_another_holder_is_looked_for_beside_a_post_that_waits(
     gateway, slow, other_worker, deliver, quick_search, frame
@@ -64,6 +65,7 @@ def test_another_holder_is_looked_for_beside_a_post_that_waits(
     assert slow.frames == [frame, TEXT], "nor is a holder suspected that has answered"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame", [TEXT, PLAIN, HELLO], ids=["numbered", "plain", "hello"])
 def test_a_holder_that_was_found_beside_the_post_gets_the_frame_once_that_has_ended(
     gateway, hung, other_worker, deliver, monkeypatch, frame
@@ -85,6 +87,7 @@ def test_a_holder_that_was_found_beside_the_post_gets_the_frame_once_that_has_en
     assert gateway.clock.slept == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame", [Bye(), OutputAck(epoch=1, seq=1)], ids=lambda frame: type(frame).__name__)
 def test_no_holder_is_looked_for_that_a_frame_does_not_need(gateway, hung, deliver, quick_end, frame):
     gateway.hold(KEY, hung)

@@ -64,6 +64,7 @@ def test_connect_answers_its_own_subprotocol_and_never_the_token(aws, environmen
     assert response == {"statusCode": 200, "headers": answer}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "authorizer",
     [
@@ -161,6 +162,7 @@ def test_a_bad_message_is_answered_with_an_error_frame(environment, management, 
     assert frame.retryable is False
 
 
+@pytest.mark.slow
 def test_an_accepted_frame_is_answered_with_nothing(gateway, worker, environment, management):
     gateway.open("c1", ALICE)
     gateway.hold(f"{ALICE}/s", worker, expires_at={"N": "9999999999"})
@@ -178,6 +180,7 @@ def test_connections_and_principals_have_limits_of_their_own(environment):
     assert (router._principals._rate, router._principals._burst) == (50, 29)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("handler", [connect.handler, disconnect.handler, message.handler])
 @pytest.mark.parametrize(
     "broken",
@@ -201,6 +204,7 @@ def test_a_missing_variable_is_logged_and_not_told(aws, environment, monkeypatch
     assert "SEGUE_CONNECTIONS_TABLE is missing" in log.getvalue()
 
 
+@pytest.mark.slow
 def test_payloads_and_tokens_are_not_logged(gateway, worker, environment, log):
     gateway.open("c1", ALICE)
     gateway.hold(f"{ALICE}/s", worker, token="wrong-but-secret", expires_at={"N": "9999999999"})
@@ -212,6 +216,7 @@ def test_payloads_and_tokens_are_not_logged(gateway, worker, environment, log):
     assert "secret" not in log.getvalue()
 
 
+@pytest.mark.slow
 def test_connect_hello_and_disconnect_are_logged_but_no_other_frame(aws, gateway, worker, environment, log):
     """A line for each frame would cost more than the frame."""
 

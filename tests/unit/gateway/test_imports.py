@@ -67,6 +67,7 @@ def packages(modules: set[str]) -> set[str]:
     return {name.partition(".")[0] for name in modules - {"botocore"}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "needed"),
     [

@@ -82,6 +82,7 @@ def test_a_connection_unused_for_a_minute_is_not_used_again(server, pool, clocks
     assert (server.asked, server.server.connected) == (2, 2)
 
 
+@pytest.mark.slow
 def test_a_flow_that_was_dropped_costs_less_than_half_a_second(server, pool):
     pool.request("GET", server.url)
     server.speaks = False
@@ -131,6 +132,7 @@ def test_nothing_is_done_beside_a_request_that_is_answered_in_time(server, new_c
         assert new_connections.request("GET", server.url).status == 200
 
 
+@pytest.mark.slow
 def test_work_done_meanwhile_is_not_added_to_a_requests_timeout(server):
     server.speaks = False
     pool, waited = keep_alive.pool(Timeout(connect=5.0, read=0.2), hosts=1), threading.Event()

@@ -169,6 +169,7 @@ async def test_each_turn_has_the_trace_of_its_own_input(call, spans):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("trace", "said"), [(None, {None}), (UNSAMPLED, {trace_id(UNSAMPLED)})])
 async def test_an_unsampled_trace_is_carried_and_not_exported(call, spans, trace, said):
     await call.say(TextInput(text="My name is Alice.", seq=1, trace=trace))

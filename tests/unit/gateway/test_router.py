@@ -65,6 +65,7 @@ def test_a_connection_that_is_not_stored_is_told_so(say):
         assert (answer.code, answer.retryable) == ("unknown_connection", True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("session", ["", ".", "..", "a/b", "../mallory/s", "a b", "ä", "x" * 128 + "y", "s\n"])
 def test_session_ids_that_could_leave_the_principal_are_refused(gateway, say, session):
     answer = say(hello(session=session[:128] if len(session) == 128 else session)) if len(session) <= 128 else None

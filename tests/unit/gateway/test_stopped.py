@@ -86,6 +86,7 @@ async def test_nothing_is_forgotten_before_the_claims_are_sent(world):
     assert world.stopped.offer_sessions(TASK) == 1
 
 
+@pytest.mark.slow
 async def test_the_handler_reads_ecs_events(world):
     await holding(world, "w1", TASK, "alice/s")
     connected(world, "alice/s")

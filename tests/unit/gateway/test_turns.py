@@ -82,6 +82,7 @@ def test_a_message_is_a_delivery_in_the_group_of_its_session(turns, queue):
     assert "alice" not in json.dumps(message["Attributes"])
 
 
+@pytest.mark.slow
 def test_repeats_within_seconds_are_one_message_and_later_ones_are_heard(turns, queue, clock):
     frame = TextInput(text="a", seq=1)
     send(turns, frame)
@@ -103,6 +104,7 @@ def test_another_client_or_a_text_without_a_number_is_no_repeat(turns, queue):
     assert len(waiting(queue)) == 4
 
 
+@pytest.mark.slow
 def test_a_hello_is_repeated_only_by_one_that_says_the_same(turns, queue):
     for last_record in (None, None, 3, 3):
         send(turns, Hello(session="talk", client_id="c", connection=1, modality="text", last_record=last_record))
@@ -152,6 +154,7 @@ def test_text_of_a_session_that_a_voice_worker_holds_goes_to_that_worker(texting
     assert [type(frame) for frame in frames(queue)] == [Hello]
 
 
+@pytest.mark.slow
 def test_text_of_a_vanished_worker_is_claimed_and_then_queued(texting, queue, worker):
     texting.hold("alice/talk", worker)
     worker.stop()
@@ -160,6 +163,7 @@ def test_text_of_a_vanished_worker_is_claimed_and_then_queued(texting, queue, wo
     assert [claim.reason for claim in texting.claims()] == ["unreachable"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame", [HELLO, TextInput(text="a")], ids=lambda frame: type(frame).__name__)
 def test_a_frame_without_a_number_waits_for_the_other_worker(texting, queue, worker, other_worker, clock, frame):
     texting.hold("alice/talk", worker)
@@ -186,6 +190,7 @@ def leaving(texting, worker):
     texting.free("alice/talk")
 
 
+@pytest.mark.slow
 def test_text_of_a_session_that_is_handed_over_is_left_to_the_successor(texting, queue, worker, other_worker, clock):
     leaving(texting, worker)
     for _ in range(2):  # the second finds no holder, and no refusal
@@ -197,6 +202,7 @@ def test_text_of_a_session_that_is_handed_over_is_left_to_the_successor(texting,
     assert texting.claims() == []
 
 
+@pytest.mark.slow
 def test_text_without_a_number_waits_for_the_successor(texting, queue, worker, other_worker, clock):
     leaving(texting, worker)
     clock.on_sleep = lambda: texting.hold("alice/talk", other_worker, epoch=2)
@@ -205,6 +211,7 @@ def test_text_without_a_number_waits_for_the_successor(texting, queue, worker, o
     assert frames(queue) == [HELLO]
 
 
+@pytest.mark.slow
 def test_text_is_in_the_queue_should_no_successor_come(texting, queue, worker, clock):
     leaving(texting, worker)
     assert say(texting, TextInput(text="b", seq=2)) is None
@@ -213,6 +220,7 @@ def test_text_is_in_the_queue_should_no_successor_come(texting, queue, worker, c
     assert frames(queue) == [HELLO, TextInput(text="b", seq=2)]
 
 
+@pytest.mark.slow
 def test_a_handoff_of_long_ago_keeps_no_text_from_its_turn(texting, queue, worker, other_worker, clock):
     leaving(texting, worker)
     say(texting, TextInput(text="b", seq=2))
@@ -224,6 +232,7 @@ def test_a_handoff_of_long_ago_keeps_no_text_from_its_turn(texting, queue, worke
     assert [claim.reason for claim in texting.claims()] == ["unreachable"]
 
 
+@pytest.mark.slow
 def test_a_successor_that_took_a_frame_ends_the_handoff(texting, queue, worker, other_worker):
     leaving(texting, worker)
     say(texting, TextInput(text="b", seq=2))
@@ -235,6 +244,7 @@ def test_a_successor_that_took_a_frame_ends_the_handoff(texting, queue, worker, 
     assert [claim.reason for claim in texting.claims()] == ["unreachable"]
 
 
+@pytest.mark.slow
 def test_a_page_that_is_asked_for_in_the_gap_of_a_handoff_makes_no_turn(texting, queue, worker, clock):
     leaving(texting, worker)
     for _ in range(2):  # the second finds no holder, and no refusal
@@ -302,6 +312,7 @@ def test_an_answer_without_a_number_goes_to_the_worker_if_there_are_no_turns(gat
     assert worker.frames[-1] == answer(None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("approvals", [True, False])
 def test_a_delivery_says_if_its_client_can_answer_approvals(gateway, turns, queue, approvals):
     gateway.open("c-1", "alice")

@@ -101,6 +101,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 async def test_an_assembly_is_synthesized_anew_when_its_sources_change(root, environment, tmp_path, change):
     synthesis = Synthesis()

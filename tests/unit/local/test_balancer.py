@@ -90,6 +90,7 @@ async def test_balancer_spreads_new_connections_over_workers(balancer):
     assert min(counts["a"], counts["b"]) > 60
 
 
+@pytest.mark.slow
 async def test_a_worker_that_fails_its_checks_gets_none_and_keeps_its_connections(balancer, workers):
     while True:
         reader, writer = await asyncio.open_connection(LOOPBACK, balancer.port)
@@ -113,6 +114,7 @@ async def test_a_worker_that_drains_gets_a_few_for_a_while(balancer, workers):
     assert set(chosen(balancer, 100.0 + LEAVING_SECONDS)) == {"a"}
 
 
+@pytest.mark.slow
 async def test_all_workers_are_tried_if_none_is_healthy(balancer, workers):
     for each in workers:
         each.status = 500
@@ -133,6 +135,7 @@ async def test_a_connection_is_closed_if_there_are_no_workers(workers):
         await balancer.stop()
 
 
+@pytest.mark.slow
 async def test_a_worker_that_is_gone_ends_its_connections_and_is_not_chosen(balancer, workers):
     reader, writer = await asyncio.open_connection(LOOPBACK, balancer.port)
     writer.write(b"hello\n")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+import pytest
+
 from local.demo.caller import MOST_FRAMES, Line, Microphone
 from tests.support.waiting import eventually
 
@@ -32,6 +34,7 @@ class Client:
         return 0
 
 
+@pytest.mark.slow
 async def test_the_microphone_is_held_while_too_much_is_unacknowledged() -> None:
     client = Client(MOST_FRAMES - 2)
     running = asyncio.create_task(Microphone(Line(cast("Any", client))).run())

@@ -61,6 +61,7 @@ async def test_a_program_is_run_as_by_its_own_interpreter(run, tmp_path: Path):
     assert shown.exit_code == 7
 
 
+@pytest.mark.slow
 async def test_a_program_that_breaks_says_why(run):
     broken = await run("breaks", BREAKS)
     async with within():
@@ -77,6 +78,7 @@ async def test_a_program_can_be_signalled(run):
         assert await right.stop(5) == -signal.SIGTERM
 
 
+@pytest.mark.slow
 async def test_programs_are_killed_when_their_server_dies_and_the_next_gets_another(run):
     async with within():
         orphan = await run("orphan", WAITS)

@@ -110,6 +110,7 @@ async def test_a_refused_handshake_keeps_its_status(page, emulator, status):
     assert refused.value.response.status_code == status
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("code", "reason"), [(1000, ""), (1001, "Going away"), (1011, "ö"), (4321, "own")])
 async def test_the_servers_close_keeps_code_and_reason(page, emulator, code, reason):
     async def then(connection: upstream.ServerConnection) -> None:

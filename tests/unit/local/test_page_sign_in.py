@@ -203,6 +203,7 @@ def test_the_oldest_is_forgotten_when_there_are_too_many():
     assert [store.find(name) for name in names] == [None, 1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "headers",
     [

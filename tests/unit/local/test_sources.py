@@ -99,6 +99,7 @@ async def test_sources_that_were_found_right_are_not_checked_again(settings, gua
             await check.check(changed, guard, {"functions/worker/agent.py": "1" if changed != settings else "2"})
 
 
+@pytest.mark.slow
 async def test_sources_that_several_stacks_found_right_are_not_checked_again_in_turn(settings, guard, monkeypatch):
     (settings.root / ".segue").mkdir()
     (settings.root / "functions/worker/agent_check.py").write_text("")

@@ -35,6 +35,7 @@ def test_a_spoken_text_is_recognized_at_its_stop_tone(rate: int, text: str) -> N
     assert texts(listen(speak(text, rate), rate)) == [text]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk_bytes", [1, 3, 333, 3200, 1 << 20])
 def test_audio_may_be_cut_anywhere(chunk_bytes: int) -> None:
     pcm = silence(0.1237) + speak("Hello") + silence(0.05) + speak("there") + silence(0.2)
@@ -48,6 +49,7 @@ def test_any_text_is_heard_wherever_it_begins(text: str, before: int, chunk_byte
     assert texts(listen(bytes(2 * before) + speak(text, 8000), 8000, chunk_bytes)) == [text]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loudness", [0.05, 0.3, 3.0])
 @pytest.mark.parametrize("noise", [0.0, 0.1])
 def test_soft_loud_clipped_and_noisy_speech_is_understood(loudness: float, noise: float) -> None:

@@ -138,6 +138,7 @@ def test_a_reservation_that_the_account_cannot_give_fails_unless_the_stack_has_i
     assert [each.state for each in fresh + again] == [FAILS, SHORT]
 
 
+@pytest.mark.slow
 def test_a_permission_that_is_missing_is_named_by_its_action():
     for check, answers, action in (
         (roles.containers, {"iam__GetRole": Refusal("AccessDenied", "", 403)}, "iam:GetRole"),
@@ -165,6 +166,7 @@ class Workers:
     version, parts = "9f8e7d6c5b4a", "agent=1,image=2,settings=3"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("outputs", "found"),
     [

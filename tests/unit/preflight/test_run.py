@@ -35,6 +35,7 @@ EVERYTHING = {
 }
 
 
+@pytest.mark.slow
 def test_an_account_that_lacks_nothing_has_only_good_findings():
     for settings in (SONIC, EVERYTHING, {"workers": "text", **SONIC}, {**SONIC, "network": "private"}):
         findings = examine(account(), from_context(settings))

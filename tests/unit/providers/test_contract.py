@@ -140,6 +140,7 @@ MADE: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("module", "name", "options"), MADE, ids=[name for _, name, _ in MADE])
 def test_models_have_the_attributes_that_are_read_by_name(module: str, name: str, options: dict[str, Any]):
     """``getattr`` with a default would not notice that one is missing."""

@@ -43,6 +43,7 @@ async def test_a_transcribed_unanswered_question_is_asked_of_the_new_connection(
     assert [one["content"] for one in inner.started_with[-1]] == [one["content"] for one in told]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", [True, False], ids=["lost", "renewed"])
 async def test_a_connection_that_ends_before_it_said_anything_is_followed_by_one_with_all_of_the_history(lost):
     tools: Any = [{"name": "weather", "description": "", "inputSchema": {"json": {}}}]

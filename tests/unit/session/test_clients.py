@@ -51,6 +51,7 @@ def longest(config: Config) -> float:
     return float(attempts * each + sum(min(20.0, 2.0**number) for number in range(attempts - 1)))
 
 
+@pytest.mark.slow
 def test_clients_are_shared_by_the_sessions_of_one_boto_session() -> None:
     own = boto3.Session()
 

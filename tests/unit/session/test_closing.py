@@ -36,6 +36,7 @@ def fails(outage: Unavailable, *kinds: str) -> None:
     outage._kinds = kinds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["close", "leave"])
 async def test_the_lease_is_released_though_orphans_cannot_be_listed(
     memory_sessions: Sessions, storage: MemoryStorage, outage: Unavailable, how: str
@@ -54,6 +55,7 @@ async def test_the_lease_is_released_though_orphans_cannot_be_listed(
     assert await texts(memory_sessions) == ["One"]
 
 
+@pytest.mark.slow
 async def test_a_session_is_deleted_though_orphans_cannot_be_listed(
     memory_sessions: Sessions, storage: MemoryStorage, outage: Unavailable
 ) -> None:
@@ -125,6 +127,7 @@ async def test_a_lease_left_to_expire_expires_if_the_session_is_not_used(
         await written(manager, agent)
 
 
+@pytest.mark.slow
 async def test_a_resume_while_storage_is_still_away_says_so(memory_sessions: Sessions, outage: Unavailable) -> None:
     agent = await started(manager := memory_sessions(lease=SHORT))
     await manager.flush()
@@ -148,6 +151,7 @@ async def stuck(manager: Any, outage: Unavailable) -> BidiAgent:
     return agent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["resume", "delete"])
 async def test_calls_that_wait_for_a_commit_fail_in_bounded_time(
     memory_sessions: Sessions, outage: Unavailable, how: str

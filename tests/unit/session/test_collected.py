@@ -35,6 +35,7 @@ def test_an_agent_that_a_request_has_made_is_released_when_the_request_returns(s
     eventually_sync(lambda: not item(storage).held)
 
 
+@pytest.mark.slow
 async def test_a_second_manager_on_an_event_loop_takes_over_from_a_dropped_one(storage: MemoryStorage) -> None:
     async def request(text: str) -> int:
         one = manager(storage)
@@ -119,6 +120,7 @@ def manager_history(storage: MemoryStorage) -> Any:
         return reader.history.agents["default"]
 
 
+@pytest.mark.slow
 async def test_a_release_that_storage_does_not_take_is_tried_until_it_does(
     storage: MemoryStorage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,6 +69,7 @@ def elsewhere(body: bytes) -> bytes:
     return json.dumps({**block, "first": block["first"] + 1}).encode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [
@@ -138,6 +139,7 @@ async def test_objects_that_no_item_names_are_not_read(vandal: Vandal, memory_se
     assert len(manager.history.agents["default"].messages) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [truncated, cut_short, newer, a_record_less])
 async def test_a_damaged_page_is_named(storage: MemoryStorage, memory_sessions: Sessions, damage: Any) -> None:
     manager = memory_sessions(durability="gate")

@@ -168,6 +168,7 @@ async def test_a_file_that_is_no_item_is_named(tmp_path: Path, file_sessions: Se
     assert path.read_text(encoding="latin-1") == content
 
 
+@pytest.mark.slow
 async def test_a_holder_whose_item_was_spoilt_says_so_and_writes_nothing_more(
     vandal: Vandal, memory_sessions: Sessions
 ) -> None:

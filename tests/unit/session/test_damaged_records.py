@@ -38,6 +38,7 @@ from tests.unit.session.damage import (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ALL.values(), ids=ALL)
 async def test_a_restore_names_the_object_and_the_record_records_nothing_and_releases(
     memory_sessions: Sessions, talk: MemoryStorage, damage: Any
@@ -67,6 +68,7 @@ async def test_prepare_refuses_a_damaged_record(memory_sessions: Sessions, talk:
     assert found.value.record == number
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ALL.values(), ids=ALL)
 async def test_a_reader_without_the_lease_reads_the_rest_and_names_the_gap(
     talk: MemoryStorage, tmp_path: Any, caplog: pytest.LogCaptureFixture, damage: Any

@@ -158,6 +158,7 @@ async def test_a_waiter_that_gives_up_withdraws_nothing(memory_sessions: Session
     assert len(BidiAgent(model=ScriptedModel(), session_manager=heir).messages) == 1
 
 
+@pytest.mark.slow
 async def test_storage_that_fails_for_a_while_costs_time_and_nothing_else(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
@@ -176,6 +177,7 @@ async def test_storage_that_fails_for_a_while_costs_time_and_nothing_else(
     assert len(BidiAgent(model=ScriptedModel(), session_manager=heir).messages) == 2
 
 
+@pytest.mark.slow
 async def test_a_hook_says_so_when_storage_is_down_for_longer(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +194,7 @@ async def test_a_hook_says_so_when_storage_is_down_for_longer(
     await agent.stop()
 
 
+@pytest.mark.slow
 async def test_a_stop_releases_the_lease_though_its_flush_failed(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,6 +282,7 @@ async def test_state_over_the_limit_is_never_taken_for_saved(memory_sessions: Se
     await agent.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["close", "stop"])
 async def test_state_over_the_limit_keeps_no_lease(
     memory_sessions: Sessions, storage: MemoryStorage, name: str

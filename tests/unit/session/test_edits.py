@@ -182,6 +182,7 @@ async def test_an_edit_is_in_the_session_with_the_message_after_it(memory_sessio
     assert [m["content"] for m in (await restored(memory_sessions, voice_agent)).messages] == [[{"text": "two"}]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edit", EDITS[:-1], ids=by_name)
 async def test_edits_of_a_stop_hook_are_kept(memory_sessions: Sessions, edit: Edit) -> None:
     manager = memory_sessions()
@@ -196,6 +197,7 @@ async def test_edits_of_a_stop_hook_are_kept(memory_sessions: Sessions, edit: Ed
     assert heir.messages == [message for message in agent.messages if message["content"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [0, 5, 300, -1])
 async def test_an_old_message_of_a_long_history_is_compared_too(
     memory_sessions: Sessions, build: Build, place: int

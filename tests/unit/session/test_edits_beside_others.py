@@ -16,6 +16,7 @@ from tests.unit.session.edits import Build, Sessions, restored, said, turn
 SECRET = "the number is 4111"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tracking_id", [None, "not that of any message"])
 @pytest.mark.parametrize("later", [0, 1])
 async def test_a_new_message_redacts_the_latest_one(
@@ -52,6 +53,7 @@ async def test_a_redaction_of_nothing_is_an_error(memory_sessions: Sessions, bui
         manager.redact_latest_message(said("nothing"), agent)
 
 
+@pytest.mark.slow
 async def test_redaction_of_an_unrecorded_message_changes_no_other(memory_sessions: Sessions, build: Build) -> None:
     manager = memory_sessions()
     await manager.open()
@@ -68,6 +70,7 @@ async def test_redaction_of_an_unrecorded_message_changes_no_other(memory_sessio
     assert [m["content"][0]["text"] for m in heir.messages] == ["one", "You said: one"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tracking_id", [None, "mine"])
 @pytest.mark.parametrize("held", ["never", "before", "after"])
 async def test_a_message_that_was_appended_to_the_session_is_not_dropped_by_a_turn(

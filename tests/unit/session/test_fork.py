@@ -72,6 +72,7 @@ def test_a_child_can_append_nothing(held: Any, agent: BidiAgent) -> None:
     assert held.head == held.position
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["flush", "durable", "close"])
 def test_waiting_calls_of_a_child_are_fenced(held: Any, name: str) -> None:
     assert in_a_child(lambda: fenced(lambda: asyncio.run(getattr(held, name)())))
@@ -133,6 +134,7 @@ def test_a_manager_that_was_made_before_the_fork_is_of_use_in_the_child(memory_s
     assert in_a_child(used) > 0
 
 
+@pytest.mark.slow
 def test_a_manager_that_was_made_before_the_fork_makes_clients_though_they_were_being_made(
     s3_sessions: Sessions,
 ) -> None:

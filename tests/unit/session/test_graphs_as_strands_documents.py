@@ -32,6 +32,7 @@ class PowerCut(FakeModel):
         yield  # a generator, as the interface wants it
 
 
+@pytest.mark.slow
 async def test_a_graph_goes_on_after_the_node_that_was_last_done(sessions: Sessions) -> None:
     def graph(manager: Any, writer_model: Any) -> Any:
         builder = GraphBuilder()

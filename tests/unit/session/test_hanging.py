@@ -51,6 +51,7 @@ async def test_a_commit_that_hangs_with_s3_costs_no_lease(memory_sessions: Sessi
     assert (lost, await texts(memory_sessions)) == ([], ["One"])
 
 
+@pytest.mark.slow
 async def test_a_release_waits_for_no_heartbeat(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     lost: list[bool] = []
     await (manager := memory_sessions(lease=SHORT)).open()
@@ -68,6 +69,7 @@ async def test_a_release_waits_for_no_heartbeat(memory_sessions: Sessions, stora
     await again.close()
 
 
+@pytest.mark.slow
 async def test_a_heartbeat_that_the_release_overtakes_is_no_loss(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
@@ -240,6 +242,7 @@ async def test_a_session_whose_records_are_durable_is_released_while_s3_hangs(
     s3.end()
 
 
+@pytest.mark.slow
 async def test_a_release_waits_not_long_for_what_has_to_be_deleted(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

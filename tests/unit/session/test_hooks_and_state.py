@@ -196,6 +196,7 @@ async def test_state_set_without_a_message_is_kept_at_the_end_of_the_turn(memory
     assert (await restored(memory_sessions))[0].state.get("turns") == 1
 
 
+@pytest.mark.slow
 async def test_state_set_between_two_turns_is_noticed_by_the_heartbeat(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:

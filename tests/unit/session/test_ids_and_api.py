@@ -143,6 +143,7 @@ def test_every_error_is_in_the_tree_and_says_what_to_do() -> None:
 HEAVY = ["strands", "boto3", "botocore", "opentelemetry", "pydantic"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "module", ["segue", "segue.lease.item", "segue.errors", "segue.wire.frames", "segue.wire.sequence"]
 )

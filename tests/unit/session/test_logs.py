@@ -98,6 +98,7 @@ async def test_a_whole_session_logs_no_payload(
     assert not leaks(caplog)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["commit", "put"])
 async def test_storage_that_fails_logs_no_payload(
     memory_sessions: Sessions, storage: MemoryStorage, caplog: pytest.LogCaptureFixture, kind: str

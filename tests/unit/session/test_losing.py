@@ -64,6 +64,7 @@ async def test_on_lost_is_called_once_on_the_loop_that_asked(memory_sessions: Se
     assert not manager_of(agent).lease_is_fresh()
 
 
+@pytest.mark.slow
 async def test_on_lost_is_called_when_the_lease_cannot_be_renewed(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
@@ -78,6 +79,7 @@ async def test_on_lost_is_called_when_the_lease_cannot_be_renewed(
     assert lost == [False]
 
 
+@pytest.mark.slow
 async def test_on_lost_is_called_when_something_in_the_background_finds_out(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
@@ -99,6 +101,7 @@ async def test_on_lost_is_called_when_something_in_the_background_finds_out(
     await eventually(lambda: isinstance(manager._session.writer.failure, SessionFenced))
 
 
+@pytest.mark.slow
 async def test_a_loss_callback_that_fails_keeps_no_other_from_being_called(memory_sessions: Sessions) -> None:
     told = threading.Event()
     manager = memory_sessions(lease=SHORT)

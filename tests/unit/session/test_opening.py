@@ -72,6 +72,7 @@ async def test_the_session_is_not_lost_while_it_is_read(memory_sessions: Session
     await opening
 
 
+@pytest.mark.slow
 async def test_storage_that_does_not_answer_ends_an_open_after_its_timeout(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
@@ -153,6 +154,7 @@ def test_one_agent_in_several_loops_one_after_the_other(memory_sessions: Session
     assert asyncio.run(texts(memory_sessions)) == ["One", "Two", "Three"]
 
 
+@pytest.mark.slow
 def test_the_lease_is_kept_on_whichever_loop_the_agent_lives(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     manager = memory_sessions(lease=SHORT)
 

@@ -18,6 +18,7 @@ from tests.support.sessions import SHORT, Once, Sessions, item, manager_of, sett
 from tests.support.waiting import eventually
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", ["before", "after"], ids=["its request", "its answer"])
 async def test_a_heartbeat_late_at_a_release_fences_no_holder_and_restores_no_lease(
     memory_sessions: Sessions, storage: MemoryStorage, side: str
@@ -40,6 +41,7 @@ async def test_a_heartbeat_late_at_a_release_fences_no_holder_and_restores_no_le
     assert await texts(memory_sessions) == ["One", "Two"]
 
 
+@pytest.mark.slow
 async def test_heartbeats_go_on_after_a_session_was_taken_again(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
@@ -53,6 +55,7 @@ async def test_heartbeats_go_on_after_a_session_was_taken_again(
     await agent.stop()
 
 
+@pytest.mark.slow
 async def test_a_write_during_the_release_is_committed_under_the_next_acquisition(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:

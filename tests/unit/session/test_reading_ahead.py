@@ -57,6 +57,7 @@ async def test_objects_are_read_while_the_lease_is_acquired(
     assert shown(manager) == SAID
 
 
+@pytest.mark.slow
 async def test_a_reading_from_before_another_holders_write_is_not_used(
     memory_sessions: Sessions, storage: MemoryStorage, written: list[str]
 ) -> None:

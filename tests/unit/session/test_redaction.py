@@ -111,6 +111,7 @@ async def test_redact_latest_message_as_strands_calls_it(memory_sessions: Sessio
     await agent.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["commit", "delete", "list", "get", "put"])
 @pytest.mark.parametrize("side", ["before", "after"])
 async def test_a_crash_in_the_middle_is_finished_by_the_next_holder(

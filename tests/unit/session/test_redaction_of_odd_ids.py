@@ -86,6 +86,7 @@ async def test_a_redaction_with_values_that_need_escapes_leaves_nothing(
 IDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampled_from(ODD_IDS)
 
 
+@pytest.mark.slow
 @given(IDS, IDS, st.booleans())
 def test_a_redacted_record_holds_nothing_of_the_content_and_others_stay(one: str, other: str, inside: bool) -> None:
     kept = message(other, "kept")

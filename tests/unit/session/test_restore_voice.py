@@ -163,6 +163,7 @@ async def test_images_and_several_blocks_in_one_message_are_equal_after_a_restor
     assert again.messages[0]["content"][0]["image"]["source"]["bytes"] == picture
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     ["Grüße, 世界 🌍", 'quotes " and \\ and \u0000 and \u2028', "x" * 300_000],

@@ -98,6 +98,7 @@ async def test_a_manager_that_still_writes_is_in_use_though_its_agent_was_freed(
     await second.close()
 
 
+@pytest.mark.slow
 async def test_a_second_manager_waits_for_the_first_to_be_dropped(storage: MemoryStorage) -> None:
     agent = built(manager(storage))
     waiting = asyncio.ensure_future((second := manager(storage, acquire_timeout=30.0)).open())

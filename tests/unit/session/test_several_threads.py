@@ -100,6 +100,7 @@ def test_a_report_can_be_read_while_agents_are_restored(memory_sessions: Session
     assert set(manager.report) == {"a", "b"}
 
 
+@pytest.mark.slow
 def test_two_threads_record_the_later_state_last(memory_sessions: Sessions) -> None:
     manager = memory_sessions(durability="gate")
     agent = agent_of(manager)
@@ -131,6 +132,7 @@ def test_two_threads_record_the_later_state_last(memory_sessions: Sessions) -> N
     assert heir.history.agents["default"].state == {"count": 2}
 
 
+@pytest.mark.slow
 def test_records_appended_while_a_prepared_session_opens_keep_their_order(memory_sessions: Sessions) -> None:
     first = memory_sessions()
     BidiAgent(model=ScriptedModel(), session_manager=first)
@@ -207,6 +209,7 @@ class Working(threading.Thread):
             self.error = error
 
 
+@pytest.mark.slow
 def test_concurrent_agents_and_flushes_lose_and_double_no_message(memory_sessions: Sessions) -> None:
     manager = memory_sessions(durability="gate")
     manager.open_sync()

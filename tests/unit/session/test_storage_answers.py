@@ -117,6 +117,7 @@ S3_ANSWERS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("code", "status", "expected"), S3_ANSWERS)
 async def test_each_answer_of_s3_has_its_error(
     bucket: tuple[S3Objects, Stubber], code: str, status: int, expected: type[Exception]

@@ -78,6 +78,7 @@ def cut(body: bytes) -> list[bytes]:
     return [body[:end] for end in range(1, len(body), 7)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [400, 412, 404, 403, 409, 302, 307, 407])
 async def test_a_write_whose_refusal_has_no_code_may_have_been_accepted(
     there: tuple[Stores, Answering], status: int
@@ -146,6 +147,7 @@ async def test_an_incomplete_answer_of_s3_is_storage_unavailable(there: tuple[St
             await stores.objects.delete(["k"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [301, 302, 307])
 @pytest.mark.parametrize("body", [b"", PAGE, MISSING[:20]])
 async def test_a_redirection_that_names_no_region_is_followed_nowhere(
@@ -185,6 +187,7 @@ async def test_a_complete_error_answer_of_s3_decides(there: tuple[Stores, Answer
         await stores.objects.put("k", b"x", if_absent=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", [b"", PAGE, OLD_PAGE, b"<ListBucketResult><Contents><Key>k</Ke"])
 async def test_no_page_passes_for_an_object_that_was_stored_deleted_or_is_not_there(
     there: tuple[Stores, Answering], body: bytes
@@ -214,6 +217,7 @@ CREDENTIALS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", CREDENTIALS)
 async def test_credentials_that_are_not_accepted_say_credentials(there: tuple[Stores, Answering], code: str) -> None:
     stores, answering = there

@@ -101,6 +101,7 @@ async def test_in_place_of_a_lost_or_damaged_volume_its_pages_are_read(
     assert texts(await talking(memory_sessions())) == [*texts(agent), "on"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("instead", ["/volumes/2.json", "/pages/2.json", "/pages/0.json", "/segments/"])
 @pytest.mark.parametrize("place", ["/volumes/0.json", "/volumes/1.json", "/volumes/2.json"])
 async def test_in_place_of_a_volume_that_is_another_object_of_the_session_its_pages_are_read(
@@ -136,6 +137,7 @@ async def test_volumes_that_changed_places_are_read_as_their_pages(
     assert texts(await talking(memory_sessions())) == texts(agent)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [None, b"", b"{}"], ids=["lost", "empty", "of another shape"])
 @pytest.mark.parametrize("begun", [False, True], ids=["by this holder", "by the one before"])
 async def test_a_redaction_binds_a_lost_or_damaged_volume_again(
@@ -198,6 +200,7 @@ async def test_a_release_waits_for_no_volume(memory_sessions: Sessions, storage:
     await heir.stop()
 
 
+@pytest.mark.slow
 async def test_a_volume_that_is_being_written_does_not_outlive_its_session(
     file_sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,6 +86,7 @@ def processes(request: pytest.FixtureRequest, memory_sessions: Sessions, tmp_pat
     return Processes(memory_sessions if request.param == "segue" else None, tmp_path / "talk")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [a_graph, a_swarm])
 async def test_a_graph_built_anew_on_the_same_manager_runs_its_new_task(build: Any, processes: Processes) -> None:
     with pytest.raises((SessionFenced, RuntimeError)):

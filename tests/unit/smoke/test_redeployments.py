@@ -54,6 +54,7 @@ async def test_only_a_call_to_a_worker_itself_may_be_on_another_connection_after
     assert gateway.state is State.DIFFERS, gateway
 
 
+@pytest.mark.slow
 async def test_a_session_that_follows_its_socket_is_waited_for(monkeypatch):
     monkeypatch.setattr(frames, "FOLLOW_SECONDS", 0.2)
     well = await outcome(FRAMES["echo of the worker"], direct=True)

@@ -18,6 +18,7 @@ from tests.unit.smoke.steps import (
 HANDSHAKES = {step.name: step.work for step in handshakes.STEPS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("work", "fault", "came"),
     [

@@ -49,6 +49,7 @@ def test_the_steady_clock_goes_on_with_the_real_one() -> None:
     assert time.monotonic() >= real + 0.09
 
 
+@pytest.mark.slow
 async def test_waits_beyond_their_limit_are_cut_off() -> None:
     with pytest.raises(TimeoutError):
         await promptly(asyncio.Event().wait(), 0.1)

@@ -61,6 +61,7 @@ async def test_voice_and_text_agents_know_what_was_said_to_the_other(world, proc
     assert await ask(process, person, "How many messages do you remember?") == "I remember 8 messages."
 
 
+@pytest.mark.slow
 async def test_notes_of_the_voice_and_text_agents_are_shared(world, processes):
     process, person = texting(processes), Person(world)
     assert await call(world, "Remember that I like tea", responses=2) == ["Noted. There are 1 notes now."]
@@ -70,6 +71,7 @@ async def test_notes_of_the_voice_and_text_agents_are_shared(world, processes):
     assert await ask(process, person, "What did I ask you to remember?") == "- I like tea\n- I have a dog"
 
 
+@pytest.mark.slow
 async def test_voice_and_text_agents_do_not_shorten_each_others_history(world, processes):
     process, person = texting(processes), Person(world)
     await call(world, *(f"repeat after me {number}" for number in range(3)))

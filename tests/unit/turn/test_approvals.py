@@ -183,6 +183,7 @@ def helper(world: World) -> Any:
     return Agent(model=model, tools=[delete], callback_handler=None).as_tool(name="helper", description="Helps.")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("consent", [True, False, None])
 async def test_an_agent_that_is_a_tool_asks_through_the_agent_whose_tool_it_is(processes, consent):
     world = World()

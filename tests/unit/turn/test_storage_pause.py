@@ -28,6 +28,7 @@ def s3():
     hang.end()
 
 
+@pytest.mark.slow
 async def test_a_turn_that_waits_for_storage_says_so_and_goes_on(world, processes, s3):
     process, person = processes(), Person(world)
     delivery = await person.say(process, "repeat after me tea")

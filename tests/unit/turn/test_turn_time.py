@@ -17,6 +17,7 @@ from turn.turn_outbox import Undelivered
 # --- time
 
 
+@pytest.mark.slow
 async def test_no_further_call_of_the_model_begins_near_the_end(world, processes, monkeypatch):
     monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 5.0)
     monkeypatch.setattr("turn.turn.RESERVE_SECONDS", 1.0)
@@ -46,6 +47,7 @@ async def test_no_further_call_of_the_model_begins_near_the_end(world, processes
     assert world.noted == ["I like tea"]
 
 
+@pytest.mark.slow
 async def test_a_call_that_takes_too_long_is_cut_off_and_made_again(world, processes, monkeypatch):
     monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 0.2)
     monkeypatch.setattr("turn.turn.RESERVE_SECONDS", 0.1)
@@ -65,6 +67,7 @@ async def test_a_call_that_takes_too_long_is_cut_off_and_made_again(world, proce
     assert messages(await journal(world)) == [("user", "repeat after me tea"), ("assistant", "tea")]
 
 
+@pytest.mark.slow
 async def test_a_client_that_cannot_be_told_in_time_does_not_keep_the_session_held(world, processes, monkeypatch):
     monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 0.0)
     monkeypatch.setattr("turn.turn_runner.RELEASE_SECONDS", 0.1)
@@ -85,6 +88,7 @@ async def test_a_client_that_cannot_be_told_in_time_does_not_keep_the_session_he
     assert len(messages(await journal(world))) == 2
 
 
+@pytest.mark.slow
 async def test_an_agent_that_was_cut_off_is_not_kept_whatever_else_fails(world, processes, monkeypatch):
     monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 0.2)
     monkeypatch.setattr("turn.turn.RESERVE_SECONDS", 0.1)

@@ -192,6 +192,7 @@ def test_senders_with_a_remembered_rate_are_bounded():
     rate.admit("a")  # its rate is forgotten
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.floats(-1, 2)))
 def test_never_more_than_the_rate_allows_whatever_the_clock_does(pauses):

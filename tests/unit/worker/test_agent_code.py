@@ -146,6 +146,7 @@ async def test_code_that_blocks_the_loop_is_named_while_it_does_so_and_counted(w
     assert metrics._counts[Count.LOOP_BLOCKED] == before + 1
 
 
+@pytest.mark.slow
 async def test_a_loop_that_waits_is_not_blocked(watched):
     log, watch = watched
     watch.start()

@@ -83,6 +83,7 @@ async def test_a_claim_for_a_session_with_another_holder_is_deleted(taker, queue
     await eventually(lambda: queue.deleted == ["r1"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failure", [StorageUnavailable("down"), RuntimeError("the agent is broken")], ids=repr)
 async def test_a_claim_that_could_not_be_taken_is_left(taker, queue, a_host, failure):
     a_host.failure = failure

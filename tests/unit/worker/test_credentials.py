@@ -37,6 +37,7 @@ ENDED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", ENDED, ids=repr)
 async def test_claims_are_taken_again_once_there_are_credentials(error, monkeypatch):
     monkeypatch.setattr(claims_module, "PAUSE_SECONDS", 0.01)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from strands.bidi.types.events import BidiResponseStartEvent, BidiResponseStopEvent
 
 from segue.wire import frames
@@ -15,6 +16,7 @@ from tests.unit.worker.handoffs import conversation, drain
 from tests.unit.worker.stand_ins import claim, delivery, text, turns
 
 
+@pytest.mark.slow
 async def test_a_text_that_was_cut_before_its_answer_is_answered_by_the_successor(world, old, new, monkeypatch):
     monkeypatch.setattr("worker.hosting.handoff.TURN_SECONDS", 0.05)
     await conversation(world, old, "one")
@@ -37,6 +39,7 @@ async def test_a_text_that_was_cut_before_its_answer_is_answered_by_the_successo
     assert world.models[-1].texts == []
 
 
+@pytest.mark.slow
 async def test_an_answer_that_was_cut_in_the_middle_is_given_again_by_the_successor(world, old, new, monkeypatch):
     monkeypatch.setattr("worker.hosting.handoff.TURN_SECONDS", 0.05)
     await conversation(world, old, "one")

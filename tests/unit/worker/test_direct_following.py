@@ -85,6 +85,7 @@ async def test_a_session_acquired_here_follows_its_socket_at_once(following: Fol
     assert went == ["http://there"]
 
 
+@pytest.mark.slow
 async def test_a_session_that_was_handed_over_waits_and_follows_its_socket_then(
     following: Following, went: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,6 +87,7 @@ async def until_ready(ws: Any) -> Ready:
                 return frame
 
 
+@pytest.mark.slow
 async def test_a_holder_elsewhere_is_given_frames_in_order_with_the_sockets_address(
     door: Door, held_at: Callable[[str], None]
 ) -> None:
@@ -217,6 +218,7 @@ async def test_a_handoff_is_over_once_the_successor_has_taken_a_frame(
         await eventually(lambda: door.world.host.find(KEY) is not None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ready", [True, False], ids=["ready", "none"])
 async def test_a_session_that_ended_here_is_left_to_a_successor_that_has_it_ready(
     door: Door, ready: bool, monkeypatch: pytest.MonkeyPatch
@@ -243,6 +245,7 @@ async def test_a_session_that_ended_here_is_left_to_a_successor_that_has_it_read
         await eventually(lambda: door.world.host.find(KEY) is not None)
 
 
+@pytest.mark.slow
 async def test_a_session_that_ends_here_without_a_successor_is_taken_again_once_it_has_ended(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,6 +113,7 @@ async def until_pong(ws: Any, socket: ClientSocket) -> list[Any]:
     return came
 
 
+@pytest.mark.slow
 async def test_a_message_whose_answer_comes_too_late_is_written_once(
     open_door: Callable[..., Awaitable[Door]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +188,7 @@ async def test_a_client_that_does_not_read_holds_up_nothing(door: Door, monkeypa
     assert await door.poster.post(KEY, here, message) is PostOutcome.GONE
 
 
+@pytest.mark.slow
 async def test_output_that_waits_for_a_vanished_client_is_dropped(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.direct.socket_server.PING_SECONDS", 0.2)
     _, writer = await asyncio.open_connection("127.0.0.1", port_of(door), limit=1024)

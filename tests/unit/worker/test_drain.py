@@ -261,6 +261,7 @@ async def test_a_session_that_opens_as_the_drain_begins_is_handed_over_exactly_o
     assert sorted(handed_over) == sorted(session.key for session in held[: len(reads)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["say_moved", "stop"])
 async def test_a_session_that_breaks_on_its_way_out_keeps_no_other_from_leaving(leaving, world, monkeypatch, step):
     for number in range(3):
@@ -292,6 +293,7 @@ async def test_a_draining_worker_does_not_take_its_own_claim_back(leaving, world
     assert leaving.queue.given_back == ["own"]
 
 
+@pytest.mark.slow
 async def test_draining_ends_even_if_storage_does_not_answer(leaving, world, monkeypatch):
     monkeypatch.setattr(drain_module, "DRAIN_SECONDS", 0.2)
     monkeypatch.setattr(drain_module, "HURRIED_SECONDS", 0.2)

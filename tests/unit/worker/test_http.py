@@ -161,6 +161,7 @@ async def test_the_token_is_looked_at_before_the_body(server, path, status):
         assert await raw.status() == status
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "code"), [("/frames", "bad_frame"), ("/claims", "bad_claim")])
 async def test_a_body_that_trickles_is_ended(server, monkeypatch, path, code):
     monkeypatch.setattr("worker.server.BODY_SECONDS", 0.05)

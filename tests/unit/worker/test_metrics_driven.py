@@ -43,6 +43,7 @@ def surroundings(world, host, clients, storage, monkeypatch):
     return {"world": world, "host": host, "clients": clients, "storage": storage, "monkeypatch": monkeypatch}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", DRIVEN, ids=lambda scenario: scenario.__name__)
 async def test_each_scenario_emits_its_metrics(scenario, told, surroundings):
     await scenario(**surroundings)

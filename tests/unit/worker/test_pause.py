@@ -81,6 +81,7 @@ async def test_a_hang_of_s3_pauses_the_conversation_and_costs_nothing(host, clie
     assert not hosting.session.lost
 
 
+@pytest.mark.slow
 async def test_a_client_that_comes_during_a_pause_is_told_before_ready(host, clients, storage, s3):
     hosting = await host(lease=LEASE)
     storage.before = s3
@@ -94,6 +95,7 @@ async def test_a_client_that_comes_during_a_pause_is_told_before_ready(host, cli
     await eventually(lambda: pauses(clients, "k2") == [True, False] and clients.of("k2", Ready))
 
 
+@pytest.mark.slow
 async def test_a_pause_has_no_number_that_an_older_client_could_miss(host, clients, storage, s3):
     hosting = await host(lease=LEASE)
     storage.before = s3

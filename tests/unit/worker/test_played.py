@@ -110,6 +110,7 @@ async def test_the_furthest_of_several_clients_counts(talking):
     assert hosting.shortened == [pytest.approx(0.2)]
 
 
+@pytest.mark.slow
 async def test_a_client_that_does_not_report_is_left_out_after_a_second(talking):
     hosting = await talking("c1", "old")
     hosting.report("c1", pieces=3, ms=0)

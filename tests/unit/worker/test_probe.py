@@ -138,6 +138,7 @@ async def test_a_holder_whose_answer_trickles_is_hung(monkeypatch):
     server.close()
 
 
+@pytest.mark.slow
 async def test_two_connection_attempts_that_time_out_are_death():
     with deaf() as endpoint:
         started = asyncio.get_running_loop().time()

@@ -146,6 +146,7 @@ async def test_a_worker_is_ready_once_both_stores_answer(variables, monkeypatch,
     await promptly(running, 20)
 
 
+@pytest.mark.slow
 async def test_a_worker_that_never_was_ready_ends_when_told_to(variables, monkeypatch):
     silent = Silent(monkeypatch, STORES[0])
     running = asyncio.create_task(Service(Environment.read(variables)).run())

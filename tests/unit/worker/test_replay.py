@@ -192,6 +192,7 @@ async def test_a_new_connection_hears_what_the_old_one_did_not_answer(host, clie
     await eventually(lambda: clients.of("k1", InputAck)[-1].upto == 5)
 
 
+@pytest.mark.slow
 async def test_speech_that_a_restart_cuts_is_understood_whole(storage, clients):
     """The model of this test hears: it understands what was said, once."""
     manager = MemorySessionManager(storage=storage, durability="gate", lease=LEASE, acquire_timeout=0.0)

@@ -43,6 +43,7 @@ async def test_an_acknowledgement_waits_until_the_text_is_durable(host, clients,
     assert clients.of("k1", InputAck)[0].upto == 1
 
 
+@pytest.mark.slow
 async def test_received_tells_arrived_and_missing_numbers_before_they_are_durable(host, clients, storage):
     hosting = await host()
     assert clients.of("k1", Ready)[-1].window == INPUT_WINDOW

@@ -107,6 +107,7 @@ def test_a_marker_is_settled_as_silence_is():
     assert kept.settled(SILENCE_SECONDS + 0.5) == {"a": [1]}
 
 
+@pytest.mark.slow
 async def test_the_model_is_given_silence_and_then_the_callers_audio(host, clients):
     hosting = await host()
     hosting.session.deliver(delivery(marker(1)))
@@ -117,6 +118,7 @@ async def test_the_model_is_given_silence_and_then_the_callers_audio(host, clien
     assert "silence" in clients.of("k1", Ready)[0].features
 
 
+@pytest.mark.slow
 async def test_a_marker_has_its_turn_and_two_clients_are_one_silence(host, clients):
     hosting = await host(who=(address(), address(client_id="c2", connection_id="k2")))
     hosting.session.deliver(delivery(marker(2)))
@@ -127,6 +129,7 @@ async def test_a_marker_has_its_turn_and_two_clients_are_one_silence(host, clien
     assert set(hosting.model.audio[1:]) == {PIECE}
 
 
+@pytest.mark.slow
 async def test_silence_that_a_lost_connection_refuses_ends_no_conversation(host, clients):
     hosting = await host()
     hosting.model.refusal = ConnectionError("lost")

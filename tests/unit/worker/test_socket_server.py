@@ -136,6 +136,7 @@ def door_answers(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     return ended
 
 
+@pytest.mark.slow
 async def test_a_body_that_does_not_come_holds_no_connection(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port_of(door))
     writer.write(b"POST / HTTP/1.1\r\nHost: w\r\nContent-Length: 1000\r\n\r\nx")
