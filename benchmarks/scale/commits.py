@@ -19,7 +19,7 @@ import numpy as np
 from infra.settings import Conversations
 from segue.session.runtime import SPREAD
 from segue.wire.sender import SenderSettings
-from worker.conversation.input.audio_replay import SILENCE_SECONDS
+from worker.conversation.input.unanswered_audio import SILENCE_SECONDS
 from worker.conversation.session import SETTLE_SECONDS
 
 HEARTBEAT_SECONDS: Final = float(Conversations.model_fields["heartbeat_seconds"].default)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from shared.ingress.limits import FRAME_BURST, FRAMES_PER_SECOND, SESSIONS_PER_PRINCIPAL, of_principal
+from shared.ingress.default_limits import FRAME_BURST, FRAMES_PER_SECOND, SESSIONS_PER_PRINCIPAL, of_principal
 
 
 class DisconnectEnvironment(Struct, frozen=True):

@@ -36,7 +36,7 @@ from worker.hosting.successors import Successors
 from worker.providers.access import check_access
 from worker.server import Listener, Status
 from worker.settings import Environment, EnvironmentProblem, advertised_host, deployment, task_arn
-from worker.telemetry.loop_watch import watched_loop
+from worker.telemetry.blocked_loop import watched_loop
 from worker.telemetry.metrics import Reporter, metrics
 
 if TYPE_CHECKING:

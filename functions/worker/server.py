@@ -48,7 +48,7 @@ from worker.direct.output_routes import OutputRoutes
 from worker.direct.sockets import ClientSockets
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.host import Host, NoRoom
-from worker.telemetry.loop_watch import BlockedLoopWatch
+from worker.telemetry.blocked_loop import BlockedLoopWatch
 from worker.telemetry.metrics import metrics
 from worker.telemetry.stall_answers import UNWELL_SECONDS, StallAnswers
 

@@ -11,8 +11,8 @@ import random
 from collections.abc import Awaitable, Callable
 
 from segue.errors import SessionFenced, SessionHeld, SessionNotFound, StorageRefused, StorageUnavailable
+from segue.lease.holder_watch import Probe
 from segue.lease.item import GuardItem
-from segue.lease.takeover import Probe
 from tests.simulation.author import Author, read
 from tests.simulation.loop import Process
 from tests.simulation.truth import HOUR_SECONDS, Owner

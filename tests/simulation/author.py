@@ -8,8 +8,8 @@ from collections.abc import Callable
 from segue.history.agent_history import History
 from segue.journal.reader import StoredJournal, read_unheld
 from segue.journal.records import Record
+from segue.lease.holder_watch import Probe
 from segue.lease.item import Known
-from segue.lease.takeover import Probe
 from segue.session.standby import Standby
 from tests.simulation.loop import Process
 from tests.simulation.network import GuardOverNetwork, Network, ObjectsOverNetwork

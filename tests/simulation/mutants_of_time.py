@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
+from segue.lease.holder_watch import HolderWatch
 from segue.lease.item import GuardItem
-from segue.lease.takeover import HolderWatch
 from segue.session import heartbeat
 from segue.session.heartbeat import Heartbeat
 from segue.session.standby import Standby

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared.aws.clients import conditionally
 from shared.connections import LIFETIME_SECONDS, Binding
-from shared.ingress.limits import SESSIONS_PER_PRINCIPAL
+from shared.ingress.default_limits import SESSIONS_PER_PRINCIPAL
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

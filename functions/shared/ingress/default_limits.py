@@ -1,4 +1,4 @@
-"""Limits of one principal and of one connection, whichever transport they come in by."""
+"""Limits of one principal and of one connection by default, whichever transport they come in by."""
 
 from __future__ import annotations
 

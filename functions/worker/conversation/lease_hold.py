@@ -20,7 +20,7 @@ from segue import SegueError
 from segue.session.heartbeat import STORAGE_TIMEOUT_SECONDS
 from shared.log import logger
 from worker.conversation.session_manager import Manager
-from worker.telemetry.loop_watch import standstills
+from worker.telemetry.blocked_loop import standstills
 
 STOP_SECONDS: Final = STORAGE_TIMEOUT_SECONDS + 20.0
 """Seconds for stopping an agent: its model, then flush and release, which wait for storage. After them the lease is

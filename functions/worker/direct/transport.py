@@ -20,7 +20,7 @@ from segue.wire.rate import FrameRate
 from shared.background import first_of
 from shared.connections import DIRECT_LIFETIME_SECONDS, ConnectionsTable
 from shared.ingress.admission import CONNECTIONS_PER_SESSION, Admission
-from shared.ingress.limits import of_principal
+from shared.ingress.default_limits import of_principal
 from shared.ingress.routes import Routes
 from shared.log import logger
 from shared.tokens import Verifier

@@ -9,9 +9,9 @@
     it answers as ever                            it lives                                                 lives
     anything else                                 it may live: the lease decides                           not certain
 
-What was not certain is asked again half a second later (``segue.lease.takeover``). Wrong evidence would cost a call its
-holder and nothing else: conditional writes decide who may write. A heartbeat or a commit that the holder sent while it
-was probed makes the takeover's write fail, too.
+What was not certain is asked again half a second later (``segue.lease.holder_watch``). Wrong evidence would cost a call
+its holder and nothing else: conditional writes decide who may write. A heartbeat or a commit that the holder sent while
+it was probed makes the takeover's write fail, too.
 
 Evidence against a holder is none against a prober that had no turns itself: if a probe took longer than its time-outs
 allow, it was this process that stood still, and nothing is certain.
@@ -28,8 +28,8 @@ from weakref import WeakValueDictionary
 
 from segue import SessionHeld
 from segue.bounded import BoundedDict
+from segue.lease.holder_watch import Probe
 from segue.lease.item import GuardItem
-from segue.lease.takeover import Probe
 from segue.wire.claims import Claim, Reason
 from shared.log import logger
 from worker.aws.kept_connections import HTTP_ERRORS

@@ -12,22 +12,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, cast
 
-from strands.bidi.models import (
-    AudioCapable,
-    AudioConfig,
-    AudioStreamConfig,
-    BidiModel,
-    ConnectionTimeoutError,
-)
+from strands.bidi.models import AudioCapable, AudioConfig, AudioStreamConfig, BidiModel
 from strands.bidi.types import AudioDelta, BidiContentDelta, BidiMessage
 from strands.bidi.types.events import BidiBargeInEvent, BidiConnectionStartEvent, BidiOutputEvent
 from strands.types.content import Messages
 from strands.types.tools import ToolSpec
 
 from shared.log import logger
-from worker.providers.connection import resending
+from worker.providers.connection import renewal, resending
 from worker.providers.connection.activity import Activity
 from worker.providers.connection.event_pump import Ended
 from worker.providers.connection.lost_connections import ConnectionEndings
@@ -41,12 +35,6 @@ from worker.providers.speech.resampling import Edges
 from worker.providers.speech.transcripts import Sentences
 from worker.providers.speech.truncation import SpeechBegan, Spoken
 from worker.providers.speech.unheard_answers import UnheardAnswers
-
-RENEWAL_SHARE: Final = 0.8
-"""The share of a connection's time after which it is renewed in the next silence. Strands renews at the end of it."""
-
-QUIET_SECONDS: Final = 1.5
-"""Seconds without any event that count as silence: longer than a pause within a sentence."""
 
 
 class ContinuousModel(BidiModel, AudioCapable):
@@ -107,6 +95,11 @@ class ContinuousModel(BidiModel, AudioCapable):
     def _connection_id(self) -> str | None:
         """The id that Strands' loop names in the event of a stop."""
         return getattr(self.inner, "_connection_id", None)
+
+    @property
+    def _time_limit(self) -> float:
+        """Seconds after which the agent replaces a connection, before the provider ends it; 0: never."""
+        return self.get_connection_config().get("restart_after_s") or 0
 
     def get_config(self) -> Any:
         """Return the inner model's configuration."""
@@ -276,12 +269,12 @@ class ContinuousModel(BidiModel, AudioCapable):
         sentences = Sentences()
         async with self._connection.take_pump() as pump:
             while True:
-                event, handle = await pump.next(timeout=QUIET_SECONDS / 3)
+                event, handle = await pump.next(timeout=renewal.QUIET_SECONDS / 3)
                 self._take_handle(handle)
                 for cut in await self._unheard.corrections(self.inner):
                     yield cast("BidiOutputEvent", cut)
                 if event is None:
-                    self._renew_if_due()
+                    renewal.renew_if_due(self._time_limit, self._activity, self.provider)
                 elif isinstance(event, Ended):
                     await self._endings.raise_end(event.error, self._connection.connector)
                 elif isinstance(event, ProviderRefusal):
@@ -324,13 +317,6 @@ class ContinuousModel(BidiModel, AudioCapable):
 
     def _tell_trouble(self, error: ProviderError) -> None:
         self.on_trouble(error)
-
-    def _renew_if_due(self) -> None:
-        limit = self.get_connection_config().get("restart_after_s") or 0
-        due = 0 < limit * RENEWAL_SHARE <= self._activity.age()
-        if due and self._activity.quiet_for() >= QUIET_SECONDS:
-            count("ModelConnectionRenewed", self.provider)
-            raise ConnectionTimeoutError("renewed between turns, before the provider's limit")
 
     def _take_handle(self, handle: str | None) -> None:
         if self._connection.handles.note_handle(handle):

@@ -1,9 +1,9 @@
 """Observability of a worker.
 
     metrics         counts and measures for CloudWatch
-    loop_watch      code that blocks the event loop, named and counted
+    blocked_loop    code that blocks the event loop, named and counted
     stall_answers   answers of ``/health`` while it is blocked
     tracing         one trace from a client's frame to the model and back (OpenTelemetry)
 
-Of these only ``loop_watch`` imports another, ``metrics``.
+Of these only ``blocked_loop`` imports another, ``metrics``.
 """

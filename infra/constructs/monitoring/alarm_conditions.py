@@ -9,7 +9,7 @@ from infra.config import Config
 from infra.constants import GATEWAY_METRIC_SERVICE
 from infra.constructs.direct.balancer import Balancer
 from infra.constructs.gateway import Gateway
-from infra.constructs.monitoring.alarms import Alert
+from infra.constructs.monitoring.alarms import AlarmCondition
 from infra.constructs.monitoring.watched import (
     MINUTE,
     PAGE_METRICS_REGION,
@@ -35,7 +35,7 @@ COMMIT_MS: Final = 1_000
 PAGE_ERRORS_PERCENT: Final = 5
 
 
-def alerts(config: Config, watched: Watched) -> Iterator[Alert]:
+def alarm_conditions(config: Config, watched: Watched) -> Iterator[AlarmCondition]:
     """Every alarm of a deployment with these parts."""
     if watched.gateway:
         yield from _gateway(config, watched.gateway)
@@ -48,7 +48,7 @@ def alerts(config: Config, watched: Watched) -> Iterator[Alert]:
     if watched.turns:
         yield from _turns(watched.turns)
     if watched.distribution_id:
-        yield Alert(
+        yield AlarmCondition(
             name="page-fails",
             what="One request in twenty for the page's files fails.",
             metric=page(watched.distribution_id, "5xxErrorRate", "Average"),
@@ -58,9 +58,9 @@ def alerts(config: Config, watched: Watched) -> Iterator[Alert]:
         )
 
 
-def _gateway(config: Config, gateway: Gateway) -> Iterator[Alert]:
+def _gateway(config: Config, gateway: Gateway) -> Iterator[AlarmCondition]:
     message = gateway.functions["message"]
-    yield Alert(
+    yield AlarmCondition(
         name="messages-fail",
         what="Messages of clients end in an error inside the gateway.",
         metric=said(config, "Failures", service=GATEWAY_METRIC_SERVICE),
@@ -68,7 +68,7 @@ def _gateway(config: Config, gateway: Gateway) -> Iterator[Alert]:
         minutes=3,
         callers=True,
     )
-    yield Alert(
+    yield AlarmCondition(
         name="messages-throttled",
         what="Lambda has no room for the message function; frames are lost and sent again.",
         metric=message.metric_throttles(period=MINUTE, statistic="Sum"),
@@ -76,7 +76,7 @@ def _gateway(config: Config, gateway: Gateway) -> Iterator[Alert]:
         minutes=3,
         callers=True,
     )
-    yield Alert(
+    yield AlarmCondition(
         name="authorizer-fails",
         what="The authorizer fails: no client can connect.",
         metric=gateway.functions["authorizer"].metric_errors(period=MINUTE, statistic="Sum"),
@@ -86,8 +86,8 @@ def _gateway(config: Config, gateway: Gateway) -> Iterator[Alert]:
     )
 
 
-def _workers(config: Config, watched: Watched, workers: Workers) -> Iterator[Alert]:
-    yield Alert(
+def _workers(config: Config, watched: Watched, workers: Workers) -> Iterator[AlarmCondition]:
+    yield AlarmCondition(
         name="callers-wait-for-a-worker",
         what=f"A session has waited {CLAIM_SECONDS} s for a worker.",
         metric=oldest(watched.claims.queue, "oldest claim"),
@@ -95,7 +95,7 @@ def _workers(config: Config, watched: Watched, workers: Workers) -> Iterator[Ale
         minutes=2,
         callers=True,
     )
-    yield Alert(
+    yield AlarmCondition(
         name="workers-missing",
         what="Fewer worker tasks run than the service should have.",
         # Each running task reports its CPU once a minute: the number of reports is the number of tasks.
@@ -105,7 +105,7 @@ def _workers(config: Config, watched: Watched, workers: Workers) -> Iterator[Ale
         callers=True,
         fewer=True,
     )
-    yield Alert(
+    yield AlarmCondition(
         name="answers-come-late",
         what="One answer in twenty takes three seconds to begin.",
         metric=said(config, "FirstAudioLatency", "p95"),
@@ -113,7 +113,7 @@ def _workers(config: Config, watched: Watched, workers: Workers) -> Iterator[Ale
         minutes=5,
         callers=True,
     )
-    yield Alert(
+    yield AlarmCondition(
         name="errors-shown",
         what="Workers show many errors to their clients.",
         metric=said(config, "Errors"),
@@ -121,21 +121,21 @@ def _workers(config: Config, watched: Watched, workers: Workers) -> Iterator[Ale
         minutes=3,
         callers=True,
     )
-    yield Alert(
+    yield AlarmCondition(
         name="handoffs-slow",
         what="A handoff left its caller in silence for five seconds.",
         metric=said(config, "HandoffGap", "Maximum"),
         threshold=HANDOFF_GAP_MS,
         callers=True,
     )
-    yield Alert(
+    yield AlarmCondition(
         name="sessions-cut-by-a-drain",
         what="A worker was stopped before all its sessions were passed on.",
         metric=said(config, "DrainOverruns"),
         threshold=1,
         callers=True,
     )
-    yield Alert(
+    yield AlarmCondition(
         name="leases-lost",
         what="Workers give up sessions because they cannot renew their leases.",
         metric=said(config, "LeaseLosses"),
@@ -143,14 +143,14 @@ def _workers(config: Config, watched: Watched, workers: Workers) -> Iterator[Ale
         minutes=2,
         callers=True,
     )
-    yield Alert(
+    yield AlarmCondition(
         name="writers-fenced",
         what="Several workers believed to hold the same sessions; the guard stopped all but one each.",
         metric=said(config, "Fenced"),
         threshold=5,
         minutes=2,
     )
-    yield Alert(
+    yield AlarmCondition(
         name="commits-slow",
         what="One commit in twenty takes a second, and what is said waits for it.",
         metric=said(config, "CommitLatency", "p95"),
@@ -160,8 +160,8 @@ def _workers(config: Config, watched: Watched, workers: Workers) -> Iterator[Ale
     )
 
 
-def _direct(config: Config, workers: Workers, balancer: Balancer) -> Iterator[Alert]:
-    yield Alert(
+def _direct(config: Config, workers: Workers, balancer: Balancer) -> Iterator[AlarmCondition]:
+    yield AlarmCondition(
         name="sockets-turned-away",
         what="Workers send clients away that connect directly: they are full, or they leave.",
         metric=said(config, "SocketsTurnedAway"),
@@ -169,7 +169,7 @@ def _direct(config: Config, workers: Workers, balancer: Balancer) -> Iterator[Al
         minutes=5,
         callers=True,
     )
-    yield Alert(
+    yield AlarmCondition(
         name="no-way-to-workers",
         what="No worker is healthy behind the load balancer: no client can connect directly.",
         metric=targets(balancer, "HealthyHostCount", "Maximum"),
@@ -180,7 +180,7 @@ def _direct(config: Config, workers: Workers, balancer: Balancer) -> Iterator[Al
         # The balancer is there minutes before its first worker: a first deployment must page no one.
         after=workers.service,
     )
-    yield Alert(
+    yield AlarmCondition(
         name="workers-not-reached",
         what="The load balancer does not reach the sockets of a worker, or the worker does not answer it.",
         metric=targets(balancer, "UnHealthyHostCount", "Minimum"),
@@ -189,8 +189,8 @@ def _direct(config: Config, workers: Workers, balancer: Balancer) -> Iterator[Al
     )
 
 
-def _turns(turns: Turns) -> Iterator[Alert]:
-    yield Alert(
+def _turns(turns: Turns) -> Iterator[AlarmCondition]:
+    yield AlarmCondition(
         name="texts-wait",
         what=f"A text has waited {TEXT_SECONDS} s for its turn.",
         metric=oldest(turns.queue, "oldest text"),
@@ -198,7 +198,7 @@ def _turns(turns: Turns) -> Iterator[Alert]:
         minutes=3,
         callers=True,
     )
-    yield Alert(
+    yield AlarmCondition(
         name="texts-given-up",
         what="A text was tried five times and was not answered.",
         metric=waiting(turns.dead_letters, "texts given up"),
@@ -206,9 +206,9 @@ def _turns(turns: Turns) -> Iterator[Alert]:
     )
 
 
-def _storage(watched: Watched) -> Iterator[Alert]:
+def _storage(watched: Watched) -> Iterator[AlarmCondition]:
     for name, of in (("locks", watched.storage.lock_table), ("connections", watched.storage.connections_table)):
-        yield Alert(
+        yield AlarmCondition(
             name=f"{name}-throttled",
             what=f"DynamoDB throttles writes to the table of {name}.",
             metric=table(of, "WriteThrottleEvents", f"{name}: throttled writes"),
@@ -218,7 +218,7 @@ def _storage(watched: Watched) -> Iterator[Alert]:
         )
 
 
-def _leftovers(watched: Watched) -> Iterator[Alert]:
+def _leftovers(watched: Watched) -> Iterator[AlarmCondition]:
     queues = {
         "claims-given-up": (watched.claims.dead_letters, "A session's claim was received five times in vain."),
         "stream-given-up": (watched.janitor.failures["ended"], "Changes of the lock table could not be handled."),
@@ -231,4 +231,4 @@ def _leftovers(watched: Watched) -> Iterator[Alert]:
             "A task stopped, and its sessions could not be offered to others.",
         )
     for name, (queue, what) in queues.items():
-        yield Alert(name=name, what=what, metric=waiting(queue, name), threshold=1)
+        yield AlarmCondition(name=name, what=what, metric=waiting(queue, name), threshold=1)

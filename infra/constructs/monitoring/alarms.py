@@ -21,7 +21,7 @@ COMPOSITE = "callers-are-affected"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Alert:
+class AlarmCondition:
     """A condition that should not hold.
 
     Attributes:
@@ -89,32 +89,34 @@ class Alarms(Construct):
         if config.alarm_email:
             self.topic.add_subscription(subscriptions.EmailSubscription(config.alarm_email))
 
-    def add(self, alert: Alert) -> None:
+    def add(self, condition: AlarmCondition) -> None:
         """Add an alarm. Of those that callers notice, one message is sent by the composite alarm for all."""
         operators = cloudwatch.ComparisonOperator
         alarm = cloudwatch.Alarm(
             self,
-            "".join(word.capitalize() for word in alert.name.split("-")),
-            alarm_name=f"segue-{self._config.stage}-{alert.name}",
-            alarm_description=described(self._config, alert.name, alert.what, alert.minutes),
-            metric=_plain(alert.metric),
-            threshold=alert.threshold,
-            evaluation_periods=alert.minutes,
+            "".join(word.capitalize() for word in condition.name.split("-")),
+            alarm_name=f"segue-{self._config.stage}-{condition.name}",
+            alarm_description=described(self._config, condition.name, condition.what, condition.minutes),
+            metric=_plain(condition.metric),
+            threshold=condition.threshold,
+            evaluation_periods=condition.minutes,
             comparison_operator=operators.LESS_THAN_THRESHOLD
-            if alert.fewer
+            if condition.fewer
             else operators.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             treat_missing_data=cloudwatch.TreatMissingData.BREACHING
-            if alert.fewer
+            if condition.fewer
             else cloudwatch.TreatMissingData.NOT_BREACHING,
         )
-        if alert.region:
-            here = CfnCondition(self, f"In-{alert.region}", expression=Fn.condition_equals(Aws.REGION, alert.region))
+        if condition.region:
+            here = CfnCondition(
+                self, f"In-{condition.region}", expression=Fn.condition_equals(Aws.REGION, condition.region)
+            )
             cast("CfnResource", alarm.node.default_child).cfn_options.condition = here
-        if alert.after is not None:
-            alarm.node.add_dependency(alert.after)
-        if alert.callers:
+        if condition.after is not None:
+            alarm.node.add_dependency(condition.after)
+        if condition.callers:
             self._affecting.append(alarm)
-        if not (alert.callers and self._config.target.saved_monitoring):
+        if not (condition.callers and self._config.target.saved_monitoring):
             self._tell(alarm)
 
     def finish(self) -> None:

@@ -12,8 +12,8 @@ from segue.journal.records import Record
 from tests.support.memory_manager import MemoryStorage
 from tests.support.provider_calls import said
 from tests.support.waiting import eventually
-from worker.providers import classify, continuous_model
-from worker.providers.connection import reconnect_limits
+from worker.providers import classify
+from worker.providers.connection import reconnect_limits, renewal
 from worker.providers.errors import ERRORS, Kind
 from worker.telemetry.metrics import Model
 
@@ -213,7 +213,7 @@ async def test_an_outage_ends_the_call(name, new_fake, new_call, storage, monkey
 async def test_a_connection_is_renewed_between_turns_before_its_limit(
     name, new_fake, new_call, storage, counted, monkeypatch
 ):
-    monkeypatch.setattr(continuous_model, "QUIET_SECONDS", 0.1)
+    monkeypatch.setattr(renewal, "QUIET_SECONDS", 0.1)
     fake = await new_fake(name)
     call = await new_call(fake, storage, SEGUE_PROVIDER_OPTIONS='{"connection": {"restart_after_s": 1}}')
     await call.ask("My name is Alice", "Hello Alice")

@@ -12,7 +12,7 @@ from tests.integration.providers.conftest import Host
 from tests.support.provider_calls import Call
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import FakeConnections, delivery
-from worker.conversation.input import audio_replay
+from worker.conversation.input import unanswered_audio
 
 ALL = ["nova-sonic", "openai-realtime", "gemini-live"]
 SENTENCE = "My name is Alice"
@@ -94,8 +94,8 @@ async def test_audio_that_gemini_never_transcribed_is_acknowledged_by_age(
     session = await host(call)
     frames = await left_out(fake, call, session, clients)
     assert not [ack for ack in clients.of("k1", InputAck) if ack.upto == frames], "a transcript may still come"
-    monkeypatch.setattr(audio_replay, "ENDED_SECONDS", 0.0)
-    monkeypatch.setattr(audio_replay, "SILENCE_SECONDS", 0.0)
+    monkeypatch.setattr(unanswered_audio, "ENDED_SECONDS", 0.0)
+    monkeypatch.setattr(unanswered_audio, "SILENCE_SECONDS", 0.0)
     await eventually(lambda: clients.of("k1", InputAck) and clients.of("k1", InputAck)[-1].upto == frames)
     assert shown(clients) == []
     assert len(fake.conversations) == 1

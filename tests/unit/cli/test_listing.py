@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-import segue.admin.stale_holders
+import segue.admin.silent_holders
 from segue.session.runtime import Runtime
 
 
@@ -155,12 +155,12 @@ def test_a_list_that_watches_nothing_says_of_no_holder_that_it_is_stale(keep, fa
 @pytest.mark.slow
 def test_a_holder_that_releases_while_it_is_watched_is_not_stale(keep, facts, said, monkeypatch):
     session = keep("alice/leaves", [said("a")], stay=True)
-    read = segue.admin.stale_holders._is_unchanged
+    read = segue.admin.silent_holders._is_unchanged
 
     async def released(stores, seen):
         await session.close()
         return await read(stores, seen)
 
-    monkeypatch.setattr(segue.admin.stale_holders, "_is_unchanged", released)
+    monkeypatch.setattr(segue.admin.silent_holders, "_is_unchanged", released)
 
     assert [one["stale"] for one in facts("list")] == [False]

@@ -38,8 +38,8 @@ from segue.wire.frames import (
     error_frame,
 )
 from segue.wire.output import OutputNumbering
+from segue.wire.receiver import Receiver
 from segue.wire.sender import SenderSettings
-from segue.wire.sequence import Receiver
 from tests.support.waiting import within
 
 JUNK = '{"message": "Internal server error", "connectionId":"x", "requestId":"y"}'

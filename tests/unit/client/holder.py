@@ -20,7 +20,7 @@ from segue.wire.frames import (
 )
 from segue.wire.images import ImageAssembler
 from segue.wire.output import OutputNumbering
-from segue.wire.sequence import Receiver
+from segue.wire.receiver import Receiver
 
 WINDOW = 24
 INPUT_WINDOW = 8

@@ -25,7 +25,7 @@ from segue.testing.offline import OfflineTextModel
 from segue.wire.fields import MAX_FRAME_BYTES
 from shared.connections import DIRECT_LIFETIME_SECONDS, MOST_CLIENTS
 from shared.ingress.admission import CONNECTIONS_PER_SESSION
-from shared.ingress.limits import SESSIONS_PER_PRINCIPAL
+from shared.ingress.default_limits import SESSIONS_PER_PRINCIPAL
 from worker.direct.socket_server import HELLO_SECONDS, MAX_MESSAGE_BYTES
 from worker.settings import NEEDED, Environment
 

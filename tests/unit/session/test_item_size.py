@@ -11,7 +11,7 @@ import pytest
 from segue.journal.blocks import PAGE_SEGMENTS, VOLUME_PAGES
 from segue.journal.inputs import KNOWN_CLIENTS
 from segue.storage.attributes import Attributes, Value
-from segue.wire.sequence import WINDOW
+from segue.wire.receiver import WINDOW
 from tests.support.memory_manager import MemoryStorage
 
 Sessions = Callable[..., Any]

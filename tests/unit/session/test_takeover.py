@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from segue.errors import SessionHeld
+from segue.lease.holder_watch import PROBE_AGAIN_SECONDS
 from segue.lease.item import GuardItem
 from segue.lease.lease import Lease
 from segue.lease.settings import LeaseSettings
-from segue.lease.takeover import PROBE_AGAIN_SECONDS
 from segue.storage.memory import MemoryGuard
 from segue.testing import ManualClock
 

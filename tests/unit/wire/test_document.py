@@ -13,8 +13,8 @@ from segue.wire.audio import LONGEST_SECONDS, SHORTEST_SECONDS
 from segue.wire.fields import IMAGE_PART_BYTES, MAX_IMAGE_PARTS
 from segue.wire.images import MAX_IMAGE_BYTES
 from segue.wire.rate import FRAME_BURST, FRAMES_PER_SECOND
+from segue.wire.receiver import WINDOW
 from segue.wire.sender import SenderSettings
-from segue.wire.sequence import WINDOW
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
 CLIENT = typing.get_args(frames.ClientFrame)

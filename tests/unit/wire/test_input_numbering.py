@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from segue.lease.item import Known
 from segue.wire.frames import AudioInput, FrameError, TextInput
+from segue.wire.receiver import Receiver
 from segue.wire.sender import Sender, SenderSettings
-from segue.wire.sequence import Receiver
 
 AUDIO = AudioInput.from_pcm(b"\0\0")
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segue.wire.frames import AudioInput
+from segue.wire.receiver import Receiver
 from segue.wire.sender import Sender
-from segue.wire.sequence import Receiver
 
 STEP = 0.05
 FRAME_EVERY = 2

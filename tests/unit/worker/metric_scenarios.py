@@ -31,12 +31,11 @@ from worker.conversation import waiting_frames
 from worker.hosting import drain as drain_module
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.drain import Drain
-from worker.providers import continuous_model
-from worker.providers.connection import reconnect_limits
+from worker.providers.connection import reconnect_limits, renewal
 from worker.providers.continuous_model import ContinuousModel
 from worker.providers.errors import ERRORS, Kind, ProviderRefusal, classify
 from worker.providers.settings import Settings
-from worker.telemetry.loop_watch import BlockedLoopWatch
+from worker.telemetry.blocked_loop import BlockedLoopWatch
 from worker.telemetry.metrics import Count, Level, Model, Size, Time, metrics
 
 OF_EACH_KIND = {
@@ -241,7 +240,7 @@ async def a_provider_that_refuses_how_to_go_on(**_):
 
 @tells(Model.RENEWED)
 async def a_connection_that_is_nearly_over(monkeypatch, **_):
-    monkeypatch.setattr(continuous_model, "QUIET_SECONDS", 0.03)
+    monkeypatch.setattr(renewal, "QUIET_SECONDS", 0.03)
     inner, clock = HandledModel(), [0.0]
     config = {"model_id": "m", "connection": {"restart_after_s": 100}}
     monkeypatch.setattr(inner, "get_config", lambda: config)

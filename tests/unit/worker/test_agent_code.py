@@ -15,7 +15,7 @@ from segue.wire.frames import Error, Ready
 from shared.agent_code import HIDDEN_TEXT, AgentFailed, build, watch_tools
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, claim
-from worker.telemetry.loop_watch import BlockedLoopWatch, watched_loop
+from worker.telemetry.blocked_loop import BlockedLoopWatch, watched_loop
 from worker.telemetry.metrics import Count, metrics
 
 

@@ -19,7 +19,7 @@ from segue.wire.frames import (
     TextInput,
     Transcript,
 )
-from shared.ingress.limits import FRAME_BURST, FRAMES_PER_SECOND, SESSIONS_PER_PRINCIPAL
+from shared.ingress.default_limits import FRAME_BURST, FRAMES_PER_SECOND, SESSIONS_PER_PRINCIPAL
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.direct_workers import Workers, hello
 from worker.conversation.session import HostedSession

@@ -18,7 +18,7 @@ from tests.support.waiting import eventually
 from tests.unit.worker.handoffs import Worker, conversation, drain
 from tests.unit.worker.stand_ins import AddingModel, audio, claim, delivery, finals, text
 from tests.unit.worker.worlds import World, weather
-from worker.conversation.input import audio_replay
+from worker.conversation.input import unanswered_audio
 from worker.hosting.handoff import PREPARATIONS
 from worker.providers.continuous_model import ContinuousModel
 from worker.providers.settings import Settings
@@ -175,7 +175,7 @@ async def test_a_preparation_that_is_given_up_closes_the_connection_that_it_went
 async def test_silence_is_not_recorded_while_a_successor_that_is_ready_waits(world, old, new, monkeypatch):
     """An open microphone would otherwise make it out of date each time."""
     await conversation(world, old, "one")
-    monkeypatch.setattr(audio_replay, "SILENCE_SECONDS", 0.0)
+    monkeypatch.setattr(unanswered_audio, "SILENCE_SECONDS", 0.0)
     prepare = new.claims.prepare
     given = 0
 

@@ -19,7 +19,7 @@ from tests.support.scripted_model import spoken
 from tests.support.waiting import eventually, promptly, within
 from tests.unit.worker.stand_ins import address, audio, delivery
 from tests.unit.worker.worlds import LEASE
-from worker.conversation.input.audio_replay import (
+from worker.conversation.input.unanswered_audio import (
     ENDED_SECONDS,
     SILENCE_SECONDS,
     UNANSWERED_SECONDS,
@@ -52,7 +52,7 @@ def test_silence_is_settled_after_a_few_seconds():
 
 def test_kept_audio_is_bounded_in_bytes_and_the_oldest_is_settled(monkeypatch):
     size = kept_bytes(loud(1))
-    monkeypatch.setattr("worker.conversation.input.audio_replay.UNANSWERED_BYTES", 10 * size)
+    monkeypatch.setattr("worker.conversation.input.unanswered_audio.UNANSWERED_BYTES", 10 * size)
     kept = UnansweredAudio()
     for seq in range(1, 31):
         kept.add("ab"[seq % 2], loud(seq), 0.0, TENTH)
@@ -146,7 +146,7 @@ def test_samples_above_the_threshold_are_loud(sample, expected):
 
 async def test_an_open_microphone_in_silence_is_acknowledged_for_good(host, clients, monkeypatch):
     monkeypatch.setattr("worker.conversation.session.SETTLE_SECONDS", 0.01)
-    monkeypatch.setattr("worker.conversation.input.audio_replay.SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr("worker.conversation.input.unanswered_audio.SILENCE_SECONDS", 0.05)
     hosting = await host()
     for seq in range(1, 6):
         hosting.session.deliver(delivery(audio(seq, sample=0)))

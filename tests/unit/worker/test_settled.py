@@ -18,7 +18,7 @@ from tests.unit.worker.stand_ins import address, audio, delivery, text
 def paced(monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker's sessions settle silence at once."""
     monkeypatch.setattr("worker.conversation.session.SETTLE_SECONDS", 0.01)
-    monkeypatch.setattr("worker.conversation.input.audio_replay.SILENCE_SECONDS", 0.0)
+    monkeypatch.setattr("worker.conversation.input.unanswered_audio.SILENCE_SECONDS", 0.0)
 
 
 def acknowledged(clients: Any, connection: str = "k1") -> int:

@@ -8,8 +8,8 @@ from strands.bidi.models import ConnectionTimeoutError
 from segue.wire.frames import AudioInput, Ready
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, audio, delivery
-from worker.conversation.input.audio_replay import SILENCE_SECONDS, UnansweredAudio
-from worker.conversation.input.silence import MARKED_SECONDS, MarkedSilence
+from worker.conversation.input.marked_silence import MARKED_SECONDS, MarkedSilence
+from worker.conversation.input.unanswered_audio import SILENCE_SECONDS, UnansweredAudio
 
 PIECE = bytes(2 * 1600)
 """100 ms at the model's rate."""

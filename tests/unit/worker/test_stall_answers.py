@@ -24,7 +24,7 @@ from tests.unit.worker.stand_ins import FakeQueue
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.holder_probe import HolderState, holder_state
 from worker.server import Listener, Status
-from worker.telemetry.loop_watch import BlockedLoopWatch
+from worker.telemetry.blocked_loop import BlockedLoopWatch
 
 pytestmark = pytest.mark.slow
 

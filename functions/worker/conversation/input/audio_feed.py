@@ -1,6 +1,6 @@
 """Clients' audio and marked silence, sent to the model, and again after the model's connection was replaced.
 
-frame ─▶ model ─▶ kept until a transcript answers it (``audio_replay``)
+frame ─▶ model ─▶ kept until a transcript answers it (``unanswered_audio``)
 └ connection replaced ─▶ what is kept goes to the new one, before anything newer
 """
 
@@ -15,9 +15,9 @@ from strands.bidi.types.media import AudioDelta
 
 from segue.wire.audio import AudioLimits
 from segue.wire.frames import AudioInput
-from worker.conversation.input.audio_replay import UnansweredAudio
 from worker.conversation.input.intake import Said
-from worker.conversation.input.silence import PIECE_SECONDS, MarkedSilence
+from worker.conversation.input.marked_silence import PIECE_SECONDS, MarkedSilence
+from worker.conversation.input.unanswered_audio import UnansweredAudio
 from worker.conversation.turn_boundary import TurnBoundary
 
 REPLAY_SPEED: Final = 4.0

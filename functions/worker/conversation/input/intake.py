@@ -26,7 +26,7 @@ from segue.lease.item import Known
 from segue.wire.audio import AudioLimits
 from segue.wire.frames import MAX_FRAME_BYTES, AudioInput, FrameError, InputFrame
 from segue.wire.memory import kept_bytes
-from segue.wire.sequence import Receiver
+from segue.wire.receiver import Receiver
 from worker.conversation.input.receipts import INPUT_WINDOW
 
 QUEUE_FRAMES: Final = 512

@@ -2,6 +2,7 @@
 
     reconnect_limits    how many lost connections are replaced, and after which delay
     activity            whether something is under way on a connection
+    renewal             renewal in a silence, before the time limit
     resending           input that a new connection is sent again
     history             a conversation cut to what a provider takes
     fallbacks           handle, history, tools: the next best after a refusal

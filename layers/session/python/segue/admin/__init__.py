@@ -6,7 +6,7 @@
     verify            all checks of a session
     skip_damaged      a record that makes readers pass over a damaged one
     fork              a copy of a session, up to a point in time
-    stale_holders     holders that have gone silent
+    silent_holders    holders that have gone silent
     key_pages         session keys, page by page
     listing           sessions from their guard items
     delete_release    sessions deleted, and the leases of dead holders freed

@@ -10,7 +10,7 @@ from typing import Literal
 
 from segue.admin.key_pages import key_pages
 from segue.admin.progress import Progress
-from segue.admin.stale_holders import READS, WatchedHolder, silent_holders
+from segue.admin.silent_holders import READS, WatchedHolder, silent_holders
 from segue.clock import Clock
 from segue.errors import JournalCorrupt
 from segue.ids import shown

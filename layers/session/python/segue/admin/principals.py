@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from segue.admin.delete_release import delete
 from segue.admin.key_pages import key_pages
 from segue.admin.progress import Progress
-from segue.admin.stale_holders import READS
+from segue.admin.silent_holders import READS
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionHeld, SessionNotFound
 from segue.ids import shown

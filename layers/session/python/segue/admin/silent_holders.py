@@ -1,4 +1,4 @@
-"""Holders that have gone silent: they are watched, since no two machines' clocks are compared."""
+"""Silent holders, found by watching them: no two machines' clocks are compared."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
     item           the guard item, as data
     item_reader    a guard item read, checked, and judged by storage's own time
     transitions    the conditional writes: acquire, heartbeat, commit, release, delete
-    takeover       the watch over a holder, before an acquisition may be tried
+    holder_watch   the watch over a holder, before an acquisition may be tried
     waiting        a wait for a session that another holder has
     settings       durations of a lease
     fencing        the loser of a conditional write, told of the winner

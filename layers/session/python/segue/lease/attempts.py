@@ -17,9 +17,9 @@ from segue.clock import Clock
 from segue.errors import StorageUnavailable
 from segue.lease import transitions
 from segue.lease.fencing import fenced, name_of, winner_of
+from segue.lease.holder_watch import HolderWatch, OnAttempt, Probe
 from segue.lease.item import GuardItem
 from segue.lease.item_reader import read_item
-from segue.lease.takeover import HolderWatch, OnAttempt, Probe
 from segue.lease.waiting import AcquisitionWait
 from segue.storage.interface import ConditionFailed, GuardStore
 

@@ -1,4 +1,4 @@
-"""The decision to attempt a takeover, from watching a held item.
+"""Watch over the holder of a held item: when to attempt a takeover.
 
 Apart from the lease because it is advisory: it decides when to try; the conditional write decides who wins.
 """

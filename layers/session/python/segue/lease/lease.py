@@ -16,11 +16,11 @@ from segue.ids import new_id
 from segue.lease import transitions
 from segue.lease.attempts import AcceptedAttempt, AcquisitionAttempts
 from segue.lease.fencing import fenced, name_of, winner_of
+from segue.lease.holder_watch import OnAttempt, Probe
 from segue.lease.item import GuardItem
 from segue.lease.item_check import expiry
 from segue.lease.item_reader import ItemReading, read_item, storage_time
 from segue.lease.settings import LeaseSettings
-from segue.lease.takeover import OnAttempt, Probe
 from segue.lease.waiting import AcquisitionWait, ReleaseUnused
 from segue.storage.interface import ConditionalWrite, ConditionFailed, GuardStore
 

@@ -7,8 +7,8 @@ import socket
 from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
+from segue.lease.holder_watch import Probe
 from segue.lease.settings import LeaseSettings
-from segue.lease.takeover import Probe
 
 Durability = Literal["await", "gate"]
 

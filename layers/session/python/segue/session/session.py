@@ -23,10 +23,10 @@ from segue.journal.garbage import collect_ended
 from segue.journal.reader import ReadAhead, StoredJournal, read_held, read_unheld
 from segue.journal.records import Record
 from segue.journal.writer import JournalWriter
+from segue.lease.holder_watch import Probe
 from segue.lease.item import GuardItem
 from segue.lease.item_reader import storage_time
 from segue.lease.lease import Lease
-from segue.lease.takeover import Probe
 from segue.observers import tell
 from segue.session.heartbeat import CLOSE_TIMEOUT_SECONDS, Heartbeat
 from segue.session.runtime import HeartbeatSchedule

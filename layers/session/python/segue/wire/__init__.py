@@ -12,7 +12,7 @@ boto3.
     audio          limits on pieces of audio, and their loudness
     images         images in parts, put together
     rate           frames a second: kept by a sender, enforced by a receiver
-    sequence       input numbering at the worker (``Receiver``)
+    receiver       input numbering at the worker (``Receiver``)
     sender         input numbering at the client (``Sender``)
     json_codec     frames as JSON messages, and back
     memory         memory that kept frames take

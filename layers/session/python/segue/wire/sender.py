@@ -1,4 +1,4 @@
-"""The client's side of the input numbering: what is not acknowledged is sent again. See ``segue.wire.sequence``.
+"""The client's side of the input numbering: what is not acknowledged is sent again. See ``segue.wire.receiver``.
 
     add ─▶ unsent ──due──▶ sent, with a number ──ack──▶ forgotten
               │                │  ▲ timeout, missing, new holder, resume
