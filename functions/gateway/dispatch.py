@@ -35,7 +35,7 @@ from shared.connections import Binding
 from shared.ingress.binding import delivery_of
 from shared.ingress.frame_needs import HOLDER_WAIT_SECONDS, is_numbered, is_waited_with, needs_holder
 from shared.ingress.handoffs import PlannedHandoffs
-from shared.ingress.outcomes import Accepted, Gone, Missed, Outcome, Refused, told
+from shared.ingress.outcomes import Accepted, FailedAttempt, Gone, Outcome, Refused, told
 from shared.ingress.routes import Route, Routes
 from shared.ingress.suspects import Suspects
 
@@ -109,17 +109,19 @@ class Dispatch:
                 outcome = self._try_route(route, sender, frame, body)
         if not isinstance(outcome, Gone):
             return told(outcome)
-        return self._claim_or_queue(sender, frame, body, Missed(route, outcome))
+        return self._claim_or_queue(sender, frame, body, FailedAttempt(route, outcome))
 
-    def _claim_or_queue(self, sender: FrameOrigin, frame: ClientFrame, body: bytes, missed: Missed) -> Error | None:
+    def _claim_or_queue(
+        self, sender: FrameOrigin, frame: ClientFrame, body: bytes, failed: FailedAttempt
+    ) -> Error | None:
         key = sender.binding.session_key
         self._routes.forget_route(key)
         if not needs_holder(frame):
             return None
         turns = self._turns if self._turns is not None and self._turns.takes(sender.binding, frame) else None
-        if turns is None or self._is_for_worker(key, missed):
-            self._claim(sender, missed)
-            outcome = self._wait_for_holder(sender, frame, body, missed) if is_waited_with(frame) else None
+        if turns is None or self._is_for_worker(key, failed):
+            self._claim(sender, failed)
+            outcome = self._wait_for_holder(sender, frame, body, failed) if is_waited_with(frame) else None
             if turns is None or outcome not in (None, Refused("no_worker")):
                 return told(outcome)
             if not is_waited_with(frame) and self._handoffs.is_left_to_successor(key):
@@ -127,11 +129,11 @@ class Dispatch:
         turns.send(sender.binding, frame, body)
         return None
 
-    def _is_for_worker(self, key: str, missed: Missed) -> bool:
+    def _is_for_worker(self, key: str, failed: FailedAttempt) -> bool:
         """Return true if a worker held the session, so that another one goes on with it, and no turn."""
         return (
-            missed.outcome.reason == "unreachable"
-            or missed.outcome.to_successor
+            failed.outcome.reason == "unreachable"
+            or failed.outcome.to_successor
             or self._handoffs.is_left_to_successor(key)
         )
 
@@ -141,21 +143,21 @@ class Dispatch:
             return
         logger.warning("worker has not answered yet", endpoint=route.endpoint, session=sender.binding.session_key)
         try:
-            self._claim(sender, Missed(route, Gone("unreachable")))
+            self._claim(sender, FailedAttempt(route, Gone("unreachable")))
         except Exception:
             logger.exception("claim failed", session=sender.binding.session_key)
 
-    def _claim(self, sender: FrameOrigin, missed: Missed) -> None:
+    def _claim(self, sender: FrameOrigin, failed: FailedAttempt) -> None:
         """Claim the session, unless it is left to a successor that has it ready."""
         key = sender.binding.session_key
-        if missed.outcome.to_successor:
+        if failed.outcome.to_successor:
             self._handoffs.note_handoff(key)
-        if missed.outcome.reason != "unreachable" and self._handoffs.is_left_to_successor(key):
+        if failed.outcome.reason != "unreachable" and self._handoffs.is_left_to_successor(key):
             return
-        self._claims.send(sender.connection_id, sender.binding, sender.principal, missed.outcome.reason, missed.route)
+        self._claims.send(sender.connection_id, sender.binding, sender.principal, failed.outcome.reason, failed.route)
 
     def _wait_for_holder(
-        self, sender: FrameOrigin, frame: ClientFrame, body: bytes, missed: Missed
+        self, sender: FrameOrigin, frame: ClientFrame, body: bytes, failed: FailedAttempt
     ) -> Accepted | Refused:
         """Deliver as soon as there is a holder, unless that takes too long."""
         deadline = self._clock() + HOLDER_WAIT_SECONDS
@@ -165,17 +167,17 @@ class Dispatch:
             self._sleep(next(pauses))
             found = self._routes.read(key)
             if found is None and self._handoffs.is_noted(key):
-                self._claim(sender, missed)
-            route = missed.another(found)
+                self._claim(sender, failed)
+            route = failed.another(found)
             if route is None:
                 continue
             outcome = self._try_route(route, sender, frame, body)
             if not isinstance(outcome, Gone):
                 return outcome
-            missed = Missed(route, outcome)
+            failed = FailedAttempt(route, outcome)
             # The holder that came since has died as well, or the one that hands the session over takes too long.
             if outcome.reason == "unreachable" or self._handoffs.is_noted(key):
-                self._claim(sender, missed)
+                self._claim(sender, failed)
         return Refused("no_worker")
 
     def _try_route(self, route: Route | None, sender: FrameOrigin, frame: ClientFrame, body: bytes) -> Outcome:

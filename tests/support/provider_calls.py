@@ -20,7 +20,7 @@ from segue.testing.offline.tones import speak
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.waiting import eventually
 from worker.conversation.barge_in import correct, cut_message
-from worker.hosting.standby import Preparation
+from worker.hosting.standby import StandbySession
 from worker.providers import AnswerCut, ContinuousModel, Settings, build
 
 PROMPT = "You are a test."
@@ -80,7 +80,7 @@ class Call:
         await self.agent.start()
         self._listening = asyncio.create_task(self._listen())
 
-    async def go_on(self, ready: Preparation) -> Call:
+    async def go_on(self, ready: StandbySession) -> Call:
         """Take the session with what was made ready for it, as the next worker does."""
         await ready.manager.open()
         self.agent = ready.model_start.agent

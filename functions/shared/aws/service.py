@@ -66,7 +66,7 @@ class ServiceUnreachable(OSError):  # noqa: N818 - says what is wrong, not that 
 
 
 class JsonService:
-    """Requests to one service."""
+    """Client without an SDK of one AWS service that speaks JSON over POST."""
 
     TARGET = ""
     """The protocol's name of the service and its version."""

@@ -62,8 +62,8 @@ AUDIO_BYTES: Final = 22_500
 and by 3, so that no sample and no base64 group is cut."""
 
 
-class Way(Enum):
-    """The order in which a frame leaves."""
+class Ordering(Enum):
+    """Order in which a frame leaves: at once, after those queued, or once it is durable."""
 
     AT_ONCE = auto()
     IN_ORDER = auto()
@@ -75,19 +75,19 @@ class Utterance(Struct, frozen=True):
 
     Attributes:
         frame: The frame.
-        way: The order in which it leaves.
+        ordering: How it leaves.
         position: Records that a gated one waits for; None: all that are queued.
         author: Of a line that was typed: the client that typed it.
     """
 
     frame: ServerFrame
-    way: Way
+    ordering: Ordering
     position: int | None = None
     author: str | None = None
 
 
-class Speech:
-    """Frames made from one agent's events."""
+class AgentFrames:
+    """Maker of client frames from one agent's events."""
 
     def __init__(self, marks: Marks) -> None:
         self._marks = marks
@@ -113,14 +113,14 @@ class Speech:
     def _of(self, event: Any) -> Iterator[Utterance]:
         match event:
             case BidiAudioDeltaEvent():
-                yield from (Utterance(frame, Way.AT_ONCE) for frame in self._audio(event))
+                yield from (Utterance(frame, Ordering.AT_ONCE) for frame in self._audio(event))
             case BidiBargeInEvent():
-                yield Utterance(BargeIn(), Way.AT_ONCE)
+                yield Utterance(BargeIn(), Ordering.AT_ONCE)
             case BidiTranscriptStartEvent() | BidiTranscriptStopEvent():
                 self._partials.pop(event.content_id, None)
             case BidiTranscriptDeltaEvent():
                 text = self._partials[event.content_id] = self._partials.get(event.content_id, "") + event.delta
-                yield Utterance(Transcript(role=event.role, text=_shown(text), final=False), Way.IN_ORDER)
+                yield Utterance(Transcript(role=event.role, text=_shown(text), final=False), Ordering.IN_ORDER)
             case BidiTranscriptBlockEvent():
                 mark = self._marks.of_block("transcript", event.role, event.transcript)
                 yield _gated(_transcript(event.role, event.transcript, _record(mark)), mark)
@@ -133,7 +133,7 @@ class Speech:
                 yield from self._ended(event["message"])
             case BidiConnectionRestartEvent():
                 self._partials.clear()
-                yield Utterance(Restart(reason=event.reason), Way.GATED)
+                yield Utterance(Restart(reason=event.reason), Ordering.GATED)
 
     def corrected(self, tracking_id: str, text: str, replaces: int | None) -> Iterator[Utterance]:
         """Yield the frame that corrects an answer's transcript, unless something recorded before it has to come first.
@@ -163,7 +163,7 @@ class Speech:
         """
         if mark.record is not None and (lines := typed_lines(message, mark.record, author and author[1])):
             frame = HistoryOutput(lines=lines)
-            self._wait((mark.record, Utterance(frame, Way.GATED, mark.position, author and author[0])))
+            self._wait((mark.record, Utterance(frame, Ordering.GATED, mark.position, author and author[0])))
         yield from self._due()
 
     def _wait(self, waiting: tuple[int, Utterance]) -> None:
@@ -286,7 +286,7 @@ def _transcript(role: Role, text: str, record: int | None, replaces: int | None 
 
 
 def _gated(frame: ServerFrame, mark: Mark | None) -> Utterance:
-    return Utterance(frame, Way.GATED, mark.position if mark else None)
+    return Utterance(frame, Ordering.GATED, mark.position if mark else None)
 
 
 def _record(mark: Mark | None) -> int | None:

@@ -43,8 +43,8 @@ type Outcome = Accepted | Refused | Gone
 
 
 @dataclass(frozen=True, slots=True)
-class Missed:
-    """The last attempt that reached no holder."""
+class FailedAttempt:
+    """The last attempt to deliver a frame that reached no holder, and its route."""
 
     route: Route | None
     outcome: Gone

@@ -1,9 +1,9 @@
 """The output side of a conversation: from the agent's events to each client's queue.
 
-    events ─▶ speech ─┬─ audio, barge_in ─────────▶ audience ─▶ outbox of each client ─▶ POST
+    events ─▶ frames ─┬─ audio, barge_in ─────────▶ audience ─▶ outbox of each client ─▶ POST
                       └─ all else ─▶ gate (order) ─▶
 
-``shared.conversation.agent_frames`` decides which way a frame takes; ``worker.conversation.output_gate``, what the gate
+``shared.conversation.agent_frames`` decides how a frame is ordered; ``worker.conversation.output_gate``, what the gate
 waits for.
 """
 
@@ -21,7 +21,7 @@ from segue.lease.item import Known
 from segue.wire import frames
 from segue.wire.fields import BINARY, DIRECT, HISTORY, PLAYED, SILENCE, shown_holder
 from segue.wire.memory import kept_bytes
-from shared.conversation.agent_frames import Speech, Utterance, Way, retell
+from shared.conversation.agent_frames import AgentFrames, Ordering, Utterance, retell
 from shared.conversation.approvals import approval_frame
 from shared.conversation.history_pages import RecordedMessages
 from shared.conversation.messages import replaced_record
@@ -70,7 +70,7 @@ class Output:
         self._history = len(agent.messages)
         self._marks = Marks(manager.record_of, lambda: manager.position)
         self._marks.on_user = self._show_typed
-        self._speech = Speech(self._marks)
+        self._agent_frames = AgentFrames(self._marks)
         self._traces = traces or TurnTraces()
         self._reports = PlayedReports(self._shorten)
         self._paused = False
@@ -81,7 +81,7 @@ class Output:
 
     def show(self, event: Any) -> None:
         """Say what an event of the agent amounts to."""
-        for utterance in self._speech.frames_of(event):
+        for utterance in self._agent_frames.frames_of(event):
             self._show_utterance(utterance)
 
     async def correct(self, cut: AnswerCut) -> None:
@@ -92,7 +92,7 @@ class Output:
         if replaces is None:
             replaces = self._manager.record_of(message["tracking_id"])
         await correct(self._agent, message, cut.heard, replaces)
-        for utterance in self._speech.corrected(message["tracking_id"], cut.heard, replaces):
+        for utterance in self._agent_frames.corrected(message["tracking_id"], cut.heard, replaces):
             self._show_utterance(utterance)
 
     def played(self, client_id: str, ack: frames.OutputAck) -> None:
@@ -141,7 +141,7 @@ class Output:
 
     def tell_page(self, client_id: str, before: int | None) -> None:
         """Tell a client a page of the conversation: what has been shown so far and was first shown before a record."""
-        page = self._recorded.page(client_id, before, self._speech.unshown)
+        page = self._recorded.page(client_id, before, self._agent_frames.unshown)
         self.gate.put(page, self._manager.position, client_id)
 
     def acknowledge(self, client_id: str) -> None:
@@ -188,7 +188,7 @@ class Output:
     def _show_typed(self, message: Any, mark: Mark) -> None:
         """Show what a client has typed to those that asked for history."""
         author = self._manager.author_of(message.get("tracking_id", ""))
-        for utterance in self._speech.typed(message, mark, author):
+        for utterance in self._agent_frames.typed(message, mark, author):
             self._show_utterance(utterance)
 
     def _journal_frames_since(
@@ -197,7 +197,7 @@ class Output:
         """Return what a client missed, without what all will hear in a moment, and the record from which on that is."""
         if last_record is None:
             return [], None
-        unshown = self._speech.unshown
+        unshown = self._agent_frames.unshown
         asked = [approval_frame(one, time.time()) for one in self._manager.approvals(self._agent.agent_id).told]
         recorded = self._recorded
         typed = {"typed": recorded.typed_by(client_id)} if self.audience.wants_history(client_id) else {}
@@ -217,15 +217,15 @@ class Output:
         frame, trace = utterance.frame, self._traces.of_answer
         if trace is not None:  # now: what leaves the gate later may belong to a turn that is over
             frame = msgspec.structs.replace(frame, trace=trace)
-        match utterance.way:
-            case Way.AT_ONCE:
+        match utterance.ordering:
+            case Ordering.AT_ONCE:
                 if isinstance(frame, frames.BargeIn):
                     self._interrupt(frame)
                 else:
                     self.audience.send(frame)
-            case Way.IN_ORDER:
+            case Ordering.IN_ORDER:
                 self.gate.put(frame, None)
-            case Way.GATED:
+            case Ordering.GATED:
                 position = self._manager.position if utterance.position is None else utterance.position
                 if isinstance(frame, frames.HistoryOutput):
                     self._tell_line(frame, position, utterance.author)

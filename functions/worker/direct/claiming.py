@@ -13,7 +13,7 @@ from segue.storage.answers import AWS_ERRORS, reason_of
 from segue.wire.claims import Claim, ClientAddress
 from shared.connections import Binding
 from shared.ingress.handoffs import PlannedHandoffs
-from shared.ingress.outcomes import Missed
+from shared.ingress.outcomes import FailedAttempt
 from shared.ingress.recent_claims import RecentClaims
 from shared.ingress.routes import Route
 from shared.log import logger
@@ -51,22 +51,22 @@ class Claiming:
         """Note that a session's successor has taken a frame: the handoff is over."""
         self._handoffs.forget_handoff(session_key)
 
-    async def claim(self, socket: ClientSocket, binding: Binding, missed: Missed) -> None:
+    async def claim(self, socket: ClientSocket, binding: Binding, failed: FailedAttempt) -> None:
         """Have the session taken, unless that was done a moment ago.
 
         Args:
             socket: Of the client that waits.
             binding: What it is bound to.
-            missed: The attempt that reached no holder; its worker is not asked.
+            failed: The attempt that reached no holder; its worker is not asked.
         """
-        key, reason = binding.session_key, missed.outcome.reason
-        if missed.outcome.to_successor:
+        key, reason = binding.session_key, failed.outcome.reason
+        if failed.outcome.to_successor:
             self._handoffs.note_handoff(key)
         if reason != "unreachable" and self._handoffs.is_left_to_successor(key):
             return
-        if self._recent.suffice(key, reason, missed.route):
+        if self._recent.suffice(key, reason, failed.route):
             return
-        self._recent.note_claim(key, missed.route)
+        self._recent.note_claim(key, failed.route)
         claim = Claim(
             session_key=key,
             session_id=binding.session_id,
@@ -74,14 +74,14 @@ class Claiming:
             reason=reason,
             clients=await self._clients(socket, binding),
         )
-        where = await self._place(claim, missed.route)
+        where = await self._place(claim, failed.route)
         logger.info("claim made", session=key, reason=reason, clients=len(claim.clients), worker=where)
 
-    async def _place(self, claim: Claim, missed: Route | None) -> str:
+    async def _place(self, claim: Claim, failed: Route | None) -> str:
         try:
             self._claims.offer_claim(claim)
         except NoRoom:
-            peer = await self._successors.find_holder(claim, avoid=missed.endpoint if missed else None)
+            peer = await self._successors.find_holder(claim, avoid=failed.endpoint if failed else None)
             if peer is not None:
                 return peer.worker_id
             await self._queue.send(claim)

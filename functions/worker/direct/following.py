@@ -48,7 +48,7 @@ seconds old."""
 
 @dataclass(frozen=True, slots=True)
 class FollowAttempt:
-    """The attempt of one session to follow its socket.
+    """One session's attempt to move to the worker that has its client's socket.
 
     Attributes:
         task: Tries.

@@ -21,7 +21,7 @@ from segue.wire.frames import ClientFrame, Error, FrameError
 from shared.connections import Binding
 from shared.ingress.binding import delivery_of
 from shared.ingress.frame_needs import HOLDER_WAIT_SECONDS, is_numbered, is_waited_with, needs_holder
-from shared.ingress.outcomes import Accepted, Gone, Missed, Outcome, Refused, outcome_of, told
+from shared.ingress.outcomes import Accepted, FailedAttempt, Gone, Outcome, Refused, outcome_of, told
 from shared.ingress.routes import Route, Routes
 from shared.ingress.suspects import Suspects
 from shared.log import logger
@@ -131,7 +131,7 @@ class Forwarding:
             outcome, route = await self._deliver_elsewhere(origin, delivery, outcome)
         if not isinstance(outcome, Gone):
             return told(outcome)
-        return await self._claim_and_wait(origin, delivery, Missed(route, outcome))
+        return await self._claim_and_wait(origin, delivery, FailedAttempt(route, outcome))
 
     def _deliver_here(self, delivery: Delivery) -> Outcome:
         """Give a frame to a session of this worker; Gone if it is not here."""
@@ -165,19 +165,21 @@ class Forwarding:
             outcome = here
         return outcome, route
 
-    async def _claim_and_wait(self, origin: SocketOrigin, delivery: Delivery, missed: Missed) -> Error | None:
+    async def _claim_and_wait(self, origin: SocketOrigin, delivery: Delivery, failed: FailedAttempt) -> Error | None:
         self._routes.forget_route(delivery.session_key)
         if not needs_holder(delivery.frame):
             return None
-        await self._claim(origin, missed)
+        await self._claim(origin, failed)
         if not is_waited_with(delivery.frame):
             return None
-        return told(await self._wait_for_holder(origin, delivery, missed))
+        return told(await self._wait_for_holder(origin, delivery, failed))
 
-    async def _claim(self, origin: SocketOrigin, missed: Missed) -> None:
-        await self._claiming.claim(origin.socket, origin.binding, missed)
+    async def _claim(self, origin: SocketOrigin, failed: FailedAttempt) -> None:
+        await self._claiming.claim(origin.socket, origin.binding, failed)
 
-    async def _wait_for_holder(self, origin: SocketOrigin, delivery: Delivery, missed: Missed) -> Accepted | Refused:
+    async def _wait_for_holder(
+        self, origin: SocketOrigin, delivery: Delivery, failed: FailedAttempt
+    ) -> Accepted | Refused:
         """Deliver as soon as there is a holder, unless that takes too long."""
         deadline = _now() + HOLDER_WAIT_SECONDS
         pauses = backoff(FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, jitter=False)
@@ -187,16 +189,16 @@ class Forwarding:
             if not isinstance(outcome, Gone):
                 return outcome
             if outcome.reason == "handoff":  # it came while this frame waited, and goes on
-                missed = Missed(missed.route, outcome)
-            route = missed.another(await self._read_route(delivery.session_key))
+                failed = FailedAttempt(failed.route, outcome)
+            route = failed.another(await self._read_route(delivery.session_key))
             if route is None:
-                await self._claim(origin, missed)
+                await self._claim(origin, failed)
                 continue
             outcome = await self._try_route(route, origin, delivery)
             if not isinstance(outcome, Gone):
                 return outcome
-            missed = Missed(route, outcome)
-            await self._claim(origin, missed)
+            failed = FailedAttempt(route, outcome)
+            await self._claim(origin, failed)
         return Refused("no_worker")
 
     async def _try_route(self, route: Route | None, origin: SocketOrigin, delivery: Delivery) -> Outcome:
@@ -215,8 +217,8 @@ class Forwarding:
         handed_over = self._claiming.is_handed_over(delivery.session_key)
         post = self._post(route, encode_delivery(delivery), repeatable=is_numbered(delivery.frame))
         if needs_holder(delivery.frame):
-            missed = Missed(route, Gone("unreachable"))
-            outcome = await self._searches.post(delivery.session_key, post, lambda: self._claim(origin, missed))
+            failed = FailedAttempt(route, Gone("unreachable"))
+            outcome = await self._searches.post(delivery.session_key, post, lambda: self._claim(origin, failed))
         else:
             outcome = await post
         if outcome == Gone("unreachable"):

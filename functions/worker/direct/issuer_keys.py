@@ -21,8 +21,8 @@ INVOKE_SECONDS: Final = 10.0
 second before it asks the issuer."""
 
 
-class Functions(Protocol):
-    """Lambda, as far as it is used here."""
+class LambdaClient(Protocol):
+    """The one call of boto3's Lambda client that is used here."""
 
     def invoke(self, *, FunctionName: str) -> Any:  # noqa: N803 - the API's name
         """Call a function and wait for its answer."""
@@ -44,7 +44,7 @@ def issuer_keys(url: str) -> Keys:
 class InvokedKeys(jwt.PyJWKClient):
     """The keys that an issuer publishes, fetched by a function."""
 
-    def __init__(self, function: str, *, client: Functions | None = None) -> None:
+    def __init__(self, function: str, *, client: LambdaClient | None = None) -> None:
         """Remember the function.
 
         Args:
@@ -57,7 +57,7 @@ class InvokedKeys(jwt.PyJWKClient):
             cooldown_duration=REFETCH_PAUSE_SECONDS,
         )
         self._function = function
-        self._client = client or _functions()
+        self._client = client or _lambda_client()
 
     @override
     def fetch_data(self) -> Any:
@@ -76,7 +76,7 @@ class InvokedKeys(jwt.PyJWKClient):
         return said
 
 
-def _functions() -> Functions:
+def _lambda_client() -> LambdaClient:
     limits = Config(connect_timeout=FETCH_SECONDS, read_timeout=INVOKE_SECONDS, retries={"total_max_attempts": 2})
-    client: Functions = boto3.client("lambda", config=limits)
+    client: LambdaClient = boto3.client("lambda", config=limits)
     return client

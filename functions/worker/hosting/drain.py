@@ -95,7 +95,7 @@ class Drain:
         ends = await asyncio.gather(
             self._hand_all_over(sessions),
             self._hand_over_late(sessions),
-            self._host.preparations.clear(),
+            self._host.standbys.clear(),
             self._claims.stopped(),
             return_exceptions=True,  # or else the process would end while the others are at work
         )

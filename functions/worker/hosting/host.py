@@ -17,7 +17,7 @@ from worker.conversation.outbox import Posters
 from worker.conversation.session import HostedSession
 from worker.hosting.opening import NewAgent, NewManager, Opener
 from worker.hosting.recent_handoffs import RecentHandoffs
-from worker.hosting.standby import Preparation, Preparations
+from worker.hosting.standby import Standbys, StandbySession
 from worker.hosting.stopwatch import Stopwatch
 from worker.telemetry.metrics import Count, Level, Size, Time, metrics
 
@@ -30,7 +30,7 @@ class Host:
     """Sessions of this worker, from their claims to their ends.
 
     Attributes:
-        preparations: Standbys: sessions that are ready here while another worker holds them.
+        standbys: Sessions that are ready here while another worker holds them.
         on_held: Called with a session's key when it is held.
         on_suspected: Called with the key of a session that is being opened, when its holder does not answer.
         on_left: Called with a session's key when it is held no more.
@@ -66,7 +66,7 @@ class Host:
         self._handed_over = RecentHandoffs(time.monotonic)
         self._endings = BackgroundTasks()
         self._room_changed = asyncio.Event()
-        self.preparations = Preparations(self._room_changed.set)
+        self.standbys = Standbys(self._room_changed.set)
         self.on_held: Callable[[str], None] = lambda _: None
         self.on_suspected: Callable[[str], None] = lambda _: None
         self.on_left: Callable[[str], None] = lambda _: None
@@ -81,7 +81,7 @@ class Host:
     @property
     def room(self) -> int:
         """The number of sessions that still fit."""
-        return max(0, self._capacity - len(self._sessions.keys() | self._opening.keys() | self.preparations.keys))
+        return max(0, self._capacity - len(self._sessions.keys() | self._opening.keys() | self.standbys.keys))
 
     def find(self, key: str) -> HostedSession | None:
         """Return a session by its key."""
@@ -116,7 +116,7 @@ class Host:
 
     def fits(self, key: str) -> bool:
         """Return true if there is room for a session, or it is here in some form already."""
-        return bool(self.room) or key in self._sessions.keys() | self._opening.keys() | self.preparations.keys
+        return bool(self.room) or key in self._sessions.keys() | self._opening.keys() | self.standbys.keys
 
     async def prepare(self, claim: Claim) -> Prepared:
         """Make a session ready that another worker still holds; ``open_session`` then goes on from there.
@@ -128,7 +128,7 @@ class Host:
         key = self._checked(claim)
         if key in self._sessions or key in self._opening or not self.fits(key):
             raise NoRoom(key)
-        return await self.preparations.prepare_standby(key, partial(self._opener.prepare, claim))
+        return await self.standbys.prepare_standby(key, partial(self._opener.prepare, claim))
 
     async def open_session(self, claim: Claim) -> None:
         """Hold the session that a claim names, and say ``ready`` to its clients. Held already: only the latter.
@@ -165,17 +165,17 @@ class Host:
 
     async def _open(self, claim: Claim) -> None:
         watch = Stopwatch(asyncio.get_running_loop().time)
-        ready = self.preparations.take_standby(claim.session_key)
+        ready = self.standbys.take_standby(claim.session_key)
         prepared: HostedSession | None = None
         try:
-            prepared = None if ready is None else await self._open_prepared(ready)
+            prepared = None if ready is None else await self._open_standby(ready)
             watch.ended("lease")
             session = prepared or await self._opener.open(claim, watch, ready)
             await self._start(session, claim)
             watch.ended("model")
         finally:
             if prepared is None:  # not before the start, which may take over its connection
-                self.preparations.discard_standby(ready)
+                self.standbys.discard_standby(ready)
         metrics.size(Size.RESTORE, session.restored_bytes)
         self._record_opening(claim, session, watch, prepared=prepared is not None)
         self.on_opened(session)
@@ -193,10 +193,10 @@ class Host:
             await session.drop()
             raise
 
-    async def _open_prepared(self, ready: Preparation) -> HostedSession | None:
+    async def _open_standby(self, ready: StandbySession) -> HostedSession | None:
         """Go on with what is ready, if the session is still what it was."""
         try:
-            return await self._opener.open_prepared(ready)
+            return await self._opener.open_standby(ready)
         except SessionFenced:
             logger.info("the session has gone on since it was prepared", session=ready.manager.session_key)
             return None

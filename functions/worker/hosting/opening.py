@@ -22,7 +22,7 @@ from worker.conversation.outbox import Posters
 from worker.conversation.parts import ConversationParts
 from worker.conversation.session import HostedSession
 from worker.conversation.session_manager import Manager
-from worker.hosting.standby import Preparation
+from worker.hosting.standby import StandbySession
 from worker.hosting.stopwatch import Stopwatch
 from worker.telemetry.metrics import metrics
 
@@ -48,7 +48,7 @@ class Opener:
         self._new_agent = new_agent
         self._connections = connections
 
-    async def prepare(self, claim: Claim, earlier: Preparation | None = None) -> Preparation:
+    async def prepare(self, claim: Claim, earlier: StandbySession | None = None) -> StandbySession:
         """Make a session ready that another worker still holds.
 
         Args:
@@ -56,11 +56,11 @@ class Opener:
             earlier: What is ready of it.
 
         Raises:
-            Exception: See ``Preparation.make``.
+            Exception: See ``StandbySession.make``.
         """
-        return await Preparation.make(self._manager(claim), self._new_agent, earlier)
+        return await StandbySession.make(self._manager(claim), self._new_agent, earlier)
 
-    async def open_prepared(self, ready: Preparation) -> HostedSession:
+    async def open_standby(self, ready: StandbySession) -> HostedSession:
         """Acquire a session that was prepared. If this raises, discard what is ready.
 
         Raises:
@@ -70,7 +70,7 @@ class Opener:
         await ready.manager.open()
         return await self._host(ready.manager, ready.model_start)
 
-    async def open(self, claim: Claim, watch: Stopwatch, earlier: Preparation | None = None) -> HostedSession:
+    async def open(self, claim: Claim, watch: Stopwatch, earlier: StandbySession | None = None) -> HostedSession:
         """Acquire and read a session, and build its agent.
 
         Args:

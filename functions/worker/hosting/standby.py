@@ -32,12 +32,12 @@ STOP_SECONDS: Final = 10.0
 """Seconds for a model that is not needed to end its connection; after them it is abandoned."""
 
 
-class Unprepared(Exception):  # noqa: N818 - an answer, not a fault
-    """Raised when a session was not prepared: it was asked for again meanwhile, or this worker is draining."""
+class StandbyAbandoned(Exception):  # noqa: N818 - an answer, not a fault
+    """Raised when a standby was not made ready: it was asked for again meanwhile, or this worker is draining."""
 
 
-class Preparation:
-    """One session that is ready."""
+class StandbySession:
+    """Standby of one session: its agent is built and its model connected, while another worker holds it."""
 
     def __init__(self, manager: Manager, model_start: ModelStart, head: int) -> None:
         """Keep the parts.
@@ -53,8 +53,8 @@ class Preparation:
 
     @classmethod
     async def make(
-        cls, manager: Manager, new_agent: Callable[[Any], BidiAgent], earlier: Preparation | None = None
-    ) -> Preparation:
+        cls, manager: Manager, new_agent: Callable[[Any], BidiAgent], earlier: StandbySession | None = None
+    ) -> StandbySession:
         """Read the session, build the agent, open the model's connection.
 
         Args:
@@ -88,8 +88,8 @@ class Preparation:
             logger.warning("a prepared model did not stop cleanly", reason=type(error).__name__)
 
 
-class Preparations:
-    """All sessions that are ready, or being made so."""
+class Standbys:
+    """All standbys of this worker: ready, or being made so."""
 
     def __init__(self, on_change: Callable[[], None]) -> None:
         """Begin with none.
@@ -99,16 +99,16 @@ class Preparations:
         """
         self._on_change = on_change
         self._preparing: dict[str, asyncio.Task[Prepared]] = {}
-        self._prepared: dict[str, tuple[Preparation, asyncio.TimerHandle]] = {}
+        self._ready: dict[str, tuple[StandbySession, asyncio.TimerHandle]] = {}
         self._discarding = BackgroundTasks()
 
     @property
     def keys(self) -> set[str]:
         """Sessions that take up room."""
-        return self._preparing.keys() | self._prepared.keys()
+        return self._preparing.keys() | self._ready.keys()
 
     async def prepare_standby(
-        self, key: str, prepare: Callable[[Preparation | None], Coroutine[Any, Any, Preparation]]
+        self, key: str, prepare: Callable[[StandbySession | None], Coroutine[Any, Any, StandbySession]]
     ) -> Prepared:
         """Make a session ready, in the place of what is ready of it.
 
@@ -117,8 +117,8 @@ class Preparations:
             prepare: Makes it ready, given what is ready of it.
 
         Raises:
-            Unprepared: It was asked for anew, or claimed, meanwhile.
-            Exception: See ``Preparation.make``.
+            StandbyAbandoned: It was asked for anew, or claimed, meanwhile.
+            Exception: See ``StandbySession.make``.
         """
         earlier = self.take_standby(key)
         making = prepare(earlier)
@@ -127,14 +127,14 @@ class Preparations:
         task.add_done_callback(lambda _: self.discard_standby(earlier))
         await asyncio.wait({task})
         if task.cancelled():
-            raise Unprepared(key)
+            raise StandbyAbandoned(key)
         return task.result()
 
-    def take_standby(self, key: str) -> Preparation | None:
+    def take_standby(self, key: str) -> StandbySession | None:
         """Take a session's standby, None if there is none; one that is still being made is cancelled."""
         if (making := self._preparing.pop(key, None)) is not None:
             making.cancel()
-        found = self._prepared.pop(key, None)
+        found = self._ready.pop(key, None)
         self._on_change()
         if found is None:
             return None
@@ -142,7 +142,7 @@ class Preparations:
         timer.cancel()
         return ready
 
-    def discard_standby(self, ready: Preparation | None) -> None:
+    def discard_standby(self, ready: StandbySession | None) -> None:
         """Throw something away, in the background."""
         if ready is not None:
             self._discarding.start(ready.stop_agent(), "discard")
@@ -153,18 +153,18 @@ class Preparations:
         for task in making:
             task.cancel()
         await asyncio.gather(*making, return_exceptions=True)
-        for key in list(self._prepared):
+        for key in list(self._ready):
             self.discard_standby(self.take_standby(key))
         await self._discarding.done()
 
-    async def _prepare_in_task(self, key: str, making: Coroutine[Any, Any, Preparation]) -> Prepared:
+    async def _prepare_in_task(self, key: str, making: Coroutine[Any, Any, StandbySession]) -> Prepared:
         try:
             ready = await making
         finally:
             if self._preparing.get(key) is asyncio.current_task():
                 del self._preparing[key]
             self._on_change()
-        self._prepared[key] = ready, asyncio.get_running_loop().call_later(READY_SECONDS, self._expire, key)
+        self._ready[key] = ready, asyncio.get_running_loop().call_later(READY_SECONDS, self._expire, key)
         return Prepared(head=ready.head, additions=ready.model_start.takes_additions)
 
     def _expire(self, key: str) -> None:

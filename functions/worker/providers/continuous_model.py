@@ -31,7 +31,7 @@ from worker.providers.connection.standby_connection import Likeness
 from worker.providers.counters import count
 from worker.providers.errors import ProviderError, ProviderRefusal, classify
 from worker.providers.settings import Settings
-from worker.providers.speech.resampling import Edges
+from worker.providers.speech.resampling import ClientProviderResampler
 from worker.providers.speech.transcripts import Sentences
 from worker.providers.speech.truncation import SpeechBegan, Spoken
 from worker.providers.speech.unheard_answers import UnheardAnswers
@@ -58,7 +58,7 @@ class ContinuousModel(BidiModel, AudioCapable):
         self._client_rates = settings.client_input_rate, settings.client_output_rate
         config = cast("AudioCapable", inner).get_audio_config()
         self._rates = config["input"]["sample_rate"], config["output"]["sample_rate"]
-        self._edges = Edges(self._client_rates, self._rates)
+        self._resampler = ClientProviderResampler(self._client_rates, self._rates)
         self._connection = ModelConnection(inner, settings.provider, now)
         self._activity = Activity(now)
         self._unheard = UnheardAnswers(now)
@@ -244,7 +244,7 @@ class ContinuousModel(BidiModel, AudioCapable):
             Exception: The connection is lost and no other came in time.
         """
         if isinstance(content, AudioDelta):
-            if (converted := self._edges.to_provider(content)) is None:
+            if (converted := self._resampler.to_provider(content)) is None:
                 return
             content = converted
         coming = self._next.coming
@@ -284,7 +284,7 @@ class ContinuousModel(BidiModel, AudioCapable):
                     for one in (
                         one for sentence in sentences.split_event(meant) for one in self._unheard.pass_event(sentence)
                     ):
-                        for output in self._edges.to_client(one):
+                        for output in self._resampler.to_client(one):
                             yield output
 
     def _meaning(self, event: Any) -> Any | None:
@@ -300,7 +300,7 @@ class ContinuousModel(BidiModel, AudioCapable):
 
     def _connected(self, since: float | None = None) -> None:
         self._activity.began(since)
-        self._edges.reset()
+        self._resampler.reset()
         self._next.opened()
 
     def _say_how(self, event: Any) -> None:

@@ -27,11 +27,11 @@ GEMINI_SEEDING: Final = "https://github.com/google/adk-python/issues/5018"
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A published figure.
+class PublishedLimit:
+    """A provider's published limit, and where it is published.
 
     Attributes:
-        value: The figure; None: the provider publishes none.
+        value: The limit; None: the provider publishes none.
         source: Who says so.
     """
 
@@ -39,7 +39,7 @@ class Figure:
     source: str
 
 
-UNLIMITED: Final = Figure(None, "")
+UNLIMITED: Final = PublishedLimit(None, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,9 @@ class Limits:
     """
 
     text_only: bool
-    message_bytes: Figure
-    total_bytes: Figure
-    piece_bytes: Figure = UNLIMITED
+    message_bytes: PublishedLimit
+    total_bytes: PublishedLimit
+    piece_bytes: PublishedLimit = UNLIMITED
     roles: tuple[Role, ...] = ("user", "assistant")
     first_role: Role | None = None
     source: str = ""
@@ -109,8 +109,8 @@ class Provider:
     output_rates: tuple[int, ...]
     limits: Limits
     additions: Additions
-    connection_seconds: Figure
-    handle_seconds: Figure | None = None
+    connection_seconds: PublishedLimit
+    handle_seconds: PublishedLimit | None = None
 
 
 PROVIDERS: Final[Mapping[str, Provider]] = {
@@ -126,14 +126,14 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
             limits=Limits(
                 text_only=True,
                 # Strands cuts at 50 KB a message and 200 KB in all; AWS publishes less, and the smaller figure holds.
-                message_bytes=Figure(40 * 1024, NOVA_GUIDE),
-                total_bytes=Figure(40 * 1024, NOVA_GUIDE),
-                piece_bytes=Figure(1024, NOVA_GUIDE),
+                message_bytes=PublishedLimit(40 * 1024, NOVA_GUIDE),
+                total_bytes=PublishedLimit(40 * 1024, NOVA_GUIDE),
+                piece_bytes=PublishedLimit(1024, NOVA_GUIDE),
                 first_role="user",
                 source=STRANDS_NOVA,
             ),
             additions=Additions(None, NOVA_GUIDE),
-            connection_seconds=Figure(8 * 60, NOVA_SESSION),
+            connection_seconds=PublishedLimit(8 * 60, NOVA_SESSION),
         ),
         Provider(
             name="openai-realtime",
@@ -145,12 +145,12 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
             output_rates=(24000,),
             limits=Limits(
                 text_only=False,
-                message_bytes=Figure(None, OPENAI_GUIDE),
-                total_bytes=Figure(None, OPENAI_GUIDE),
+                message_bytes=PublishedLimit(None, OPENAI_GUIDE),
+                total_bytes=PublishedLimit(None, OPENAI_GUIDE),
                 source=STRANDS_OPENAI,
             ),
             additions=Additions(r"realtime", OPENAI_ITEMS),
-            connection_seconds=Figure(60 * 60, OPENAI_GUIDE),
+            connection_seconds=PublishedLimit(60 * 60, OPENAI_GUIDE),
         ),
         Provider(
             name="openai-live",
@@ -162,12 +162,12 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
             output_rates=(24000, 16000),
             limits=Limits(
                 text_only=True,
-                message_bytes=Figure(None, STRANDS_LIVE),
-                total_bytes=Figure(None, STRANDS_LIVE),
+                message_bytes=PublishedLimit(None, STRANDS_LIVE),
+                total_bytes=PublishedLimit(None, STRANDS_LIVE),
                 source=STRANDS_LIVE,
             ),
             additions=Additions(None, STRANDS_LIVE),
-            connection_seconds=Figure(None, STRANDS_LIVE),
+            connection_seconds=PublishedLimit(None, STRANDS_LIVE),
         ),
         Provider(
             name="gemini-live",
@@ -179,13 +179,13 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
             output_rates=(24000,),
             limits=Limits(
                 text_only=True,
-                message_bytes=Figure(None, GEMINI_GUIDE),
-                total_bytes=Figure(None, GEMINI_GUIDE),
+                message_bytes=PublishedLimit(None, GEMINI_GUIDE),
+                total_bytes=PublishedLimit(None, GEMINI_GUIDE),
                 source=STRANDS_GEMINI,
             ),
             additions=Additions(None, GEMINI_SEEDING),
-            connection_seconds=Figure(10 * 60, GEMINI_GUIDE),
-            handle_seconds=Figure(2 * 60 * 60, GEMINI_GUIDE),
+            connection_seconds=PublishedLimit(10 * 60, GEMINI_GUIDE),
+            handle_seconds=PublishedLimit(2 * 60 * 60, GEMINI_GUIDE),
         ),
         Provider(
             name="offline",
@@ -196,12 +196,12 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
             output_rates=(16000, 8000, 24000, 48000),
             limits=Limits(
                 text_only=False,
-                message_bytes=Figure(None, "segue.testing.offline"),
-                total_bytes=Figure(None, "segue.testing.offline"),
+                message_bytes=PublishedLimit(None, "segue.testing.offline"),
+                total_bytes=PublishedLimit(None, "segue.testing.offline"),
                 source="segue.testing.offline",
             ),
             additions=Additions(r"^offline$", "segue.testing.offline"),
-            connection_seconds=Figure(None, "segue.testing.offline"),
+            connection_seconds=PublishedLimit(None, "segue.testing.offline"),
         ),
     )
 }

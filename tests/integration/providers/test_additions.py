@@ -7,7 +7,7 @@ import pytest
 from tests.integration.providers.test_continuity import CONVERSATION
 from tests.support.provider_calls import said
 from tests.support.waiting import eventually
-from worker.hosting.standby import Preparation
+from worker.hosting.standby import StandbySession
 from worker.telemetry.metrics import Model
 
 
@@ -16,12 +16,12 @@ async def handed_over_late(call, new_call, fake, storage):
     await call.ask("My name is Alice", "Hello Alice")
     await call.manager.durable()
     first, second = [await new_call(fake, storage, opened=False) for _ in range(2)]
-    earlier = await Preparation.make(first.manager, first.new_agent)
+    earlier = await StandbySession.make(first.manager, first.new_agent)
     await call.speak("What's my name?")
     await call.until("Your name is Alice")
     await call.ask("use the tool weather with Paris", "sunny in Paris")
     await call.stop()
-    ready = await Preparation.make(second.manager, second.new_agent, earlier)
+    ready = await StandbySession.make(second.manager, second.new_agent, earlier)
     await earlier.stop_agent()
     return await second.go_on(ready)
 

@@ -15,7 +15,7 @@ from tests.integration.providers.conftest import Counted
 from tests.support.memory_manager import MemoryStorage
 from tests.support.provider_calls import PROMPT, Call, said
 from tests.support.waiting import eventually
-from worker.hosting.standby import Preparation
+from worker.hosting.standby import StandbySession
 from worker.telemetry.metrics import Model
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "providers.md"
@@ -68,7 +68,7 @@ async def handle_recorded(call: Call, fake: Any) -> None:
 
 async def handed_over(leaving: Call, successor: Call) -> Call:
     """Hand over as workers do: the successor is ready before the holder releases, then acquires the session."""
-    ready = await Preparation.make(successor.manager, successor.new_agent)
+    ready = await StandbySession.make(successor.manager, successor.new_agent)
     await leaving.stop()
     return await successor.go_on(ready)
 

@@ -9,7 +9,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.support.provider_calls import Call
 from tests.support.waiting import eventually
-from worker.hosting.standby import Preparation
+from worker.hosting.standby import StandbySession
 
 TOLD = [("user", "My name is Alice"), ("assistant", "Hello Alice, nice to meet you.")]
 
@@ -26,7 +26,7 @@ async def test_a_prepared_successor_leaves_the_handle_to_the_holder(new_fake, ne
     call = await new_call(fake, storage)
     await talk(call)
     successor = Call(storage, fake.environment())
-    ready = await Preparation.make(successor.manager, successor.new_agent)
+    ready = await StandbySession.make(successor.manager, successor.new_agent)
     try:
         assert fake.contested == 0
         assert fake.conversation.told.handle is None

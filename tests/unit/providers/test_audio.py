@@ -12,7 +12,7 @@ import soxr
 from strands.bidi.types import AudioDelta
 from strands.bidi.types.events import BidiAudioDeltaEvent, BidiAudioStopEvent, BidiBargeInEvent
 
-from worker.providers.speech.resampling import QUALITY, Edges, Resampler
+from worker.providers.speech.resampling import QUALITY, ClientProviderResampler, Resampler
 
 SECONDS = 1.5
 
@@ -92,35 +92,35 @@ def sound(events: list[Any]) -> bytes:
 
 
 def test_at_the_end_of_speech_clients_are_sent_what_the_filter_kept():
-    edges = Edges((16000, 24000), (16000, 16000))
-    said = list(edges.to_client(spoken(sine(16000))))
-    end = list(edges.to_client(BidiAudioStopEvent("c1")))
+    resampler = ClientProviderResampler((16000, 24000), (16000, 16000))
+    said = list(resampler.to_client(spoken(sine(16000))))
+    end = list(resampler.to_client(BidiAudioStopEvent("c1")))
     assert isinstance(end[-1], BidiAudioStopEvent), "and then that it is over"
     assert len(end) == 2
     whole = soxr.resample(np.frombuffer(sine(16000), dtype="<i2"), 16000, 24000, quality=QUALITY)
     assert abs(len(sound(said + end)) // 2 - len(whole)) <= 1
-    assert list(edges.to_client(stop := BidiAudioStopEvent("c1"))) == [stop], "the filter holds no sound back"
+    assert list(resampler.to_client(stop := BidiAudioStopEvent("c1"))) == [stop], "the filter holds no sound back"
 
 
 def test_after_a_barge_in_clients_are_sent_nothing_of_what_the_filter_kept():
-    edges = Edges((16000, 24000), (16000, 16000))
-    list(edges.to_client(spoken(sine(16000, loudness=0.9))))
+    resampler = ClientProviderResampler((16000, 24000), (16000, 16000))
+    list(resampler.to_client(spoken(sine(16000, loudness=0.9))))
     cut = BidiBargeInEvent()
-    assert list(edges.to_client(cut)) == [cut]
-    assert list(edges.to_client(stop := BidiAudioStopEvent("c1"))) == [stop]
-    assert loudest(sound(list(edges.to_client(spoken(bytes(32000)))))) <= 1, "the next answer begins with silence"
+    assert list(resampler.to_client(cut)) == [cut]
+    assert list(resampler.to_client(stop := BidiAudioStopEvent("c1"))) == [stop]
+    assert loudest(sound(list(resampler.to_client(spoken(bytes(32000)))))) <= 1, "the next answer begins with silence"
 
 
 def test_audio_too_short_for_the_filter_is_held_until_it_gives_output():
-    edges = Edges((16000, 24000), (24000, 24000))
+    resampler = ClientProviderResampler((16000, 24000), (24000, 24000))
     few = AudioDelta(format="pcm", source={"bytes": sine(16000)[:20]})
-    assert edges.to_provider(few) is None
-    given = edges.to_provider(AudioDelta(format="pcm", source={"bytes": sine(16000)}))
+    assert resampler.to_provider(few) is None
+    given = resampler.to_provider(AudioDelta(format="pcm", source={"bytes": sine(16000)}))
     assert given is not None
     assert len(given.source["bytes"]) > 2 * 16000
 
 
 def test_audio_passes_unchanged_at_equal_rates():
-    edges = Edges((16000, 24000), (16000, 24000))
+    resampler = ClientProviderResampler((16000, 24000), (16000, 24000))
     for event in (spoken(b"ab"), BidiAudioStopEvent("c1"), BidiBargeInEvent()):
-        assert list(edges.to_client(event)) == [event]
+        assert list(resampler.to_client(event)) == [event]

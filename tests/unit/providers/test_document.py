@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from worker.providers import PROVIDERS
-from worker.providers.table import Figure, Provider
+from worker.providers.table import Provider, PublishedLimit
 
 DOCS = (Path(__file__).resolve().parents[3] / "docs" / "providers.md").read_text(encoding="utf-8")
 
 
-def number(figure: Figure, unit: int, name: str) -> str:
+def number(figure: PublishedLimit, unit: int, name: str) -> str:
     return "none published" if figure.value is None else f"{figure.value // unit} {name}"
 
 

@@ -10,16 +10,19 @@ from hypothesis import strategies as st
 
 from worker.providers.connection import history
 from worker.providers.connection.history import Cut, fit, without_tools
-from worker.providers.table import PROVIDERS, Figure, Limits
+from worker.providers.table import PROVIDERS, Limits, PublishedLimit
 
-NONE = Figure(None, "")
+NONE = PublishedLimit(None, "")
 
 
 def limits(
     *, text_only: bool = True, message: int | None = None, total: int | None = None, first: Any = None
 ) -> Limits:
     return Limits(
-        text_only=text_only, message_bytes=Figure(message, ""), total_bytes=Figure(total, ""), first_role=first
+        text_only=text_only,
+        message_bytes=PublishedLimit(message, ""),
+        total_bytes=PublishedLimit(total, ""),
+        first_role=first,
     )
 
 

@@ -51,7 +51,7 @@ class Worker:
 
     async def end(self) -> None:
         self.claims.stop()
-        await self.host.preparations.clear()
+        await self.host.standbys.clear()
         for session in self.host.sessions:
             await session.stop()
         await self._listener.close()

@@ -21,12 +21,12 @@ from strands.bidi.types.events import (
 from strands.types._events import ToolResultMessageEvent
 
 from segue.wire.frames import MAX_NUMBER, AudioOutput, BargeIn, Restart, TextOutput, Tool, Transcript, encode_frame
-from shared.conversation.agent_frames import AUDIO_BYTES, Speech, Utterance, Way, retell
+from shared.conversation.agent_frames import AUDIO_BYTES, AgentFrames, Ordering, Utterance, retell
 from shared.conversation.record_positions import Marks
 
 
-def speech() -> Speech:
-    return Speech(Marks(lambda _: None, lambda: 0))
+def agent_frames() -> AgentFrames:
+    return AgentFrames(Marks(lambda _: None, lambda: 0))
 
 
 def audio(pcm: bytes, **changes) -> BidiAudioDeltaEvent:
@@ -43,15 +43,15 @@ def audio(pcm: bytes, **changes) -> BidiAudioDeltaEvent:
 
 
 def test_audio_leaves_at_once_as_it_is():
-    (said,) = speech().frames_of(audio(b"\1\2" * 100))
-    assert said.way is Way.AT_ONCE
+    (said,) = agent_frames().frames_of(audio(b"\1\2" * 100))
+    assert said.ordering is Ordering.AT_ONCE
     assert said.frame.pcm == b"\1\2" * 100
     assert said.frame.rate == 24000
 
 
 def test_long_audio_is_cut_into_whole_samples_that_fit():
     pcm = bytes(range(256)) * 400
-    frames = [said.frame for said in speech().frames_of(audio(pcm))]
+    frames = [said.frame for said in agent_frames().frames_of(audio(pcm))]
     assert len(frames) == -(-len(pcm) // AUDIO_BYTES)
     assert b"".join(frame.pcm for frame in frames) == pcm
     assert all(len(frame.pcm) % 2 == 0 for frame in frames)
@@ -60,36 +60,36 @@ def test_long_audio_is_cut_into_whole_samples_that_fit():
 
 
 def test_audio_that_the_protocol_has_no_name_for_is_not_sent():
-    assert list(speech().frames_of(audio(b"\1\2", format="mp3"))) == []
-    assert list(speech().frames_of(audio(b"\1\2", channels=2))) == []
+    assert list(agent_frames().frames_of(audio(b"\1\2", format="mp3"))) == []
+    assert list(agent_frames().frames_of(audio(b"\1\2", channels=2))) == []
 
 
 def test_partials_carry_all_the_words_so_far():
-    speaking = speech()
-    first = list(speaking.frames_of(BidiTranscriptDeltaEvent("My name", "user", "t1")))
-    other = list(speaking.frames_of(BidiTranscriptDeltaEvent("Well", "assistant", "t2")))
-    second = list(speaking.frames_of(BidiTranscriptDeltaEvent(" is Alice", "user", "t1")))
-    assert first == [Utterance(Transcript(role="user", text="My name", final=False), Way.IN_ORDER)]
-    assert other == [Utterance(Transcript(role="assistant", text="Well", final=False), Way.IN_ORDER)]
-    assert second == [Utterance(Transcript(role="user", text="My name is Alice", final=False), Way.IN_ORDER)]
-    assert list(speaking.frames_of(BidiTranscriptStopEvent("user", "t1"))) == []
-    assert speaking._partials == {"t2": "Well"}
+    maker = agent_frames()
+    first = list(maker.frames_of(BidiTranscriptDeltaEvent("My name", "user", "t1")))
+    other = list(maker.frames_of(BidiTranscriptDeltaEvent("Well", "assistant", "t2")))
+    second = list(maker.frames_of(BidiTranscriptDeltaEvent(" is Alice", "user", "t1")))
+    assert first == [Utterance(Transcript(role="user", text="My name", final=False), Ordering.IN_ORDER)]
+    assert other == [Utterance(Transcript(role="assistant", text="Well", final=False), Ordering.IN_ORDER)]
+    assert second == [Utterance(Transcript(role="user", text="My name is Alice", final=False), Ordering.IN_ORDER)]
+    assert list(maker.frames_of(BidiTranscriptStopEvent("user", "t1"))) == []
+    assert maker._partials == {"t2": "Well"}
 
 
 def test_frames_that_end_something_are_gated():
-    speaking = speech()
+    maker = agent_frames()
     said = [
-        *speaking.frames_of(BidiTranscriptBlockEvent("Hi.", "assistant", "t")),
-        *speaking.frames_of(BidiTextBlockEvent("Written.", "x")),
-        *speaking.frames_of(BidiToolUseBlocksEvent([{"toolUseId": "u1", "name": "weather", "input": {}}])),
-        *speaking.frames_of(
+        *maker.frames_of(BidiTranscriptBlockEvent("Hi.", "assistant", "t")),
+        *maker.frames_of(BidiTextBlockEvent("Written.", "x")),
+        *maker.frames_of(BidiToolUseBlocksEvent([{"toolUseId": "u1", "name": "weather", "input": {}}])),
+        *maker.frames_of(
             ToolResultMessageEvent(
                 {"role": "user", "content": [{"toolResult": {"toolUseId": "u1", "status": "error", "content": []}}]}
             )
         ),
-        *speaking.frames_of(BidiConnectionRestartEvent("scheduled")),
+        *maker.frames_of(BidiConnectionRestartEvent("scheduled")),
     ]
-    assert {one.way for one in said} == {Way.GATED}
+    assert {one.ordering for one in said} == {Ordering.GATED}
     assert [one.frame for one in said] == [
         Transcript(role="assistant", text="Hi.", final=True),
         TextOutput(text="Written."),
@@ -100,13 +100,13 @@ def test_frames_that_end_something_are_gated():
 
 
 def test_barge_in_leaves_at_once_and_the_rest_says_nothing():
-    assert [one.frame for one in speech().frames_of(BidiBargeInEvent())] == [BargeIn()]
-    assert list(speech().frames_of(BidiUsageEvent(1, 2, 3))) == []
-    assert list(speech().frames_of(BidiReasoningDeltaEvent("secret thought", "r"))) == []
+    assert [one.frame for one in agent_frames().frames_of(BidiBargeInEvent())] == [BargeIn()]
+    assert list(agent_frames().frames_of(BidiUsageEvent(1, 2, 3))) == []
+    assert list(agent_frames().frames_of(BidiReasoningDeltaEvent("secret thought", "r"))) == []
 
 
 def test_text_that_does_not_fit_is_cut():
-    (said,) = speech().frames_of(BidiTextBlockEvent("é" * 40_000, "x"))
+    (said,) = agent_frames().frames_of(BidiTextBlockEvent("é" * 40_000, "x"))
     assert len(encode_frame(said.frame)) < 32 * 1024
     assert said.frame.text.endswith("é…")
 
@@ -156,9 +156,9 @@ def test_text_that_only_fits_before_it_is_encoded_is_cut(character):
         "metadata": {"custom": {"bidi": {"kind": "text", "status": "complete"}}},
     }
     frames = [
-        *(one.frame for one in speech().frames_of(BidiTextBlockEvent(words, "x"))),
-        *(one.frame for one in speech().frames_of(BidiTranscriptBlockEvent(words, "assistant", "t"))),
-        *(one.frame for one in speech().frames_of(BidiTranscriptDeltaEvent(words, "user", "t"))),
+        *(one.frame for one in agent_frames().frames_of(BidiTextBlockEvent(words, "x"))),
+        *(one.frame for one in agent_frames().frames_of(BidiTranscriptBlockEvent(words, "assistant", "t"))),
+        *(one.frame for one in agent_frames().frames_of(BidiTranscriptDeltaEvent(words, "user", "t"))),
         *retell([message], {"m": 7}.get, 0),
     ]
     assert len(frames) == 4

@@ -124,7 +124,7 @@ class Talking:
 
     async def end(self) -> None:
         await self.http.close()
-        await self.host.preparations.clear()
+        await self.host.standbys.clear()
         await asyncio.gather(*(session.stop() for session in self.host.sessions))
         await self._listener.close()
 

@@ -19,7 +19,7 @@ from tests.support.scripted_model import spoken
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.handoffs import Worker, conversation, drain, posted
 from tests.unit.worker.stand_ins import address, claim, delivery, text
-from worker.hosting import standby as preparation_module
+from worker.hosting import standby as standby_module
 from worker.hosting.handoff import STARTS, Handoff
 
 
@@ -129,7 +129,7 @@ async def test_a_preparation_under_way_is_given_up_when_the_session_is_claimed(w
     latch.go.set()
     await asyncio.wait({preparing})
     assert new.session.open
-    assert new.host.preparations.keys == set()
+    assert new.host.standbys.keys == set()
     assert sum(model.running for model in world.models[1:]) == 1
 
 
@@ -256,7 +256,7 @@ async def test_a_predecessor_that_dies_leaves_a_successor_that_is_ready(world, o
     prepared = await new.host.prepare(claim(reason="handoff"))
     assert prepared.head == old.session.position
     world.probe = _dead
-    await new.host.preparations.clear()
+    await new.host.standbys.clear()
     await new.host.prepare(claim(reason="handoff"))
     storage.requests.clear()
     await new.host.open_session(claim(reason="unreachable"))
@@ -269,7 +269,7 @@ async def _dead(_: Any) -> bool:
 
 
 async def test_a_prepared_session_that_is_never_taken_is_discarded(world, old, new, monkeypatch):
-    monkeypatch.setattr(preparation_module, "READY_SECONDS", 0.05)
+    monkeypatch.setattr(standby_module, "READY_SECONDS", 0.05)
     await conversation(world, old, "one")
     room = new.host.room
     await new.host.prepare(claim(reason="handoff"))

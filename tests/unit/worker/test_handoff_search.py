@@ -226,7 +226,7 @@ def drain(parts: Parts, **others: Any) -> Drain:
     host: Any = SimpleNamespace(
         sessions=(parts.session,),
         until_opened=others.get("until_opened", nothing),
-        preparations=SimpleNamespace(clear=others.get("clear", nothing)),
+        standbys=SimpleNamespace(clear=others.get("clear", nothing)),
     )
     claims: Any = SimpleNamespace(stop=parts.session.say_moved, stopped=nothing)
     return Drain(host, claims, parts.queue, parts.hurry, parts.search, "w1")

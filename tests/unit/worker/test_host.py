@@ -230,7 +230,7 @@ async def test_a_preparation_that_expires_makes_room_again(world, monkeypatch):
     await host.prepare(claim(reason="handoff"))
 
     async def expired() -> None:
-        await eventually(lambda: not host.preparations.keys)
+        await eventually(lambda: not host.standbys.keys)
 
     await prepared_until(world, expired)
 
@@ -255,6 +255,6 @@ async def test_preparations_that_are_thrown_away_make_room_again(world):
     await host.prepare(claim(reason="handoff"))
 
     async def left() -> None:
-        await host.preparations.clear()
+        await host.standbys.clear()
 
     await prepared_until(world, left)

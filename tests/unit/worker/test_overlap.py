@@ -165,11 +165,11 @@ async def test_a_preparation_that_is_given_up_closes_the_connection_that_it_went
     await say(world, old, "two", 2)
     preparing = asyncio.create_task(new.host.prepare(claim(reason="handoff")))
     await latch.reached.wait()
-    await new.host.preparations.clear()
+    await new.host.standbys.clear()
     latch.go.set()
     await asyncio.wait({preparing})
     assert first.stops == 1
-    assert new.host.preparations.keys == set()
+    assert new.host.standbys.keys == set()
 
 
 async def test_silence_is_not_recorded_while_a_successor_that_is_ready_waits(world, old, new, monkeypatch):

@@ -51,7 +51,7 @@ class LeavingHost:
 
     def __init__(self, sessions: int, late: int, opened_after: float) -> None:
         self.sessions = tuple(OpenSession(f"s{number}") for number in range(sessions))
-        self.preparations = SimpleNamespace(clear=_nothing)
+        self.standbys = SimpleNamespace(clear=_nothing)
         self._late = tuple(OpenSession(f"late{number}") for number in range(late))
         self._opened_after = opened_after
 

@@ -84,8 +84,8 @@ class Resampler:
         return soxr.ResampleStream(source, target, 1, dtype="int16", quality=QUALITY)
 
 
-class Edges:
-    """The audio of one conversation, between its clients' rates and the provider's."""
+class ClientProviderResampler:
+    """Resampling of one conversation's audio, both ways between clients and provider."""
 
     def __init__(self, client: tuple[int, int], provider: tuple[int, int]) -> None:
         """Begin with silence.

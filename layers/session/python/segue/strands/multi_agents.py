@@ -32,7 +32,7 @@ class MultiAgents:
     """Graphs and Swarms of one session, restored and recorded.
 
     Attributes:
-        known: Whether there ever was one.
+        known: Whether the session ever had a Graph or Swarm.
     """
 
     def __init__(self, session_key: str, append: Callable[[Record], object], refused: OnRefused) -> None:
