@@ -61,7 +61,7 @@ def test_a_pause_counts_from_the_first_hello_over_another_connection_if_there_wa
     assert loss("stop", wire, [(99.0, 7)]).pause_from_hello is None
 
 
-def test_a_handoff_is_disturbed_by_what_is_done_to_a_worker_meanwhile() -> None:
+def test_a_kill_or_stop_during_a_handoff_marks_it_disturbed() -> None:
     killed, stopped = loss("kill", Wire(), []), loss("stop", Wire(), [], 5.0)
     times = [(98.0, 99.0), (99.0, 101.0), (102.0, 103.0), (105.5, 106.0)]
     assert [killed.disturbs(*time) for time in times] == [False, True, False, False]

@@ -53,7 +53,7 @@ def test_a_holder_that_released_its_lease_may_finish_but_not_go_on() -> None:
     assert wire_of(*parted, (1, later, frames(7, 3)), (1, later, frames(7, 4))).problems(fault_free=True)
 
 
-def test_a_repeat_is_right_where_the_post_was_not_answered_and_nothing_was_changed() -> None:
+def test_an_identical_repeat_is_a_problem_only_in_a_fault_free_run() -> None:
     wire = wire_of((1, 0.0, frames(7, 1, 2)), (1, 0.1, frames(7, 1, 2)))
     assert wire.problems(fault_free=False) == []
     assert wire.problems(fault_free=True) == ["7.(1, 2) came twice on connection 1, once as (1, 2)"]

@@ -102,7 +102,7 @@ def test_the_cases_are_told_apart_by_their_names() -> None:
     assert len(names) == len(set(names))
 
 
-def test_a_pattern_is_matched_by_what_it_names_alone() -> None:
+def test_a_pattern_ignores_fields_it_does_not_name() -> None:
     frame = {"type": "text", "seq": 1, "beyond": [1, 2], "final": True}
 
     assert matches({"type": "text", "trace": None, "beyond": [1, 2]}, frame)

@@ -45,7 +45,7 @@ def test_nothing_is_reserved_by_default(stage):
     assert reservations(stage) == {}
 
 
-def test_concurrency_is_reserved_for_the_message_function_alone(synthesized):
+def test_concurrency_is_reserved_only_for_the_message_function(synthesized):
     stage = synthesized(message_concurrency="100", expected_frame_rate="995", workers="text")
 
     assert reservations(stage) == {"GatewayMessage": 100}

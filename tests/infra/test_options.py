@@ -313,7 +313,7 @@ def test_an_image_of_a_private_registry_may_be_fetched(synthesized):
     assert not manifest.get("dockerImages")
 
 
-def test_text_alone_needs_no_tasks_and_no_network(synthesized):
+def test_workers_text_creates_no_ecs_tasks_and_no_vpc(synthesized):
     stage = synthesized(workers="text")
 
     kinds = {each["Type"] for each in stage.service.resources.values()}

@@ -69,7 +69,7 @@ def settings_of(stage):
     return upload, json.loads(text)
 
 
-def test_the_files_are_private_and_read_by_the_distribution_alone(dev):
+def test_the_files_are_private_and_only_the_distribution_reads_them(dev):
     bucket = one(dev.web, "AWS::S3::Bucket")
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     (policy,) = dev.web.of_type("AWS::S3::BucketPolicy").values()
@@ -269,7 +269,7 @@ def test_a_page_that_is_not_built_ends_the_synthesis_with_what_to_do(tmp_path):
     assert built_page(from_context({}), tmp_path) == tmp_path
 
 
-def test_page_alarm_is_made_in_us_east_1_alone(dev):
+def test_page_alarm_is_made_only_in_us_east_1(dev):
     alarm = next(each for name, each in dev.service.resources.items() if "PageFails" in name)
     condition = dev.service.content["Conditions"][alarm["Condition"]]
     assert condition == {"Fn::Equals": [{"Ref": "AWS::Region"}, "us-east-1"]}

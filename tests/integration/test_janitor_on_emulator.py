@@ -218,7 +218,7 @@ async def test_a_removed_item_ends_its_incarnation(janitor: Janitor) -> None:
     await eventually(lambda: janitor.waiting() == 1)
 
 
-async def test_an_incarnation_over_an_expired_item_ends_the_earlier_one_alone(janitor: Janitor) -> None:
+async def test_an_incarnation_over_an_expired_item_ends_only_the_earlier_one(janitor: Janitor) -> None:
     manager, old = await talked(janitor, "twice")
     await manager.close()
     past = int(time.time())

@@ -91,7 +91,7 @@ def test_a_session_exported_to_strands_and_imported_is_equal(keep, run, facts, c
 
 
 @pytest.mark.parametrize("layout", ["messages", "snapshot"])
-def test_exported_folders_are_readable_by_their_owner_alone(keep, run, conversation, outside, layout):
+def test_exported_folders_are_readable_only_by_their_owner(keep, run, conversation, outside, layout):
     keep(KEY, *conversation)
     before = os.umask(0)
     try:

@@ -91,7 +91,7 @@ def test_input_received_by_an_earlier_holder_is_sent_again_to_the_next(first):
     assert [frame.seq for frame in outgoing(client, 1.0) if isinstance(frame, AudioInput)] == [1, 2, 3]
 
 
-def test_refused_input_is_sent_again_alone_after_the_pause_within_the_window():
+def test_only_refused_input_is_sent_again_after_the_pause_within_the_window():
     client = greeted(sender=SenderSettings(burst=50))
     hear(client, ready(seq=2, window=4))
     client.say(*(TextInput(text=str(number)) for number in range(20)))

@@ -204,7 +204,7 @@ def test_text_that_stands_alone_is_one_text(folder: Path, layout: str) -> None:
     assert texts == ["What is it like?", None, None, "Sunny."]
 
 
-def test_a_summary_that_is_a_text_alone_is_one_text(folder: Path) -> None:
+def test_a_summary_whose_content_is_a_bare_text_is_one_text(folder: Path) -> None:
     talk(file_layout(folder), conversation_manager=SummarizingConversationManager())
     (path,) = folder.rglob("agent.json")
     found = json.loads(path.read_text())

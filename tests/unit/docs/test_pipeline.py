@@ -58,7 +58,7 @@ def test_each_action_is_named_by_its_major_version(workflow: dict[str, Any]) -> 
     assert all(re.fullmatch(r"[\w-]+/[\w-]+@v\d+", each) for each in uses), uses
 
 
-def test_no_job_has_more_than_it_needs(workflow: dict[str, Any]) -> None:
+def test_no_pipeline_job_has_more_permissions_than_it_needs(workflow: dict[str, Any]) -> None:
     assert workflow["permissions"] == {}
     for name, job in workflow["jobs"].items():
         allowed = {"contents": "read"} | ({} if name == "checks" else {"id-token": "write"})

@@ -117,7 +117,7 @@ def test_the_unit_starts_a_worker_and_gives_it_its_time(unit):
     assert "requirements/worker.txt" in PAGE
 
 
-def test_the_service_of_a_direct_transport_ends_no_socket_and_leads_to_the_sockets_alone(deployment):
+def test_the_service_of_a_direct_transport_ends_no_socket_and_leads_only_to_the_sockets(deployment):
     service = yaml.safe_load(recipe("A direct transport"))
     prefix = "service.beta.kubernetes.io/aws-load-balancer-"
     given = {name.removeprefix(prefix): value for name, value in service["metadata"]["annotations"].items()}

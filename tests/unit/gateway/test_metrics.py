@@ -27,7 +27,7 @@ def test_a_claim_that_goes_to_the_queue_counts_as_queued(gateway):
     assert told(lines) == {"Claims", "ClaimsQueued"}
 
 
-def test_a_claim_that_a_worker_takes_counts_as_a_claim_alone(gateway, worker):
+def test_a_claim_that_a_worker_takes_counts_only_as_a_claim(gateway, worker):
     gateway.open("c-1", "alice")
     gateway.register(worker, "w1")
     with metrics_told(service=SERVICE, stage=STAGE) as lines:

@@ -18,7 +18,7 @@ def recent(clock: Any) -> RecentClaims:
     return RecentClaims(clock)
 
 
-def test_one_claim_suffices_for_a_while_and_for_its_session_alone(recent: RecentClaims, clock: Any) -> None:
+def test_one_claim_suffices_for_a_while_and_only_for_its_session(recent: RecentClaims, clock: Any) -> None:
     assert not recent.suffice("p/s", "no-holder", None)
     recent.note_claim("p/s", None)
     assert recent.suffice("p/s", "no-holder", None)

@@ -60,7 +60,7 @@ def send(turns, frame, binding=BINDING):
     turns.send(binding, frame, encode_delivery(delivery))
 
 
-def test_turns_takes_hello_text_and_history_of_text_clients_alone(turns):
+def test_turns_takes_only_hello_text_and_history_and_only_of_text_clients(turns):
     hello = Hello(session="talk", client_id="c", connection=1, modality="text")
     voice = Binding("alice/talk", "talk", "c", 1)
     assert [turns.takes(BINDING, frame) for frame in (hello, TextInput(text="a", seq=1), HistoryRequest())] == [

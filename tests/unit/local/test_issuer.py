@@ -92,7 +92,7 @@ def test_the_command_prints_a_token(settings):
     assert (claims["sub"], claims["exp"] - claims["iat"]) == ("bob", 60)
 
 
-def test_the_home_is_its_owners_alone(tmp_path):
+def test_a_new_home_is_readable_only_by_its_owner(tmp_path):
     settings = replace(Settings(), home=tmp_path / "some" / "home")
     before = os.umask(0)
     try:

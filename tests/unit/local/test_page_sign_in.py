@@ -146,7 +146,7 @@ async def test_a_code_goes_to_no_other_address_than_the_pages(browser, address):
     ],
     ids=str,
 )
-async def test_a_code_is_good_for_the_page_that_asked_alone(browser, changed):
+async def test_a_sign_in_code_is_refused_for_another_page(browser, changed):
     code = answered(await browser.authorize(browser.code(browser.server.link())))["code"]
     status, answer = await browser.exchange(code, **changed)
     assert status == 400
@@ -265,7 +265,7 @@ async def test_a_page_that_is_not_built_says_how(browser):
         assert (answer.status, "make setup" in await answer.text()) == (503, True)
 
 
-async def test_signing_out_goes_back_to_the_page_alone(browser):
+async def test_signing_out_goes_back_only_to_the_page(browser):
     address = f"{browser.origin}/issuer/logout"
     query = {"post_logout_redirect_uri": browser.server.url}
     async with browser.http.get(address, params=query, allow_redirects=False) as answer:

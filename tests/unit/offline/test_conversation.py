@@ -300,7 +300,7 @@ async def test_a_slow_reader_slows_the_offline_model_down() -> None:
     assert [event["type"] for event in events] == ["bidi_connection_start", "bidi_response_start"]
 
 
-async def test_one_answer_after_the_other_keeps_ids_apart(converse: Any) -> None:
+async def test_two_answers_have_different_response_ids(converse: Any) -> None:
     talk = await converse()
     await talk.ask("Hello")
     await talk.ask("Hello")

@@ -96,7 +96,7 @@ def test_the_providers_account_counts_more_than_the_clock(talk):
     assert talk.cuts == [("One. Two. Three.", "One. Two.")]
 
 
-def test_an_account_that_comes_late_corrects_once_more(talk):
+def test_a_late_provider_report_of_what_was_spoken_corrects_the_cut_again(talk):
     talk.says("One. ", "Two. ", "Three.")
     talk.now += 0.5
     talk.saw(OVER, Spoken("One.\n"), Spoken("Two."), Spoken("Two."))
@@ -120,7 +120,7 @@ def test_an_answer_is_not_cut_twice_by_two_interruptions(talk):
     assert talk.heard.unplayed == 0
 
 
-def test_after_a_barge_in_the_next_answer_begins_anew(talk):
+def test_a_barge_in_during_the_next_answer_counts_its_playback_from_zero(talk):
     talk.says("one ", "two ", "three")
     talk.now += 0.5
     talk.saw(OVER)
@@ -159,7 +159,7 @@ def test_a_report_never_lengthens(talk, unplayed):
     assert len(talk.cuts) == 1
 
 
-def test_a_report_that_comes_with_the_next_answer_is_about_the_one_that_was_cut(talk):
+def test_a_played_report_during_the_next_answer_still_shortens_the_cut_one(talk):
     talk.says("one ", "two ", "three")
     talk.now += 2.5
     talk.saw(OVER)

@@ -244,7 +244,7 @@ def test_no_id_begins_as_a_file_that_is_being_written() -> None:
     assert not session_name(f"{temporary}x").startswith(temporary)
 
 
-def test_files_and_folders_of_a_session_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
+def test_files_and_folders_of_a_session_are_readable_only_by_their_owner(tmp_path: Path) -> None:
     """As Strands' own ``FileSessionManager`` has it, whatever the umask."""
     before = os.umask(0)
     try:

@@ -285,7 +285,9 @@ async def test_resuming_takes_the_lease_again_and_reads_nothing(
 
 
 @pytest.mark.slow
-async def test_resuming_tells_who_holds_and_who_wrote(memory_sessions: Sessions) -> None:
+async def test_resume_raises_session_held_while_held_and_session_fenced_after_a_write(
+    memory_sessions: Sessions,
+) -> None:
     manager, other = memory_sessions(), memory_sessions(holder="worker-2")
     agent = await started(manager)
     await agent.send("One")

@@ -115,7 +115,7 @@ def test_segue_exports_its_public_names() -> None:
         assert getattr(segue, name) is not None
 
 
-def test_an_unknown_name_is_an_attribute_error() -> None:
+def test_an_unknown_name_of_the_package_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="Guarded"):
         _ = segue.GuardedNothing
 

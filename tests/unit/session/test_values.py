@@ -178,7 +178,7 @@ def test_a_record_stored_without_escapes_is_rewritten_without(tree: Any) -> None
 
 @pytest.mark.slow
 @given(st.binary(max_size=60) | JSON.map(lambda tree: json.dumps({"escaped": 1, "data": tree}).encode()))
-def test_bytes_that_are_no_record_raise_journal_corrupt_alone(body: bytes) -> None:
+def test_bytes_that_are_no_record_raise_only_journal_corrupt(body: bytes) -> None:
     wrong: JournalCorrupt | None = None
     try:
         decode_record(body, "some object", 7)

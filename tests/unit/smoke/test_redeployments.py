@@ -68,7 +68,7 @@ async def test_a_redeployment_by_a_command():
         await redeploy.by_command("echo no such stack; exit 3")
 
 
-async def test_a_deployment_of_text_alone_has_no_workers_to_replace():
+async def test_a_deployment_of_only_text_has_no_workers_to_replace():
     with pytest.raises(OSError, match="workers=text"):
         await stack.Stack({"BucketName": "b"}).redeploy()
 

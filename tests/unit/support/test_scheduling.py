@@ -54,7 +54,7 @@ FILES = {
 }
 
 
-def test_the_folders_of_each_file_are_looked_into_by_processes_of_its_kind() -> None:
+def test_pytest_collects_each_test_folder_in_processes_of_its_kind() -> None:
     assert all((ROOT / place).exists() for places in PLACES.values() for place in places)
     files = [path.relative_to(ROOT) for path in (ROOT / "tests").rglob("test_*.py")]
     kinds = {file: kind_of_test(file.as_posix()) for file in files}

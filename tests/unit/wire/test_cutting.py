@@ -71,7 +71,7 @@ def test_a_text_that_fits_is_left_alone_and_any_other_is_as_long_as_possible(tex
     ],
     ids=lambda frame: type(frame).__name__,
 )
-def test_something_is_sent_for_a_frame_that_is_too_large(frame):
+def test_a_frame_too_large_to_send_is_replaced_by_a_remnant(frame):
     with pytest.raises(FrameError):
         encode_frame(frame)
     message = encode_remnant(frame)

@@ -170,7 +170,7 @@ def test_a_marker_of_silence_has_a_number_and_no_audio():
     assert refused('{"type":"audio","audio":"","silence":true}') == "bad_frame"
 
 
-def test_a_line_has_its_place_where_it_was_first_shown():
+def test_a_replacing_history_line_keeps_the_place_of_the_replaced_one():
     assert HistoryLine(record=7, role="assistant", kind="transcript", text="…", replaces=4).place == 4
     assert HistoryLine(record=7, role="user", kind="text", text="hi").place == 7
 

@@ -149,7 +149,7 @@ def test_only_the_last_piece_of_an_utterance_may_be_short():
     ]
 
 
-def test_a_piece_that_was_given_up_has_no_length():
+def test_an_empty_given_up_audio_piece_is_not_a_short_piece():
     assert lengths(16000, 5, 0, 0, 100, 5, 0, 5) == ["ok", "ok", "ok", "ok", "ok", "ok", "bad_audio"]
     frame = AudioInput(audio="", seq=3)
     assert decode_client_frame(encode_frame(frame)) == frame

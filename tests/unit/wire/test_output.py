@@ -72,7 +72,7 @@ def test_a_missing_frame_is_given_up_after_a_while_and_refused_later():
     assert order.offer(ack(1, 2), 1.6) == []
 
 
-def test_two_gaps_are_two_waits():
+def test_each_gap_waits_its_own_patience():
     order = OutputOrder(patience=0.5)
     order.offer(ack(1, 2), 0.0)
     order.offer(ack(1, 4), 0.3)
@@ -200,7 +200,7 @@ def test_records_before_the_first_ready_are_history_and_not_shown():
     assert cursor.last_record == 3
 
 
-def test_every_record_of_an_empty_session_is_new():
+def test_a_client_of_an_empty_session_shows_record_zero():
     cursor = opened(head=0)
     assert cursor.last_record == -1
     assert cursor.accept(text(0))

@@ -121,7 +121,7 @@ def test_a_wrong_provider_option_is_named(monkeypatch, capsys):
         ('raise ConnectionRefusedError("no server")\n', "ConnectionRefusedError: no server"),
     ],
 )
-def test_a_module_or_variable_of_the_deployment_alone_is_a_note_elsewhere(checked, lacking, text):
+def test_a_module_or_variable_that_only_the_deployment_has_is_a_note_elsewhere(checked, lacking, text):
     code, said = checked(lacking + GOOD)
     assert (code, text in said) == (1, True), said
     code, said = checked(lacking + GOOD, "--elsewhere")

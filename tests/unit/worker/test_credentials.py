@@ -93,7 +93,7 @@ async def test_a_turn_that_cannot_post_for_its_credentials_says_so(error):
     assert "renew or replace the AWS credentials" in lines.getvalue()
 
 
-def test_reason_of_other_errors_is_their_code_alone():
+def test_reason_of_other_errors_is_only_their_code():
     assert reason_of(refused("AccessDenied")) == "AccessDenied"
     assert reason_of(refused("403")) == "ClientError"
     assert reason_of(TimeoutError()) == "TimeoutError"

@@ -28,7 +28,7 @@ def test_variables_that_are_not_set_have_defaults():
     assert environment.worker_id != Environment.read(VARIABLES).worker_id
 
 
-def test_variables_that_are_set_are_used():
+def test_optional_environment_variables_override_defaults():
     environment = Environment.read(
         {
             **VARIABLES,

@@ -50,7 +50,7 @@ class Caller:
 
 
 @pytest.mark.slow
-async def test_frames_refused_by_a_full_queue_are_sent_again_alone(host, clients, monkeypatch):
+async def test_only_frames_refused_by_a_full_queue_are_sent_again(host, clients, monkeypatch):
     hosting = await host()
     send = hosting.model.send
 

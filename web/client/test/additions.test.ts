@@ -18,7 +18,7 @@ describe("played", () => {
     expect(world.socket.of("ack")).toEqual([{ type: "ack", epoch: 3, seq: 3, played: { seq: 2, ms: 12 } }]);
   });
 
-  test("goes with the ordinary acknowledgement, and counts for its own epoch alone", async () => {
+  test("goes with the ordinary acknowledgement, and counts only for its own epoch", async () => {
     const { conversation } = await world.talk();
     await world.socket.hear(ready(3, 1, { features: ["played"] }), audio(3, 2), said(3, 3, 0));
     conversation.played({ epoch: 3, seq: 2, ms: 60 });

@@ -1,4 +1,4 @@
-"""Input numbering: a client's text, audio and images reach the session exactly once and in order.
+"""Input numbering, the worker's side: text, audio and images reach the session exactly once and in order.
 
     client                                          holder of the session
     Sender.add ── seq 1, 2, 3 … ──▶ (lost, doubled, reordered) ──▶ Receiver.offer ──▶ agent ──▶ journal
