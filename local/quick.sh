@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 base=$(git merge-base HEAD main 2>/dev/null || git merge-base HEAD origin/main 2>/dev/null || git rev-parse HEAD)
 changed=$({ git diff --name-only --diff-filter=d "$base" -- '*.py' && git ls-files --others --exclude-standard -- '*.py'; } | sort -u)
-typed=$(printf '%s\n' $changed | grep -E '^(layers|functions|infra|local)/' || :)
+typed=$(printf '%s\n' $changed | grep -E '^(layers|functions|infra|local|smoke|benchmarks)/' || :)
 failed=''
 say() { printf 'quick: %s\n' "$*"; }
 

@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import urllib3
 from botocore.awsrequest import AWSPreparedRequest
@@ -27,7 +28,8 @@ def read(reads: Sequence[AWSPreparedRequest], delay_s: float, times: int) -> flo
 
         def send(request: AWSPreparedRequest) -> None:
             time.sleep(delay_s)
-            http.request(request.method, request.url, body=request.body, headers=dict(request.headers))
+            body = cast("bytes | None", request.body)  # as botocore has made it for a read
+            http.request(request.method, request.url, body=body, headers=dict(request.headers))
 
         def all_of_them() -> float:
             start = time.perf_counter()

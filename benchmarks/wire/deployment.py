@@ -16,7 +16,7 @@ from benchmarks.measuring import lag
 from local.deployment.issuer import Issuer
 from local.deployment.outputs import Deployment
 from local.processes.children import LAYER_WORKER, Guard, base_environment
-from local.processes.ports import free_port
+from local.processes.ports import ReservedPort
 from local.progress import Progress
 from local.settings import LOOPBACK, Settings
 from local.stack.stack import Stack
@@ -66,23 +66,28 @@ class Place:
     @asynccontextmanager
     async def echo_worker(self, **variables: str) -> AsyncIterator[Worker]:
         """Run one worker whose agent says back what it hears."""
-        worker_id, port = f"echo-{random.randbytes(3).hex()}", free_port()
-        environment = worker_process.environment(self.settings, self.deployment, worker_id, port, base_environment())
-        environment["PYTHONPATH"] += f":{self.settings.root}"
-        child = await self.guard.spawn(
-            worker_id,
-            [self.settings.python, "-m", "benchmarks.wire.echo_agent"],
-            environment=environment | {lag.VARIABLE: str(self.lag)} | variables,
-            log=self.settings.logs / f"worker-{worker_id}.log",
-            layer=LAYER_WORKER,
-            grace=ORPHAN_GRACE_SECONDS,
-        )
+        worker_id, reserved = f"echo-{random.randbytes(3).hex()}", ReservedPort()
         try:
-            worker = Worker(id=worker_id, deployment=self.deployment, port=port, child=child)
-            await worker.until_ready()
-            yield worker
+            environment = worker_process.environment(
+                self.settings, self.deployment, worker_id, reserved.number, base_environment()
+            )
+            environment["PYTHONPATH"] += f":{self.settings.root}"
+            child = await self.guard.spawn(
+                worker_id,
+                [self.settings.python, "-m", "benchmarks.wire.echo_agent"],
+                environment=environment | {lag.VARIABLE: str(self.lag)} | variables,
+                log=self.settings.logs / f"worker-{worker_id}.log",
+                layer=LAYER_WORKER,
+                grace=ORPHAN_GRACE_SECONDS,
+            )
+            try:
+                worker = Worker(id=worker_id, deployment=self.deployment, reserved=reserved, child=child)
+                await worker.until_ready()
+                yield worker
+            finally:
+                await child.stop(30.0)
         finally:
-            await child.stop(30.0)
+            reserved.release()
 
     @asynccontextmanager
     async def plain_server(self, kind: str) -> AsyncIterator[PlainServer]:

@@ -85,5 +85,5 @@ if __name__ == "__main__":
         finally:
             keeping.cancel()
 
-    app.build_agent = build_agent
+    app.build_agent = build_agent  # type: ignore[attr-defined]  # in place of the one that the worker imports
     asyncio.run(watched())

@@ -45,6 +45,7 @@ def _pauses(condition: Callable[[], object], seconds: float) -> Iterator[float]:
 async def within(seconds: float = PATIENCE_SECONDS) -> AsyncIterator[None]:
     """Do as ``asyncio.timeout``: raise TimeoutError in a block that takes longer."""
     loop, deadline = asyncio.get_running_loop(), steady().now() + seconds
+    timer: asyncio.TimerHandle
     async with asyncio.timeout(None) as limit:
 
         def look() -> None:

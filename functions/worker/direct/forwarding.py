@@ -210,7 +210,8 @@ class Forwarding:
             if outcome != Gone("no-holder"):
                 return outcome
             # Else left by a process that had this address before.
-            return Gone("handoff" if self._host.is_opening(delivery.session_key) else "unreachable")
+            opening = self._host.is_opening(delivery.session_key)
+            return Gone("handoff", to_successor=True) if opening else Gone("unreachable")
         if route in self._suspects:
             return Gone("unreachable")
         # Known before the post: an answer of the predecessor may come after another frame's that tells of the handoff.

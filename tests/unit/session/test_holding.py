@@ -6,13 +6,15 @@ import asyncio
 import time
 
 import pytest
+from strands import Agent
 
 from segue import SessionFenced, SessionHeld
 from segue.errors import RELEASED
 from tests.support.crash import certainly_dead, crash
+from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import MemoryStorage
 from tests.support.sessions import KEPT, SHORT, Sessions, item, manager_of, started, texts
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, eventually_sync
 
 
 @pytest.mark.slow
@@ -206,6 +208,33 @@ async def test_a_living_holder_keeps_its_session_by_its_heartbeat(
 
     assert item(storage).beat > seen + 2
     assert first.lease_is_fresh()
+
+
+@pytest.mark.slow
+def test_a_holder_sends_heartbeats_again_in_a_second_event_loop(
+    memory_sessions: Sessions, storage: MemoryStorage
+) -> None:
+    """A program may use an agent in one ``asyncio.run`` after the other; between them its lease may lapse."""
+    manager = memory_sessions(lease=SHORT)
+
+    async def begin() -> Agent:
+        await manager.open()
+        agent = Agent(model=FakeModel(), session_manager=manager)
+        await agent.invoke_async("One")
+        return agent
+
+    agent = asyncio.run(begin())
+    eventually_sync(lambda: not manager.lease_is_fresh())
+
+    async def go_on() -> None:
+        await agent.invoke_async("Two")
+        await manager.flush()
+        seen = item(storage).beat
+        await eventually(lambda: item(storage).beat > seen + 2)
+
+    asyncio.run(go_on())
+    assert manager.lease_is_fresh()
+    manager.close_sync()
 
 
 async def test_the_item_names_holder_and_endpoint_until_the_release(

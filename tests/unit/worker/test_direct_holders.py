@@ -25,18 +25,21 @@ from segue.wire.frames import (
 )
 from shared.ingress.outcomes import Outcome
 from shared.ingress.routes import Route, Routes
+from tests.support.memory_manager import Latch
 from tests.support.waiting import eventually
 from tests.unit.worker.socket_server import KEY, Door, frames, hello
 from worker.direct.forwarding import HolderPost
+from worker.hosting.claims import ClaimTaker
 
 
 class Holder:
     """Another worker's address: it answers as told, or not at all.
 
     Attributes:
-        answers: Statuses, used up one by one; then the last one. None: no answer.
+        answers: Statuses, used up one by one; then the last one. None: no answer until ``late``.
         taken: The deliveries that came.
         hands_over: Whether 410 says that a successor is ready.
+        late: Set when what was not answered is, with 202.
     """
 
     def __init__(self, *answers: int | None) -> None:
@@ -44,7 +47,7 @@ class Holder:
         self.taken: list[Delivery] = []
         self.endpoint = ""
         self.hands_over = False
-        self._over = asyncio.Event()
+        self.late = asyncio.Event()
         app = web.Application()
         app.router.add_post("/frames", self._take)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -56,16 +59,16 @@ class Holder:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._over.set()
+        self.late.set()
         await self._runner.cleanup()
 
     async def _take(self, request: web.Request) -> web.Response:
         self.taken.append(decode_delivery(await request.read()))
         status = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if status is None:
-            await self._over.wait()
+            await self.late.wait()
         body = encode_refusal(HANDED_OVER if self.hands_over else "moved")
-        return web.Response(status=status or 500, body=body if status == 410 else b"")
+        return web.Response(status=status or 202, body=body if status == 410 else b"")
 
 
 @pytest.fixture
@@ -78,6 +81,20 @@ def held_at(dynamodb: Any) -> Callable[[str], None]:
         dynamodb.put_item(TableName="locks", Item={name: {"S": value} for name, value in item.items()})
 
     return hold
+
+
+@pytest.fixture
+def offered(monkeypatch: pytest.MonkeyPatch) -> list[Claim]:
+    """The claims that are offered to the door's worker."""
+    offered: list[Claim] = []
+    offer = ClaimTaker.offer_claim
+
+    def noted(taker: ClaimTaker, claim: Claim) -> None:
+        offered.append(claim)
+        offer(taker, claim)
+
+    monkeypatch.setattr(ClaimTaker, "offer_claim", noted)
+    return offered
 
 
 async def until_ready(ws: Any) -> Ready:
@@ -196,22 +213,16 @@ async def test_a_handoff_is_over_once_the_successor_has_taken_a_frame(
 ) -> None:
     monkeypatch.setattr("shared.ingress.handoffs.HANDOVER_SECONDS", 600.0)
 
-    async def say_one(ws: Any) -> None:
-        await ws.send_str(encode_frame(TextInput(text="one", seq=1)))
-        await ws.send_str(encode_frame(Ping()))
-        while Pong() not in await frames(ws):  # frames are dealt with in their order
-            pass
-
     async with Holder(202, 410) as predecessor, Holder(202, 410) as successor:
         predecessor.hands_over = True
         held_at(predecessor.endpoint)
         ws = await door.connect()
         await ws.send_str(encode_frame(hello()))
         await eventually(lambda: len(predecessor.taken) == 1)
-        await say_one(ws)
+        await say(ws, 1)
         assert len(predecessor.taken) == 2, "the predecessor has answered that it handed over"
         held_at(successor.endpoint)
-        await say_one(ws)
+        await say(ws, 1)
         assert len(successor.taken) == 1
         held_at("")
         await ws.send_str(encode_frame(TextInput(text="two", seq=2)))
@@ -311,3 +322,82 @@ async def test_a_session_that_opens_here_while_its_lease_is_read_is_not_claimed_
     await ws.send_str(encode_frame(hello()))
     await until_ready(ws)
     assert not claims, "a claim as of a dead holder would greet all clients once more, and drop this frame"
+
+
+async def test_a_session_that_is_being_opened_here_is_not_claimed_anew(
+    door: Door, held_at: Callable[[str], None], offered: list[Claim]
+) -> None:
+    """Its lease names this worker before it takes frames."""
+    principal, _, session_id = KEY.partition("/")
+    claim = Claim(session_key=KEY, session_id=session_id, principal=principal, reason="no-holder")
+    held_at(door.endpoint)
+    door.world.storage.before = latch = Latch("acquire")
+    opening = asyncio.create_task(door.world.host.open_session(claim))
+    await latch.reached.wait()
+    ws = await door.connect()
+    await ws.send_str(encode_frame(hello()))
+    await ws.send_str(encode_frame(Ping()))
+    while Pong() not in await frames(ws):
+        pass
+    latch.go.set()
+    await opening
+    await until_ready(ws)
+    assert offered == [], "a claim would greet all clients once more"
+
+
+async def test_a_second_handoff_of_a_session_that_came_to_this_worker_is_left_to_its_successor_anew(
+    door: Door, held_at: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once this worker has taken a frame, the first handoff is over: its two seconds bound no second one."""
+    monkeypatch.setattr("shared.ingress.handoffs.HANDOVER_SECONDS", 600.0)
+    monkeypatch.setattr("shared.ingress.recent_claims.QUIET_SECONDS", 0.0)
+    principal, _, session_id = KEY.partition("/")
+    claim = Claim(session_key=KEY, session_id=session_id, principal=principal, reason="handoff")
+    async with Holder(202, 410) as predecessor:
+        predecessor.hands_over = True
+        held_at(predecessor.endpoint)
+        ws = await door.connect()
+        await ws.send_str(encode_frame(hello()))
+        await eventually(lambda: len(predecessor.taken) == 1)
+        await say(ws, 1)
+        assert len(predecessor.taken) == 2, "it has answered that it handed over"
+        await door.world.host.open_session(claim)  # to this worker
+        held_at(door.endpoint)
+        await say(ws, 1)
+    session = door.world.host.find(KEY)
+    assert session is not None
+    await session.stop()  # without a successor
+    held_at("")
+    await say(ws, 2)
+    await eventually(lambda: door.world.host.find(KEY) not in {None, session})
+
+
+async def test_a_predecessors_late_answer_is_not_the_successors(
+    door: Door, held_at: Callable[[str], None], offered: list[Claim], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.ingress.handoffs.HANDOVER_SECONDS", 600.0)
+    monkeypatch.setattr("shared.ingress.recent_claims.QUIET_SECONDS", 0.0)
+    async with Holder(202, 202, None, 410) as predecessor:
+        predecessor.hands_over = True
+        held_at(predecessor.endpoint)
+        first, second = await door.connect(), await door.connect()
+        await first.send_str(encode_frame(hello()))
+        await second.send_str(encode_frame(hello(client_id="c2")))
+        await eventually(lambda: len(predecessor.taken) == 2)
+        await first.send_str(encode_frame(TextInput(text="1", seq=1)))
+        await eventually(lambda: len(predecessor.taken) == 3)  # not answered yet
+        await say(second, 1)
+        assert len(predecessor.taken) == 4, "it has answered that it handed over"
+        held_at("")
+        predecessor.late.set()
+        await say(first, 2)
+        await say(second, 2)
+        assert offered == [], "a claim has overtaken the handoff"
+
+
+async def say(ws: Any, seq: int) -> None:
+    """Say a text, and wait until it has been dealt with."""
+    await ws.send_str(encode_frame(TextInput(text=str(seq), seq=seq)))
+    await ws.send_str(encode_frame(Ping()))
+    while Pong() not in await frames(ws):  # frames are dealt with in their order
+        pass
