@@ -21,6 +21,7 @@ from tests.support.waiting import eventually
 from tests.unit.worker.direct_workers import published_issuer, workers  # noqa: F401 - fixtures
 from tests.unit.worker.handoffs import new, old  # noqa: F401 - fixtures
 from tests.unit.worker.origins import origin  # noqa: F401 - a fixture
+from tests.unit.worker.other_holders import held_at, offered  # noqa: F401 - fixtures
 from tests.unit.worker.socket_server import door, issuer_keys, open_door  # noqa: F401 - fixtures
 from tests.unit.worker.stand_ins import FakeConnections, HandledModel, address
 from tests.unit.worker.worlds import LEASE, World, weather
