@@ -66,8 +66,8 @@ class Place:
     @asynccontextmanager
     async def echo_worker(self, **variables: str) -> AsyncIterator[Worker]:
         """Run one worker whose agent says back what it hears."""
-        worker_id, reserved = f"echo-{random.randbytes(3).hex()}", ReservedPort()
-        try:
+        worker_id = f"echo-{random.randbytes(3).hex()}"
+        with ReservedPort() as reserved:
             environment = worker_process.environment(
                 self.settings, self.deployment, worker_id, reserved.number, base_environment()
             )
@@ -86,8 +86,6 @@ class Place:
                 yield worker
             finally:
                 await child.stop(30.0)
-        finally:
-            reserved.release()
 
     @asynccontextmanager
     async def plain_server(self, kind: str) -> AsyncIterator[PlainServer]:
