@@ -13,6 +13,7 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError, Rea
 from botocore.stub import Stubber
 
 from segue import StorageRefused, StorageUnavailable
+from segue.session.storage_calls import StorageCalls
 from segue.storage.aws import DynamoGuard, S3Objects, update_request
 from segue.storage.interface import Clause, ConditionalWrite, ConditionFailed, ObjectMissing, PreconditionFailed
 from segue.testing import ManualClock
@@ -249,3 +250,11 @@ async def test_the_table_tells_the_time_in_each_answer(executor: ThreadPoolExecu
         for _ in range(2):
             await guard.read("a/b")
             assert guard.wall() == AT + 50, "what stands between may have taken the date away"
+
+
+def test_a_refusal_that_needs_no_other_form_is_not_its_own_cause() -> None:
+    refusal = StorageRefused("a/b", "denied")
+    with pytest.raises(StorageRefused) as raised, StorageCalls().refusals():
+        raise refusal
+    assert raised.value is refusal
+    assert refusal.__cause__ is None

@@ -34,7 +34,9 @@ class StorageCalls:
         try:
             yield
         except StorageRefused as refused:
-            raise (refused if self._refusal is None else self._refusal(refused)) from refused
+            if self._refusal is None:
+                raise  # not from itself, which would make a circle of causes
+            raise self._refusal(refused) from refused
 
     async def run(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Await a coroutine that runs on the storage loop, from any event loop."""
