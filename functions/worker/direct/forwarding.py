@@ -31,8 +31,8 @@ from worker.direct.claiming import Claiming
 from worker.direct.rows import SocketRows
 from worker.direct.sockets import ClientSocket
 from worker.hosting.host import Host
+from worker.hosting.peer_http import PeerHttp
 from worker.hosting.search_beside import SearchesBeside
-from worker.hosting.worker_http import WorkerHttp
 from worker.telemetry.metrics import Count, metrics
 
 ANSWER_SECONDS: Final = 2.0
@@ -59,7 +59,7 @@ class HolderPost:
 
     def __init__(self) -> None:
         """Open nothing yet."""
-        self._http = WorkerHttp(ANSWER_SECONDS)
+        self._http = PeerHttp(ANSWER_SECONDS)
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()

@@ -19,7 +19,7 @@ from worker.aws.kept_connections import HTTP_ERRORS
 from worker.aws.poster import Poster, PostOutcome
 from worker.direct.output_routes import SLOW_READER, headers_of, path_of
 from worker.direct.sockets import ClientSockets, MessagePlace
-from worker.hosting.worker_http import WorkerHttp
+from worker.hosting.peer_http import PeerHttp
 from worker.telemetry.metrics import Count, metrics
 
 POST_SECONDS: Final = 2.0
@@ -63,7 +63,7 @@ class ClientPoster:
         self._gateway = gateway
         self._sockets = sockets
         self._endpoint = endpoint
-        self._http = WorkerHttp(POST_SECONDS)
+        self._http = PeerHttp(POST_SECONDS)
         self._silent_workers: BoundedDict[str, tuple[float, float]] = BoundedDict(REMEMBERED)
 
     async def __aenter__(self) -> Self:

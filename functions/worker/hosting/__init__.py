@@ -2,8 +2,8 @@
 
     deployments      which deployment began last
     registry         the workers' items in the connections table
-    worker_http      HTTP to the other workers, over connections that are kept
-    worker_health    how another worker is, and whether it hangs
+    peer_http        HTTP to the other workers, over connections that are kept
+    peer_health      how another worker is, and whether it hangs
     holder_probe     evidence that the process that a lease names is gone, or hung
     successors       the workers that a draining one hands sessions to
     search_beside    a post to a holder, and the search for another one beside it

@@ -33,7 +33,7 @@ from segue.lease.item import GuardItem
 from segue.wire.claims import Claim, Reason
 from shared.log import logger
 from worker.aws.kept_connections import HTTP_ERRORS
-from worker.hosting.worker_health import Ask, Health, NotAnswered, NotReached, ask_health, was_held_up
+from worker.hosting.peer_health import Ask, Health, NotAnswered, NotReached, ask_health, was_held_up
 
 ATTEMPTS: Final = 2
 """Requests without an answer before that is evidence: one may meet a hiccup of the network."""

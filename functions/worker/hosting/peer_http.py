@@ -42,7 +42,7 @@ def was_sent(error: Exception) -> bool:
     return isinstance(error, ConnectionError | TimeoutError | HttpProcessingError)  # else the network's: no route
 
 
-class WorkerHttp:
+class PeerHttp:
     """Requests of other workers. Use as an async context manager."""
 
     def __init__(self, seconds: float) -> None:

@@ -28,8 +28,8 @@ from shared.background import first_of
 from shared.log import logger
 from shared.registered_worker import RegisteredWorker
 from worker.aws.kept_connections import HTTP_ERRORS
-from worker.hosting.worker_health import until_hung
-from worker.hosting.worker_http import WorkerHttp, was_sent
+from worker.hosting.peer_health import until_hung
+from worker.hosting.peer_http import PeerHttp, was_sent
 
 CANDIDATES: Final = 3
 """Workers that may refuse one session; after them it goes to the queue, which finds one as well, a little later."""
@@ -83,7 +83,7 @@ class Successors:
         self._read_at = -float("inf")
         self._reading = asyncio.Lock()
         self._assigned: Counter[str] = Counter()
-        self._http = WorkerHttp(PREPARE_SECONDS)
+        self._http = PeerHttp(PREPARE_SECONDS)
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()

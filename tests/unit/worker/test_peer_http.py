@@ -9,41 +9,41 @@ from aiohttp.http import HttpProcessingError
 
 from tests.unit.worker.origins import EMPTY, Origin
 from worker.aws.kept_connections import NotConnected
-from worker.hosting import worker_http
-from worker.hosting.worker_http import WorkerHttp, was_sent
+from worker.hosting import peer_http
+from worker.hosting.peer_http import PeerHttp, was_sent
 
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that stands still for a moment makes no connection old."""
-    monkeypatch.setattr(worker_http, "FRESH_SECONDS", 3600.0)
+    monkeypatch.setattr(peer_http, "FRESH_SECONDS", 3600.0)
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[WorkerHttp]:
-    async with WorkerHttp(5.0) as made:
+async def http() -> AsyncIterator[PeerHttp]:
+    async with PeerHttp(5.0) as made:
         yield made
 
 
-async def post(http: WorkerHttp, origin: Origin, *, repeatable: bool) -> int:
+async def post(http: PeerHttp, origin: Origin, *, repeatable: bool) -> int:
     endpoint = f"http://127.0.0.1:{origin.port}"
     return (await http.request("POST", endpoint, "/frames", {}, b"{}", repeatable=repeatable)).status
 
 
 async def test_a_repeatable_request_is_sent_again_if_its_kept_connection_has_ended(
-    origin: Origin, http: WorkerHttp
+    origin: Origin, http: PeerHttp
 ) -> None:
     origin.answers = [(EMPTY,), None]
     assert [await post(http, origin, repeatable=True) for _ in range(2)] == [200, 200]
     assert (len(origin.asked), origin.connected) == (3, 2)
 
 
-async def test_a_stream_that_may_not_be_sent_twice_keeps_one_connection(origin: Origin, http: WorkerHttp) -> None:
+async def test_a_stream_that_may_not_be_sent_twice_keeps_one_connection(origin: Origin, http: PeerHttp) -> None:
     assert [await post(http, origin, repeatable=False) for _ in range(50)] == [200] * 50
     assert origin.connected == 1
 
 
-async def test_an_unrepeatable_request_fails_if_its_kept_connection_has_ended(origin: Origin, http: WorkerHttp) -> None:
+async def test_an_unrepeatable_request_fails_if_its_kept_connection_has_ended(origin: Origin, http: PeerHttp) -> None:
     origin.answers = [(EMPTY,), None]
     await post(http, origin, repeatable=False)
     with pytest.raises(ConnectionError) as ended:
@@ -53,9 +53,9 @@ async def test_an_unrepeatable_request_fails_if_its_kept_connection_has_ended(or
 
 
 async def test_an_unrepeatable_request_goes_over_a_new_connection_after_a_silence_and_leaves_one(
-    origin: Origin, http: WorkerHttp, monkeypatch: pytest.MonkeyPatch
+    origin: Origin, http: PeerHttp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_http, "FRESH_SECONDS", -1.0)
+    monkeypatch.setattr(peer_http, "FRESH_SECONDS", -1.0)
     for repeatable in (True, False, False, False, True):
         assert await post(http, origin, repeatable=repeatable) == 200
     assert origin.connected == 4
@@ -63,16 +63,16 @@ async def test_an_unrepeatable_request_goes_over_a_new_connection_after_a_silenc
 
 
 @pytest.mark.parametrize("endpoint", ["http://[nonsense", "http://w:port", "w1"])
-async def test_an_invalid_address_is_not_connected_to(http: WorkerHttp, endpoint: str) -> None:
+async def test_an_invalid_address_is_not_connected_to(http: PeerHttp, endpoint: str) -> None:
     with pytest.raises(NotConnected) as refused:
         await http.request("POST", endpoint, "/frames", {}, b"{}", repeatable=True)
     assert not was_sent(refused.value)
 
 
 async def test_connections_are_kept_to_a_bounded_number_of_workers(
-    origin: Origin, http: WorkerHttp, monkeypatch: pytest.MonkeyPatch
+    origin: Origin, http: PeerHttp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_http, "WORKERS", 1)
+    monkeypatch.setattr(peer_http, "WORKERS", 1)
     for name in ("127.0.0.1", "localhost", "127.0.0.1"):
         endpoint = f"http://{name}:{origin.port}"
         assert (await http.request("GET", endpoint, "/health", {}, repeatable=True)).status == 200

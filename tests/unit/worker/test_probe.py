@@ -17,7 +17,7 @@ from segue.lease.item import GuardItem
 from segue.wire.delivery import SEARCH_AFTER_SECONDS
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import claim
-from worker.hosting import worker_health
+from worker.hosting import peer_health
 from worker.hosting.holder_probe import (
     ATTEMPTS,
     TAKEOVERS_A_MINUTE,
@@ -26,7 +26,7 @@ from worker.hosting.holder_probe import (
     TakeoverBudget,
     holder_state,
 )
-from worker.hosting.worker_health import (
+from worker.hosting.peer_health import (
     ANSWER_TIMEOUT_SECONDS,
     CONNECT_TIMEOUT_SECONDS,
     LATE_SECONDS,
@@ -51,8 +51,8 @@ def held(endpoint: str | None = "http://w1", holder: str = "w1", beat: int = 1) 
 @pytest.fixture
 async def answering(monkeypatch):
     """Starts servers that answer /health with a status and a body, and waits for them on a busy machine, too."""
-    monkeypatch.setattr(worker_health, "CONNECT_TIMEOUT_SECONDS", 30.0)
-    monkeypatch.setattr(worker_health, "ANSWER_TIMEOUT_SECONDS", 30.0)
+    monkeypatch.setattr(peer_health, "CONNECT_TIMEOUT_SECONDS", 30.0)
+    monkeypatch.setattr(peer_health, "ANSWER_TIMEOUT_SECONDS", 30.0)
     runners = []
 
     async def start(body: str, status: int = 200) -> str:
@@ -115,7 +115,7 @@ async def test_a_loop_may_stand_still_for_two_seconds(answering, stood_still, st
 
 
 async def test_a_holder_that_accepts_and_never_answers_twice_is_hung(monkeypatch):
-    monkeypatch.setattr(worker_health, "ANSWER_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(peer_health, "ANSWER_TIMEOUT_SECONDS", 0.05)
     with socket.socket() as stopped:
         stopped.bind(("127.0.0.1", 0))
         stopped.listen(5)
@@ -131,7 +131,7 @@ async def test_a_holder_whose_answer_trickles_is_hung(monkeypatch):
                 await writer.drain()
                 await asyncio.sleep(0.01)
 
-    monkeypatch.setattr(worker_health, "ANSWER_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(peer_health, "ANSWER_TIMEOUT_SECONDS", 0.05)
     server = await asyncio.start_server(trickle, "127.0.0.1", 0)
     endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     assert await promptly(holder_state(held(endpoint), clock=lambda: 0.0), 10) is HUNG
@@ -316,7 +316,7 @@ async def test_takeovers_from_a_dead_holder_are_not_bounded():
 
 @pytest.mark.parametrize("silence", [NotReached(), NotAnswered(), Health("w1", 2.5)], ids=repr)
 async def test_a_worker_that_is_asked_for_something_hangs_after_three_silent_looks_in_a_row(monkeypatch, silence):
-    monkeypatch.setattr(worker_health, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(peer_health, "LOOK_SECONDS", 0.0)
     answers = (silence, silence, WELL, silence, OSError(), silence, Health("w1", 0.5), silence, silence, silence)
     ask = Asked(*answers)
     await promptly(until_hung("http://w1", ask, ask.clock))
@@ -324,7 +324,7 @@ async def test_a_worker_that_is_asked_for_something_hangs_after_three_silent_loo
 
 
 async def test_looks_of_a_process_that_stood_still_itself_prove_nothing(monkeypatch):
-    monkeypatch.setattr(worker_health, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(peer_health, "LOOK_SECONDS", 0.0)
     late = CONNECT_TIMEOUT_SECONDS + ANSWER_TIMEOUT_SECONDS + LATE_SECONDS * 2
     ask = Asked(NotAnswered(), seconds=late)
     looking = asyncio.create_task(until_hung("http://w1", ask, ask.clock))

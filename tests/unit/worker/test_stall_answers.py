@@ -101,7 +101,7 @@ async def test_a_successor_tells_a_blocked_loop_from_one_that_hangs(worker, monk
             return thread.submit(lambda: asyncio.run(holder_state(item, clock=lambda: 0.0))).result()
 
     assert probed() is HolderState.UNCERTAIN
-    monkeypatch.setattr("worker.hosting.worker_health.STOOD_STILL_SECONDS", 0.0)
+    monkeypatch.setattr("worker.hosting.peer_health.STOOD_STILL_SECONDS", 0.0)
     assert probed() is HolderState.HUNG
 
 

@@ -13,7 +13,7 @@ from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import speech, taken_over, turns
 from worker.conversation import lease_hold
 from worker.hosting.holder_probe import ATTEMPTS
-from worker.hosting.worker_health import ANSWER_TIMEOUT_SECONDS
+from worker.hosting.peer_health import ANSWER_TIMEOUT_SECONDS
 from worker.telemetry.blocked_loop import BLOCKED_SECONDS, STANDSTILL_SECONDS, BlockedLoopWatch, standstills
 
 

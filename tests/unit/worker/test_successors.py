@@ -69,8 +69,8 @@ async def test_a_worker_that_is_too_slow_has_refused_and_the_next_one_is_asked(s
 @pytest.mark.slow
 async def test_a_hung_worker_is_given_up_long_before_a_model_start(search, slow, monkeypatch):
     monkeypatch.setattr("worker.hosting.successors.PREPARE_SECONDS", 600.0)
-    monkeypatch.setattr("worker.hosting.worker_health.LOOK_SECONDS", 0.01)
-    monkeypatch.setattr("worker.hosting.worker_health.ANSWER_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr("worker.hosting.peer_health.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("worker.hosting.peer_health.ANSWER_TIMEOUT_SECONDS", 0.05)
     assert len(await promptly(search(slow))) == CANDIDATES
 
 
