@@ -26,7 +26,7 @@ function that gets one for each connection, ``headers=`` other ways to show who 
     conversation    all of these as frames in and frames out, without I/O
     websocket       one WebSocket, from its opening to its end
     connections     connecting, again and in time
-    lifetime        a client from its start to its end
+    client_run      a client from its start to its end
     client          what a program uses
 """
 

@@ -11,12 +11,12 @@ from typing import Any, Literal, Self
 import msgspec
 
 from segue.client.approvals import answer_to
+from segue.client.client_run import ClientRun
 from segue.client.connections import Connections
 from segue.client.conversation import Conversation
 from segue.client.credentials import Credentials, Supply
 from segue.client.errors import NotOffered
 from segue.client.events import EventBuffer, EventStream
-from segue.client.lifetime import Lifetime
 from segue.client.microphone import MARKER, Microphone
 from segue.client.settings import ClientSettings
 from segue.wire.fields import HISTORY, SILENCE
@@ -95,7 +95,7 @@ class Client:
             self._settings.event_capacity, self._settings.lasting_capacity, self._settings.event_bytes
         )
         self._connections = Connections(url, credentials, self._conversation, self._events, self._settings)
-        self._lifetime = Lifetime(self._connections, self._conversation, self._events, self._settings)
+        self._run = ClientRun(self._connections, self._conversation, self._events, self._settings)
 
     @property
     def session(self) -> str:
@@ -167,11 +167,11 @@ class Client:
             ConnectionLost: what gets the token or makes the headers has failed.
             NotReady: no holder said ``Ready`` within the ready timeout.
         """
-        await self._lifetime.start(self._session, self._client_id)
+        await self._run.start(self._session, self._client_id)
 
     async def close(self) -> None:
         """Say good-bye and end. What is unacknowledged may not have taken effect: ``flush`` first if it must."""
-        await self._lifetime.close()
+        await self._run.close()
 
     async def send_text(self, text: str) -> None:
         """Send text; it is kept and sent again until it is durable.
@@ -220,7 +220,7 @@ class Client:
         Raises:
             ClientError: the client has ended.
         """
-        self._lifetime.check()
+        self._run.check()
         self._conversation.played(frame, milliseconds, asyncio.get_running_loop().time())
         self._connections.wake()
 
@@ -236,12 +236,12 @@ class Client:
             TimeoutError: it took longer.
             ClientError: the client has ended.
         """
-        self._lifetime.check()
+        self._run.check()
         pages = self._conversation.pages
         pages.ask(before, asyncio.get_running_loop().time())
         self._connections.wake()
         try:
-            await self._lifetime.until(lambda: before in pages.come or not self._conversation.offers(HISTORY), timeout)
+            await self._run.until(lambda: before in pages.come or not self._conversation.offers(HISTORY), timeout)
             if before not in pages.come:
                 raise NotOffered("the session's holder offers no pages of the history: do without them")
             return pages.come[before]
@@ -291,7 +291,7 @@ class Client:
             TimeoutError: it took longer.
             ClientError: the client has ended.
         """
-        await self._lifetime.until(lambda: not self._conversation.unacknowledged, timeout)
+        await self._run.until(lambda: not self._conversation.unacknowledged, timeout)
 
     def events(self) -> EventStream:
         """The server's frames, in order, without repeats and without anything of an old epoch.
@@ -302,7 +302,7 @@ class Client:
         return EventStream(self._events)
 
     def _send(self, *frames: InputFrame) -> int:
-        self._lifetime.check()
+        self._run.check()
         given_up = self._conversation.say(*frames)
         self._connections.wake()
         return given_up

@@ -1,4 +1,4 @@
-"""A client's life: started once, ended by ``close`` or by a failure; callers wait in it for what they need."""
+"""The run of a client: started once, ended by ``close`` or by a failure; callers wait in it for what they need."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from segue.client.events import EventBuffer
 from segue.client.settings import ClientSettings
 
 
-class Lifetime:
+class ClientRun:
     """Run of one client's connections, until its end."""
 
     def __init__(
