@@ -22,6 +22,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from segue.wire.claims import DirectAddress
+from segue.wire.codes import SLOW_READER
 from worker.aws.poster import PostOutcome
 from worker.direct.sockets import ClientSocket, ClientSockets, MessagePlace
 
@@ -32,9 +33,6 @@ PLACE_HEADER: Final = "x-segue-place"
 
 BODY_SECONDS: Final = 2.0
 """Seconds for a message of another worker to arrive whole; after them it is answered with 408."""
-
-SLOW_READER: Final = 1008
-"""WebSocket close code for a client that does not read what it is sent."""
 
 _STATUS: Final = {PostOutcome.DELIVERED: 200, PostOutcome.LIMITED: 429, PostOutcome.GONE: 410}
 

@@ -14,10 +14,11 @@ from typing import Final, Self
 from segue.bounded import BoundedDict
 from segue.storage.answers import reason_of
 from segue.wire.claims import ClientAddress, DirectAddress
+from segue.wire.codes import SLOW_READER
 from shared.log import logger
 from worker.aws.kept_connections import HTTP_ERRORS
 from worker.aws.poster import Poster, PostOutcome
-from worker.direct.output_routes import SLOW_READER, headers_of, path_of
+from worker.direct.output_routes import headers_of, path_of
 from worker.direct.sockets import ClientSockets, MessagePlace
 from worker.hosting.peer_http import PeerHttp
 from worker.telemetry.metrics import Count, metrics

@@ -17,7 +17,7 @@ from typing import Final, override
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 from aiohttp.web_protocol import RequestHandler
 
-from segue.wire.codes import TRY_AGAIN_LATER
+from segue.wire.codes import NO_HELLO, TRY_AGAIN_LATER
 from segue.wire.frames import MAX_FRAME_BYTES
 from shared.log import logger
 from worker.direct.handshake import Handshake, chosen
@@ -41,9 +41,6 @@ at a Network Load Balancer, about a minute in some networks."""
 MAX_MESSAGE_BYTES: Final = 4 * MAX_FRAME_BYTES
 """Bytes of a message at most; a longer one ends the socket (1009), as API Gateway does. Of those between this and a
 frame's size the client is told (``oversize``)."""
-
-NO_HELLO: Final = 1008
-"""WebSocket close code for a socket that says no ``hello``."""
 
 _SILENT: Final = logging.getLogger("worker.direct.requests")
 """For the server itself. It would quote what it cannot read, with a stack trace each: callers without a token must not

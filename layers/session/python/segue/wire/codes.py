@@ -1,4 +1,4 @@
-"""Error codes: what can be wrong with a frame, a connection or a turn, as a client is told."""
+"""Codes: what can be wrong with a frame, a connection or a turn, as a client is told, and why a socket is closed."""
 
 from __future__ import annotations
 
@@ -59,6 +59,12 @@ RETRYABLE_CODES: Final = frozenset(
     }
 )
 """Codes after which the same frame may succeed later."""
+
+NO_HELLO: Final = 1008
+"""WebSocket close code for a client that says no ``hello`` in time."""
+
+SLOW_READER: Final = 1008
+"""WebSocket close code for a client that does not read what it is sent."""
 
 SERVICE_RESTART: Final = 1012
 """WebSocket close code of a worker that ends: come back at once, over a connection to another one."""
