@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from shared.principal import principal_of
+from segue.ids import principal_of
 
 POLL_SECONDS: Final = 5.0
 RELEASED_POLL_SECONDS: Final = 1.0

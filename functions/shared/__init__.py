@@ -9,7 +9,6 @@
     connections        the connections table
     registered_worker  workers in it, as the gateway and other workers read them
     encoding           messages for clients, of one frame or several
-    principal          the one name that a caller's sessions are kept under
     subprotocol        the protocol's name and the token in ``Sec-WebSocket-Protocol``
     tokens             JSON Web Tokens of one issuer, checked against its published keys
     agent_code         failures of the user's agent: logged, told to clients and to the model

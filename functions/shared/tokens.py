@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import jwt
 from jwt.exceptions import PyJWKClientConnectionError, PyJWKClientError, PyJWTError
 
-from shared.principal import principal_of
+from segue.ids import principal_of
 
 ALGORITHMS: Final = ("RS256", "ES256")
 """Signatures by a private key only: an HS256 one could be made with the published key."""

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
 from local.settings import Settings
-from shared.principal import principal_of
+from segue.ids import principal_of
 
 ISSUER: Final = "https://issuer.segue.local"
 """A name and no address: principals are made from it, and must be the same whatever port is used today."""

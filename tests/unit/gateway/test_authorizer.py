@@ -7,7 +7,7 @@ import json
 import pytest
 
 from gateway import authorizer
-from shared.principal import principal_of
+from segue.ids import principal_of
 from tests.support.issuer import AUDIENCE, ISSUER, Issuer, publishing
 
 ARN = "arn:aws:execute-api:us-east-1:000000000000:abc/dev/$connect"

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from segue.ids import principal_of
 from shared import tokens
-from shared.principal import principal_of
 from shared.tokens import (
     LEEWAY_SECONDS,
     LONGEST_TOKEN,

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType
 
+from segue.ids import principal_of
 from segue.lease.item import GuardItem
 from segue.wire.binary import decode_binary_server
 from segue.wire.frames import (
@@ -22,7 +23,6 @@ from segue.wire.frames import (
     decode_server_message,
     encode_frame,
 )
-from shared.principal import principal_of
 from tests.support import mocked_aws
 from tests.support.issuer import AUDIENCE, ISSUER, Issuer, publishing
 from tests.support.waiting import eventually, promptly

@@ -12,9 +12,9 @@ import pytest
 from aiohttp import WSMsgType, WSServerHandshakeError
 from msgspec import structs
 
+from segue.ids import principal_of
 from segue.wire.claims import ClientAddress
 from segue.wire.frames import Hello, Ready, decode_server_message, encode_frame
-from shared.principal import principal_of
 from tests.support.issuer import AUDIENCE, ISSUER, Issuer, KeyServer, publishing
 from tests.support.memory_manager import MemoryStorage
 from tests.support.waiting import promptly

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from strands.bidi.types.events import BidiResponseStartEvent, BidiResponseStopEvent
 
+from segue.ids import principal_of
 from segue.lease.item import Known
 from segue.wire.binary import encode_binary
 from segue.wire.claims import DirectAddress
@@ -23,7 +24,6 @@ from segue.wire.frames import (
     encode_frame,
 )
 from segue.wire.output import OutputNumbering, OutputOrder
-from shared.principal import principal_of
 from tests.support.issuer import ISSUER
 from tests.support.memory_manager import MemorySessionManager
 from tests.support.scripted_model import spoken
