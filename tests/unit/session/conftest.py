@@ -17,6 +17,8 @@ from tests.support.steady_clock import steady_clock  # noqa: F401 - a fixture
 from tests.unit.session.collecting import without_collections  # noqa: F401 - a fixture
 from tests.unit.session.damage import talk  # noqa: F401 - a fixture
 from tests.unit.session.edits import build  # noqa: F401 - a fixture
+from tests.unit.session.vandal import vandal  # noqa: F401 - a fixture
+from tests.unit.session.volumes import small_volumes  # noqa: F401 - a fixture
 
 
 @pytest.fixture

@@ -17,19 +17,6 @@ from tests.support.memory_manager import MemoryStorage
 from tests.unit.session.vandal import Sessions, Vandal, corrupt, cut_short, newer
 
 
-@pytest.fixture
-async def vandal(storage: MemoryStorage, memory_sessions: Sessions) -> Vandal:
-    """Storage with a session of several segments, and another session."""
-    for session_id in ("talk", "other"):
-        manager = memory_sessions(session_id)
-        await manager.open()
-        agent = Agent(model=FakeModel(), session_manager=manager, callback_handler=None)
-        await agent.invoke_async("Grüße")
-        await agent.invoke_async("Two")
-        await manager.close()
-    return Vandal(storage)
-
-
 def truncated(body: bytes) -> bytes:
     return body[: len(body) // 2]
 

@@ -7,31 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from strands import Agent
 
 from segue import JournalCorrupt
 from segue.admin.verify import verify
 from segue.cli.follow import Follower
 from segue.lease.item import SCHEMA, GuardItem
 from segue.session.runtime import Runtime
-from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import MemoryStorage
 from tests.support.sessions import SHORT
 from tests.support.waiting import eventually
 from tests.unit.session.vandal import Sessions, Vandal, corrupt
-
-
-@pytest.fixture
-async def vandal(storage: MemoryStorage, memory_sessions: Sessions) -> Vandal:
-    """Storage with a session of several segments, and another session."""
-    for session_id in ("talk", "other"):
-        manager = memory_sessions(session_id)
-        await manager.open()
-        agent = Agent(model=FakeModel(), session_manager=manager, callback_handler=None)
-        await agent.invoke_async("Grüße")
-        await agent.invoke_async("Two")
-        await manager.close()
-    return Vandal(storage)
 
 
 async def test_an_item_of_a_newer_schema_is_left_alone(vandal: Vandal, memory_sessions: Sessions) -> None:

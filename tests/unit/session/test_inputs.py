@@ -7,23 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from strands.bidi import BidiAgent
 from strands.hooks import HookOrder, MessageUpdatedEvent
 
 from segue.lease.item import Known
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import Latch, MemoryStorage
-from tests.support.scripted_model import ScriptedModel, spoken, until
-from tests.support.sessions import manager_of
+from tests.support.scripted_model import spoken, until
+from tests.support.sessions import manager_of, started
 
 Sessions = Callable[..., Any]
-
-
-async def talking(manager: Any) -> BidiAgent:
-    await manager.open()
-    agent = BidiAgent(model=ScriptedModel(), session_manager=manager)
-    await agent.start()
-    return agent
 
 
 async def known(sessions: Sessions, client_id: str = "page-1") -> Known | None:
@@ -36,7 +28,7 @@ async def known(sessions: Sessions, client_id: str = "page-1") -> Known | None:
 
 @pytest.mark.slow
 async def test_input_that_a_message_took_is_known_to_a_successor(s3_sessions: Sessions) -> None:
-    agent = await talking(s3_sessions())
+    agent = await started(s3_sessions())
     manager = manager_of(agent)
     for seq, text in enumerate(("One", "Two", "Three"), start=1):
         with manager.taking("page-1", seq):
@@ -50,7 +42,7 @@ async def test_input_that_a_message_took_is_known_to_a_successor(s3_sessions: Se
 
 
 async def test_input_out_of_order_is_known_one_by_one(memory_sessions: Sessions) -> None:
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     for seq in (1, 4, 2, 7):
         with manager_of(agent).taking("page-1", seq):
             await agent.send(f"{seq}")
@@ -60,7 +52,7 @@ async def test_input_out_of_order_is_known_one_by_one(memory_sessions: Sessions)
 
 
 async def test_a_message_without_input_is_no_input(memory_sessions: Sessions) -> None:
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     with manager_of(agent).taking("page-1", 1):
         await agent.send("One")
     await agent.send("Two")
@@ -72,7 +64,7 @@ async def test_a_message_without_input_is_no_input(memory_sessions: Sessions) ->
 async def test_input_is_known_here_when_it_is_queued_and_there_when_it_is_durable(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
-    agent = await talking(memory_sessions(durability="gate"))
+    agent = await started(memory_sessions(durability="gate"))
     manager = manager_of(agent)
     await manager.flush()
     storage.before = Latch("commit")
@@ -86,7 +78,7 @@ async def test_input_is_known_here_when_it_is_queued_and_there_when_it_is_durabl
 
 
 async def test_two_clients_that_speak_at_once_keep_their_own(memory_sessions: Sessions) -> None:
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
 
     async def speak(client_id: str) -> None:
         for seq in range(1, 6):
@@ -101,7 +93,7 @@ async def test_two_clients_that_speak_at_once_keep_their_own(memory_sessions: Se
 
 
 async def test_noted_input_goes_with_the_next_record(memory_sessions: Sessions) -> None:
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     manager = manager_of(agent)
 
     def note(event: MessageUpdatedEvent) -> None:
@@ -120,7 +112,7 @@ async def test_noted_input_goes_with_the_next_record(memory_sessions: Sessions) 
 
 async def test_noted_input_outlives_a_placeholder(memory_sessions: Sessions) -> None:
     # Audio is noted when it comes in; the transcript that it makes begins as a placeholder.
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     manager_of(agent).note_input("page-1", [1, 2])
     agent.model.emit(spoken("What's the weather?", role="user", content_id="u1"))
     await until(agent, "bidi_transcript_block")
@@ -130,7 +122,7 @@ async def test_noted_input_outlives_a_placeholder(memory_sessions: Sessions) -> 
 
 
 async def test_clients_that_were_not_heard_for_long_are_forgotten_first(memory_sessions: Sessions) -> None:
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     for number in [*range(20), 5]:
         with manager_of(agent).taking(f"page-{number}", 1):
             await agent.send("Hi")

@@ -16,8 +16,7 @@ from segue.journal.blocks import unpack
 from segue.lease.item import GuardItem
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import MemoryStorage, Unavailable
-from tests.support.scripted_model import ScriptedModel
-from tests.support.sessions import manager_of
+from tests.support.sessions import manager_of, started
 from tests.support.waiting import eventually
 
 Sessions = Callable[..., Any]
@@ -38,13 +37,6 @@ def item(storage: MemoryStorage) -> GuardItem:
     return GuardItem.parse(storage.guard.items["default/talk"])
 
 
-async def talking(manager: Any) -> BidiAgent:
-    await manager.open()
-    agent = BidiAgent(model=ScriptedModel(), session_manager=manager)
-    await agent.start()
-    return agent
-
-
 async def said(agent: BidiAgent, *texts: str) -> None:
     for text in texts:
         await agent.send(text)
@@ -57,7 +49,7 @@ def tracking_id(agent: BidiAgent) -> str:
 
 @pytest.mark.parametrize("after", [0, 3, 12], ids=["in the tail", "beside a fold", "in a page"])
 async def test_the_content_is_in_no_object(memory_sessions: Sessions, storage: MemoryStorage, after: int) -> None:
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     await said(agent, "before", SECRET, *(f"after {number}" for number in range(after)))
     assert holding(storage)
 
@@ -67,7 +59,7 @@ async def test_the_content_is_in_no_object(memory_sessions: Sessions, storage: M
     assert item(storage).scrub is None
     await said(agent, "and on")
     await agent.stop()
-    heir = await talking(memory_sessions())
+    heir = await started(memory_sessions())
     assert heir.messages == agent.messages
     assert heir.messages[1]["content"] == [{"text": "[redacted]"}]
 
@@ -75,7 +67,7 @@ async def test_the_content_is_in_no_object(memory_sessions: Sessions, storage: M
 async def test_a_message_redacted_before_its_commit_is_never_written(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
-    agent = await talking(memory_sessions(durability="gate"))
+    agent = await started(memory_sessions(durability="gate"))
     await manager_of(agent).flush()
     written: list[bytes] = []
     put = storage.objects.put
@@ -99,7 +91,7 @@ async def test_a_message_redacted_before_its_commit_is_never_written(
 
 
 async def test_redact_latest_message_as_strands_calls_it(memory_sessions: Sessions, storage: MemoryStorage) -> None:
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     await said(agent, SECRET)
     latest = agent.messages[-1]
     latest["content"] = [{"text": "[blocked]"}]
@@ -117,7 +109,7 @@ async def test_redact_latest_message_as_strands_calls_it(memory_sessions: Sessio
 async def test_a_crash_in_the_middle_is_finished_by_the_next_holder(
     memory_sessions: Sessions, storage: MemoryStorage, kind: str, side: str
 ) -> None:
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     in_a_page = 0 if kind == "delete" else 9  # only segments of the tail are deleted
     await said(agent, "before", SECRET, *(f"after {number}" for number in range(in_a_page)))
     manager = manager_of(agent)
@@ -129,7 +121,7 @@ async def test_a_crash_in_the_middle_is_finished_by_the_next_holder(
     down.on = False
     began = item(storage).scrub is not None
 
-    heir = await talking(memory_sessions(probe=certainly_dead))
+    heir = await started(memory_sessions(probe=certainly_dead))
 
     if began:  # else the redaction was never committed, and no caller was told that it was
         assert not holding(storage)
@@ -143,12 +135,12 @@ async def test_a_crash_in_the_middle_is_finished_by_the_next_holder(
 
 
 async def test_a_zombie_does_not_bring_the_content_back(memory_sessions: Sessions, storage: MemoryStorage) -> None:
-    zombie = await talking(memory_sessions())
+    zombie = await started(memory_sessions())
     await said(zombie, SECRET)
     manager = manager_of(zombie)
     session = manager._session
     stale = list(session.writer._committer._tail), session.lease.item
-    heir = await talking(memory_sessions(probe=certainly_dead))
+    heir = await started(memory_sessions(probe=certainly_dead))
     await manager_of(heir).redact(tracking_id(heir))
     await said(heir, *(f"on {number}" for number in range(9)))
     assert not holding(storage)
@@ -166,7 +158,7 @@ async def test_a_zombie_does_not_bring_the_content_back(memory_sessions: Session
 async def test_an_old_segment_after_a_redaction_is_never_read_and_deleted_at_the_next_takeover(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     await said(agent, "before", SECRET)
     (key,) = holding(storage)
     body = storage.objects.objects[key]
@@ -175,7 +167,7 @@ async def test_an_old_segment_after_a_redaction_is_never_read_and_deleted_at_the
 
     await storage.objects.put(key, body)  # the request was on its way all the time, or came twice
     crash(manager_of(agent))
-    heir = await talking(memory_sessions(probe=certainly_dead))
+    heir = await started(memory_sessions(probe=certainly_dead))
 
     assert [message["content"][0]["text"] for message in heir.messages] == ["before", "[redacted]"]
     await eventually(lambda: not holding(storage))
@@ -183,7 +175,7 @@ async def test_an_old_segment_after_a_redaction_is_never_read_and_deleted_at_the
 
 
 async def test_an_unknown_message_is_an_error(memory_sessions: Sessions) -> None:
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     with pytest.raises(KeyError):
         await manager_of(agent).redact("no such id")
     await agent.stop()
@@ -192,7 +184,7 @@ async def test_an_unknown_message_is_an_error(memory_sessions: Sessions) -> None
 async def test_a_rewind_does_not_show_what_an_unfinished_sweep_has_left(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     await said(agent, SECRET, *(f"after {number}" for number in range(6)))
     manager = manager_of(agent)
     storage.before = down = Unavailable("list")
@@ -202,7 +194,7 @@ async def test_a_rewind_does_not_show_what_an_unfinished_sweep_has_left(
     crash(manager)
     down.on = False
 
-    heir = await talking(memory_sessions(probe=certainly_dead))
+    heir = await started(memory_sessions(probe=certainly_dead))
 
     assert SECRET not in str(heir.messages)
     assert [message["content"] for message in heir.messages[:2]] == [[{"text": "gone"}], [{"text": "after 0"}]]

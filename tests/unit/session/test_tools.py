@@ -40,6 +40,18 @@ def broken() -> str:
     raise ValueError("out of order")
 
 
+def effect_of(ran: threading.Event) -> Any:
+    """Make a tool whose effect is to set an event."""
+
+    @tool
+    def effect() -> str:
+        """Have an effect."""
+        ran.set()
+        return "done"
+
+    return effect
+
+
 async def talking(manager: Any, *tools: Any) -> BidiAgent:
     await manager.open()
     agent = BidiAgent(model=ScriptedModel(), session_manager=manager, tools=list(tools))
@@ -118,14 +130,7 @@ async def test_a_tool_does_not_run_while_its_intent_is_not_durable(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
     ran = threading.Event()
-
-    @tool
-    def effect() -> str:
-        """Have an effect."""
-        ran.set()
-        return "done"
-
-    agent = await talking(memory_sessions(durability="gate"), effect)
+    agent = await talking(memory_sessions(durability="gate"), effect_of(ran))
     await manager_of(agent).flush()
     storage.before = latch = Latch("commit")
     agent.model.emit(calling("effect", "t1"))
@@ -142,14 +147,7 @@ async def test_a_tool_does_not_run_while_its_intent_is_not_durable(
 
 async def test_a_fenced_holder_runs_no_tool(memory_sessions: Sessions) -> None:
     ran = threading.Event()
-
-    @tool
-    def effect() -> str:
-        """Have an effect."""
-        ran.set()
-        return "done"
-
-    agent = await talking(memory_sessions(durability="gate"), effect)
+    agent = await talking(memory_sessions(durability="gate"), effect_of(ran))
     heir = memory_sessions(probe=certainly_dead)
     await heir.open()
 

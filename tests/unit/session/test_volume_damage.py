@@ -10,14 +10,13 @@ import pytest
 
 from segue import JournalCorrupt, SegueError
 from segue.admin.verify import verify
-from segue.journal import blocks
 from segue.journal.blocks import decode_block
 from segue.journal.volumes import Binder
 from segue.storage import file
 from segue.storage.memory import MemoryObjects
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import Latch, MemoryStorage, Unavailable
-from tests.support.sessions import manager_of
+from tests.support.sessions import manager_of, started
 from tests.support.waiting import eventually
 from tests.unit.session.volumes import (
     SECRET,
@@ -27,17 +26,11 @@ from tests.unit.session.volumes import (
     item_of,
     reached,
     settled,
-    talking,
     texts,
     tracking_id,
 )
 
-
-@pytest.fixture(autouse=True)
-def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two pages of two messages make a volume."""
-    monkeypatch.setattr(blocks, "PAGE_RECORDS", 2)
-    monkeypatch.setattr(blocks, "VOLUME_PAGES", 2)
+pytestmark = pytest.mark.usefixtures("small_volumes")
 
 
 async def test_a_volume_that_cannot_be_written_costs_nothing_and_is_tried_again(
@@ -53,12 +46,12 @@ async def test_a_volume_that_cannot_be_written_costs_nothing_and_is_tried_again(
         await put(self, key, body, **conditions)
 
     monkeypatch.setattr(MemoryObjects, "put", refuse)
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     await bound(agent, storage, "1")
 
     assert len(refused) == 2
     await agent.stop()
-    assert texts(await talking(memory_sessions())) == texts(agent)
+    assert texts(await started(memory_sessions())) == texts(agent)
 
 
 async def test_a_mistake_of_the_binding_breaks_no_commit(
@@ -68,7 +61,7 @@ async def test_a_mistake_of_the_binding_breaks_no_commit(
         raise KeyError("a mistake")
 
     monkeypatch.setattr(Binder, "_volume", mistaken)
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     for number in range(12):
         await agent.send(f"{number}")
         await settled(agent)
@@ -76,14 +69,14 @@ async def test_a_mistake_of_the_binding_breaks_no_commit(
 
     assert "volume not bound, unexpectedly" in caplog.text
     assert item_of(storage).volumes == ""
-    assert len((await talking(memory_sessions())).messages) == 12
+    assert len((await started(memory_sessions())).messages) == 12
 
 
 @pytest.mark.parametrize("damage", [None, b"", b"{}"], ids=["lost", "empty", "of another shape"])
 async def test_in_place_of_a_lost_or_damaged_volume_its_pages_are_read(
     memory_sessions: Sessions, storage: MemoryStorage, damage: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     await bound(agent, storage, "111")
     await agent.stop()
     (key,) = [key for key in storage.objects.objects if key.endswith("/volumes/1.json")]
@@ -91,14 +84,14 @@ async def test_in_place_of_a_lost_or_damaged_volume_its_pages_are_read(
     if damage is not None:
         storage.objects.objects[key] = damage
 
-    heir = await talking(memory_sessions())
+    heir = await started(memory_sessions())
 
     assert heir.messages == agent.messages
     (told,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert told.object == key
     await heir.send("on")
     await heir.stop()
-    assert texts(await talking(memory_sessions())) == [*texts(agent), "on"]
+    assert texts(await started(memory_sessions())) == [*texts(agent), "on"]
 
 
 @pytest.mark.slow
@@ -107,34 +100,34 @@ async def test_in_place_of_a_lost_or_damaged_volume_its_pages_are_read(
 async def test_in_place_of_a_volume_that_is_another_object_of_the_session_its_pages_are_read(
     memory_sessions: Sessions, storage: MemoryStorage, place: str, instead: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     await bound(agent, storage, "111")
     await agent.stop()
     objects = storage.objects.objects
     key, other = (next(key for key in sorted(objects) if part in key) for part in (place, instead))
     objects[key] = objects[other]
 
-    heir = await talking(memory_sessions())
+    heir = await started(memory_sessions())
 
     assert texts(heir) == texts(agent)
     assert [record.object for record in caplog.records if record.levelname == "ERROR"] == [key] * (key != other)
     await heir.send("on")
     await heir.stop()
-    assert texts(await talking(memory_sessions())) == [*texts(agent), "on"]
+    assert texts(await started(memory_sessions())) == [*texts(agent), "on"]
 
 
 @pytest.mark.parametrize(("one", "another"), [(0, 1), (0, 2), (1, 2)])
 async def test_volumes_that_changed_places_are_read_as_their_pages(
     memory_sessions: Sessions, storage: MemoryStorage, one: int, another: int
 ) -> None:
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     await bound(agent, storage, "111")
     await agent.stop()
     objects, root = storage.objects.objects, f"sessions/default/talk/{item_of(storage).born}/volumes/"
     first, second = f"{root}{one}.json", f"{root}{another}.json"
     objects[first], objects[second] = objects[second], objects[first]
 
-    assert texts(await talking(memory_sessions())) == texts(agent)
+    assert texts(await started(memory_sessions())) == texts(agent)
 
 
 @pytest.mark.slow
@@ -143,7 +136,7 @@ async def test_volumes_that_changed_places_are_read_as_their_pages(
 async def test_a_redaction_binds_a_lost_or_damaged_volume_again(
     memory_sessions: Sessions, storage: MemoryStorage, damage: bytes | None, *, begun: bool
 ) -> None:
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     await agent.send(SECRET)
     await bound(agent, storage, "111")
     objects = storage.objects.objects
@@ -162,7 +155,7 @@ async def test_a_redaction_binds_a_lost_or_damaged_volume_again(
         assert item_of(storage).scrub is not None
     else:
         await agent.stop()
-    heir = await talking(memory_sessions(probe=certainly_dead))
+    heir = await started(memory_sessions(probe=certainly_dead))
 
     assert texts(heir)[0] == "gone"
     assert not holding(storage)
@@ -176,7 +169,7 @@ async def test_a_redaction_binds_a_lost_or_damaged_volume_again(
 async def test_a_lost_volume_is_damage_if_one_of_its_pages_is_lost_too(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     await bound(agent, storage, "1")
     await agent.stop()
     root = f"sessions/default/talk/{item_of(storage).born}/"
@@ -187,7 +180,7 @@ async def test_a_lost_volume_is_damage_if_one_of_its_pages_is_lost_too(
 
 
 async def test_a_release_waits_for_no_volume(memory_sessions: Sessions, storage: MemoryStorage) -> None:
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     storage.before = never = Latch("get")  # only the binding reads
     await reached(never, agent)
 
@@ -195,7 +188,7 @@ async def test_a_release_waits_for_no_volume(memory_sessions: Sessions, storage:
 
     assert item_of(storage).acquire_id is None
     never.go.set()
-    heir = await talking(memory_sessions())
+    heir = await started(memory_sessions())
     await bound(heir, storage, "1")
     await heir.stop()
 
@@ -217,7 +210,7 @@ async def test_a_volume_that_is_being_written_does_not_outlive_its_session(
 
     monkeypatch.setattr(file, "create_file", slow)
     manager = file_sessions()
-    agent = await talking(manager)
+    agent = await started(manager)
     for _ in range(100):
         if not begun.is_set():
             await agent.send("on")

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from segue import SegueError
-from segue.journal import blocks
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import Latch, MemoryStorage, Unavailable
-from tests.support.sessions import manager_of
+from tests.support.sessions import manager_of, started
 from tests.support.waiting import eventually
 from tests.unit.session.volumes import (
     SECRET,
@@ -21,22 +20,16 @@ from tests.unit.session.volumes import (
     item_of,
     reached,
     settled,
-    talking,
     texts,
     tracking_id,
 )
 
-
-@pytest.fixture(autouse=True)
-def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two pages of two messages make a volume."""
-    monkeypatch.setattr(blocks, "PAGE_RECORDS", 2)
-    monkeypatch.setattr(blocks, "VOLUME_PAGES", 2)
+pytestmark = pytest.mark.usefixtures("small_volumes")
 
 
 @pytest.mark.parametrize("more", ["1", "11"], ids=["a volume", "two volumes"])
 async def test_redacted_content_is_in_no_volume(memory_sessions: Sessions, storage: MemoryStorage, more: str) -> None:
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     await agent.send(SECRET)
     await bound(agent, storage, more)
     assert holding(storage, "/volumes/")
@@ -47,7 +40,7 @@ async def test_redacted_content_is_in_no_volume(memory_sessions: Sessions, stora
     await bound(agent, storage, more + "1")
     assert not holding(storage)
     await agent.stop()
-    heir = await talking(memory_sessions())
+    heir = await started(memory_sessions())
     assert heir.messages == agent.messages
     assert texts(heir)[0] == "[redacted]"
     await heir.stop()
@@ -60,7 +53,7 @@ async def test_redacted_content_is_in_no_volume(memory_sessions: Sessions, stora
 async def test_a_crash_in_the_middle_is_finished_by_the_next_holder(
     memory_sessions: Sessions, storage: MemoryStorage, kind: str, side: str, part: str
 ) -> None:
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     await agent.send(SECRET)
     await bound(agent, storage, "11")
     manager = manager_of(agent)
@@ -78,7 +71,7 @@ async def test_a_crash_in_the_middle_is_finished_by_the_next_holder(
     down.on = False
     began = item_of(storage).scrub is not None
 
-    heir = await talking(memory_sessions(probe=certainly_dead))
+    heir = await started(memory_sessions(probe=certainly_dead))
 
     if began:
         assert not holding(storage)
@@ -93,7 +86,7 @@ async def test_a_crash_in_the_middle_is_finished_by_the_next_holder(
 @pytest.mark.parametrize("at", ["get", "put"])
 async def test_a_redaction_while_a_volume_is_bound(memory_sessions: Sessions, storage: MemoryStorage, at: str) -> None:
     """Redacted content does not come back, with the pages just read, or with the volume in flight."""
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     await agent.send(SECRET)
     latch = Latch(at)
 
@@ -111,13 +104,13 @@ async def test_a_redaction_while_a_volume_is_bound(memory_sessions: Sessions, st
 
     assert not holding(storage)
     await agent.stop()
-    assert texts(await talking(memory_sessions()))[0] == "[redacted]"
+    assert texts(await started(memory_sessions()))[0] == "[redacted]"
 
 
 async def test_a_volume_that_a_dead_holder_left_is_not_read_and_does_not_keep_what_is_redacted(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     await agent.send(SECRET)
     while not holding(storage, "/volumes/"):
         await agent.send("on")
@@ -125,10 +118,10 @@ async def test_a_volume_that_a_dead_holder_left_is_not_read_and_does_not_keep_wh
     crash(manager_of(agent))
     assert item_of(storage).volumes == ""
 
-    heir = await talking(memory_sessions(probe=certainly_dead))
+    heir = await started(memory_sessions(probe=certainly_dead))
     await manager_of(heir).redact(tracking_id(heir))
 
     assert not holding(storage)
     await bound(heir, storage, "1")
     await heir.stop()
-    assert texts(await talking(memory_sessions()))[0] == "[redacted]"
+    assert texts(await started(memory_sessions()))[0] == "[redacted]"

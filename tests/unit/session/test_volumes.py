@@ -16,34 +16,29 @@ from segue.journal.records import Record, decode_record
 from segue.lease import item
 from segue.lease.item import GuardItem
 from tests.support.memory_manager import MemoryStorage
+from tests.support.sessions import started
 from tests.unit.session.volumes import (
     SECRET,
     Sessions,
     bound,
     item_of,
     settled,
-    talking,
     texts,
     tracking_id,
 )
 
-
-@pytest.fixture(autouse=True)
-def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two pages of two messages make a volume."""
-    monkeypatch.setattr(blocks, "PAGE_RECORDS", 2)
-    monkeypatch.setattr(blocks, "VOLUME_PAGES", 2)
+pytestmark = pytest.mark.usefixtures("small_volumes")
 
 
 async def test_a_restore_asks_for_volumes_in_place_of_their_pages(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     await bound(agent, storage, "111")
     await agent.stop()
     storage.requests.clear()
 
-    heir = await talking(memory_sessions())
+    heir = await started(memory_sessions())
 
     assert heir.messages == agent.messages
     left = item_of(storage)
@@ -55,7 +50,7 @@ async def test_a_restore_asks_for_volumes_in_place_of_their_pages(
 
 async def test_every_commit_is_a_point_in_time_still(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     manager = memory_sessions()
-    agent = await talking(manager)
+    agent = await started(manager)
     await bound(agent, storage, "1")
     seen = [point.records for point in await manager.points()]
     assert len(seen) > 4
@@ -71,25 +66,25 @@ async def test_a_session_of_pages_only_is_restored_and_bound_little_by_little(
 ) -> None:
     with monkeypatch.context() as before_volumes:
         before_volumes.setattr(blocks, "VOLUME_PAGES", 1000)
-        agent = await talking(memory_sessions())
+        agent = await started(memory_sessions())
         for number in range(20):
             await agent.send(f"old {number}")
         await agent.stop()
     assert (item_of(storage).schema, item_of(storage).volumes) == (1, "")
 
-    heir = await talking(memory_sessions())
+    heir = await started(memory_sessions())
     assert heir.messages == agent.messages
     await bound(heir, storage, "1111")
     await heir.stop()
 
-    assert texts(await talking(memory_sessions())) == texts(heir)
+    assert texts(await started(memory_sessions())) == texts(heir)
 
 
 async def test_a_release_without_volumes_refuses_a_session_that_has_them(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would redact, and leave what it redacted in a volume."""
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     assert item_of(storage).schema == 1
     await bound(agent, storage, "1")
     await agent.stop()
@@ -112,7 +107,7 @@ async def test_no_volume_is_put_before_the_item_says_that_there_may_be_some(
             seen.append(item_of(storage).schema)
 
     storage.before = look
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     await bound(agent, storage, "11")
     await agent.stop()
 
@@ -122,7 +117,7 @@ async def test_no_volume_is_put_before_the_item_says_that_there_may_be_some(
 async def test_a_run_that_is_large_is_left_as_it_is(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     monkeypatch.setattr(volumes, "VOLUME_BYTES", 10)
     await bound(agent, storage, "0")
     monkeypatch.undo()
@@ -131,7 +126,7 @@ async def test_a_run_that_is_large_is_left_as_it_is(
     await bound(agent, storage, "01")
     await agent.stop()
 
-    heir = await talking(memory_sessions())
+    heir = await started(memory_sessions())
 
     assert texts(heir) == texts(agent)
     assert not [key for key in storage.objects.objects if key.endswith("volumes/0.json")]
@@ -140,13 +135,13 @@ async def test_a_run_that_is_large_is_left_as_it_is(
 
 async def test_a_new_incarnation_begins_without_volumes(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     manager = memory_sessions()
-    agent = await talking(manager)
+    agent = await started(manager)
     await bound(agent, storage, "1")
     await manager.delete()
     assert item_of(storage).volumes == ""
     assert not storage.objects.objects
 
-    await talking(memory_sessions())
+    await started(memory_sessions())
 
     assert (item_of(storage).schema, item_of(storage).volumes) == (1, "")
 
@@ -159,14 +154,14 @@ async def test_a_new_incarnation_begins_without_volumes(memory_sessions: Session
 async def test_volumes_in_a_bucket_and_in_a_directory(request: pytest.FixtureRequest, backend: str) -> None:
     sessions: Sessions = request.getfixturevalue(backend)
     manager = sessions()
-    agent = await talking(manager)
+    agent = await started(manager)
     stores = await manager._runtime.run(manager._stores())
     await agent.send(SECRET)
     item = await _bound_at(stores, manager, agent)
     await manager.redact(tracking_id(agent))
     await agent.stop()
 
-    heir = await talking(sessions())
+    heir = await started(sessions())
 
     assert heir.messages == agent.messages
     keys = ObjectKeys(stores.prefix, "default/talk", item.born)
@@ -193,7 +188,7 @@ def test_a_volume_is_as_large_as_its_pages_together_at_most() -> None:
 
 
 async def test_a_volume_has_the_form_of_a_page(memory_sessions: Sessions, storage: MemoryStorage) -> None:
-    agent = await talking(memory_sessions())
+    agent = await started(memory_sessions())
     await bound(agent, storage, "1")
     (key,) = [key for key in storage.objects.objects if key.endswith("/volumes/0.json")]
     block = blocks.decode_block(key, storage.objects.objects[key], item_of(storage), first=0)

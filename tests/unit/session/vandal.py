@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from strands import Agent
 
 from segue import JournalCorrupt
 from segue.journal.blocks import unpack
+from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import MemoryStorage
 
 Sessions = Callable[..., Any]
@@ -34,6 +36,19 @@ class Vandal:
 
     def change_item(self, **changes: Any) -> None:
         self.items["default/talk"] = {**self.items["default/talk"], **changes}
+
+
+@pytest.fixture
+async def vandal(storage: MemoryStorage, memory_sessions: Sessions) -> Vandal:
+    """Storage with a session of several segments, and another session."""
+    for session_id in ("talk", "other"):
+        manager = memory_sessions(session_id)
+        await manager.open()
+        agent = Agent(model=FakeModel(), session_manager=manager, callback_handler=None)
+        await agent.invoke_async("Grüße")
+        await agent.invoke_async("Two")
+        await manager.close()
+    return Vandal(storage)
 
 
 async def corrupt(sessions: Sessions, key: str) -> JournalCorrupt:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from strands.bidi import BidiAgent
 
+from segue.journal import blocks
 from segue.journal.blocks import unpack
 from segue.lease.item import GuardItem
 from tests.support.memory_manager import Latch, MemoryStorage
-from tests.support.scripted_model import ScriptedModel
 from tests.support.sessions import manager_of
 from tests.support.waiting import eventually
 
@@ -19,6 +19,13 @@ Sessions = Callable[..., Any]
 
 
 SECRET = "the number is 4111"
+
+
+@pytest.fixture
+def small_volumes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two pages of two messages make a volume."""
+    monkeypatch.setattr(blocks, "PAGE_RECORDS", 2)
+    monkeypatch.setattr(blocks, "VOLUME_PAGES", 2)
 
 
 def item_of(storage: MemoryStorage) -> GuardItem:
@@ -32,13 +39,6 @@ def holding(storage: MemoryStorage, part: str = "") -> list[str]:
 
 def texts(agent: BidiAgent) -> list[str]:
     return [message["content"][0]["text"] for message in agent.messages]
-
-
-async def talking(manager: Any) -> BidiAgent:
-    await manager.open()
-    agent = BidiAgent(model=ScriptedModel(), session_manager=manager)
-    await agent.start()
-    return agent
 
 
 async def bound(agent: BidiAgent, storage: MemoryStorage, volumes: str) -> None:
