@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from strands.models.model import Model
@@ -65,6 +65,19 @@ class GuardrailModel(FakeModel):
         for event in _text("I cannot talk about that."):
             yield event
         yield {"messageStop": {"stopReason": "guardrail_intervened"}}
+
+
+class PowerCut(FakeModel):
+    """The process ends when this model is asked."""
+
+    def __init__(self, end: Callable[[], None]) -> None:
+        super().__init__()
+        self._end = end
+
+    async def stream(self, *args: Any, **options: Any) -> Any:
+        self._end()
+        raise RuntimeError("power cut")
+        yield  # a generator, as the interface wants it
 
 
 def _text(text: str) -> list[Any]:

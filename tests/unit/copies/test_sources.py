@@ -29,7 +29,7 @@ from segue.strands.file import file_stores
 from segue.strands.layouts.sources import SourceDamaged
 from segue.strands.transfer import import_, portable
 from segue.strands.transfer_multi_agents import export_multi_agent, import_multi_agent
-from tests.support.fake_model import FakeModel, tool_call
+from tests.support.fake_model import FakeModel, PowerCut, tool_call
 from tests.support.mocked_aws import mocked_aws
 
 Layout = Callable[..., Any]
@@ -217,19 +217,6 @@ def test_a_summary_whose_content_is_a_bare_text_is_one_text(folder: Path) -> Non
 
 
 # Graphs and Swarms.
-
-
-class PowerCut(FakeModel):
-    """The process ends when this model is asked."""
-
-    def __init__(self, end: Callable[[], None]) -> None:
-        super().__init__()
-        self._end = end
-
-    async def stream(self, *args: Any, **options: Any) -> Any:
-        self._end()
-        raise RuntimeError("power cut")
-        yield  # a generator, as the interface wants it
 
 
 def node(name: str, model: FakeModel) -> Agent:

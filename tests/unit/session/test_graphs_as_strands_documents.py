@@ -11,25 +11,12 @@ from strands.multiagent.base import Status
 
 from segue import SessionFenced
 from tests.support.crash import certainly_dead, crash
-from tests.support.fake_model import FakeModel, tool_call
+from tests.support.fake_model import FakeModel, PowerCut, tool_call
 from tests.support.sessions import Sessions
 
 
 def worker(name: str, *replies: str) -> Agent:
     return Agent(name=name, agent_id=name, model=FakeModel(replies), callback_handler=None)
-
-
-class PowerCut(FakeModel):
-    """The holder of a session dies when this model is asked."""
-
-    def __init__(self, manager: Any) -> None:
-        super().__init__()
-        self._manager = manager
-
-    async def stream(self, *arguments: Any, **options: Any) -> Any:
-        crash(self._manager)
-        raise RuntimeError("power cut")
-        yield  # a generator, as the interface wants it
 
 
 @pytest.mark.slow
@@ -47,7 +34,7 @@ async def test_a_graph_goes_on_after_the_node_that_was_last_done(sessions: Sessi
     first = sessions()
     await first.open()
     with pytest.raises((SessionFenced, RuntimeError)):
-        await graph(first, PowerCut(first)).invoke_async("Research and write")
+        await graph(first, PowerCut(lambda: crash(first))).invoke_async("Research and write")
 
     second = sessions(probe=certainly_dead)
     await second.open()
@@ -72,7 +59,7 @@ async def test_a_swarm_goes_on_with_the_node_that_was_handed_to(sessions: Sessio
     first = sessions()
     await first.open()
     with pytest.raises((SessionFenced, RuntimeError)):
-        await swarm(first, PowerCut(first)).invoke_async("Research and write")
+        await swarm(first, PowerCut(lambda: crash(first))).invoke_async("Research and write")
 
     second = sessions(probe=certainly_dead)
     await second.open()

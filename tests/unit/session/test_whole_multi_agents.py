@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from strands.session import FileSessionManager
 from segue.errors import SessionFenced
 from segue.strands.errors import MultiAgentIdUsedTwice
 from tests.support.crash import certainly_dead, crash
-from tests.support.fake_model import FakeModel, tool_call
+from tests.support.fake_model import FakeModel, PowerCut, tool_call
 from tests.unit.session.whole_sessions import (
     Sessions,
     a_node,
@@ -26,19 +25,6 @@ from tests.unit.session.whole_sessions import (
 )
 
 # Graphs and Swarms.
-
-
-class PowerCut(FakeModel):
-    """The process ends when this model is asked."""
-
-    def __init__(self, end: Callable[[], None]) -> None:
-        super().__init__()
-        self._end = end
-
-    async def stream(self, *args: Any, **options: Any) -> Any:
-        self._end()
-        raise RuntimeError("power cut")
-        yield  # a generator, as the interface wants it
 
 
 def a_graph(manager: Any, first: FakeModel, second: FakeModel, *hooks: Any) -> Any:
