@@ -121,6 +121,19 @@ async def test_an_approval_that_another_program_resumed_is_withdrawn(world, proc
 # --- crashes
 
 
+async def taken_again_after_a_death(processes, person, delivery, step):
+    """Let a process die at a step of a message, and another take it; None if the message has fewer steps."""
+    doomed = processes(world=person.world, dies_at=step)
+    await doomed.take(delivery)
+    if not doomed.died.is_set():
+        return None
+    await eventually(lambda: not any(one.lease_is_fresh() for one in doomed.managers))
+    second = processes(world=person.world)
+    await second.take(delivery, repeated=True)
+    await person.settle(second)
+    return second
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("response", [True, False])
 async def test_an_approval_is_asked_answered_and_applied_once_whenever_a_process_dies(processes, response):
@@ -134,15 +147,10 @@ async def test_an_approval_is_asked_answered_and_applied_once_whenever_a_process
                 await first.take(delivery)
                 await person.settle(first)
                 delivery = await person.put(first, answer_to(approvals(person)[0], response))
-            doomed = processes(world=world, dies_at=step)
-            await doomed.take(delivery)
-            if not doomed.died.is_set():
+            second = await taken_again_after_a_death(processes, person, delivery, step)
+            if second is None:
                 break
             died += 1
-            await eventually(lambda: not any(one.lease_is_fresh() for one in doomed.managers))  # noqa: B023
-            second = processes(world=world)
-            await second.take(delivery, repeated=True)
-            await person.settle(second)
             if not approvals(person):  # between the tool's use and the interrupt, which is a crash as any other
                 assert "may not have run" in person.texts[0], f"died at step {step} of the {part}"
                 continue
@@ -172,15 +180,10 @@ async def test_a_denial_is_recorded_once_whenever_a_process_dies(processes, why)
             await person.settle(first)
             world.later = APPROVAL_SECONDS + 1
             delivery = await person.say(first, "repeat after me tea")
-        doomed = processes(world=world, dies_at=step)
-        await doomed.take(delivery)
-        if not doomed.died.is_set():
+        second = await taken_again_after_a_death(processes, person, delivery, step)
+        if second is None:
             break
         died += 1
-        await eventually(lambda: not any(one.lease_is_fresh() for one in doomed.managers))  # noqa: B023
-        second = processes(world=world)
-        await second.take(delivery, repeated=True)
-        await person.settle(second)
         if not approvals(person):  # between the tool's use and the interrupt, which is a crash as any other
             assert "may not have run" in person.texts[0], f"died at step {step}"
             continue
