@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,18 @@ from segue.wire.frames import (
 from tests.support.waiting import eventually
 from tests.unit.worker.other_holders import Holder, say
 from tests.unit.worker.socket_server import KEY, Door, frames, hello
+
+
+async def handed_over(door: Door, held_at: Callable[[str], None], predecessor: Holder) -> Any:
+    """Open a socket of a session whose holder has answered its text with a handoff."""
+    predecessor.hands_over = True
+    held_at(predecessor.endpoint)
+    ws = await door.connect()
+    await ws.send_str(encode_frame(hello()))
+    await eventually(lambda: len(predecessor.taken) == 1)
+    await say(ws, 1)
+    assert len(predecessor.taken) == 2, "it has answered that it handed over"
+    return ws
 
 
 async def test_a_session_that_was_just_released_is_left_to_its_successor(
@@ -48,13 +61,7 @@ async def test_a_handoff_is_over_once_the_successor_has_taken_a_frame(
     monkeypatch.setattr("shared.ingress.handoffs.HANDOVER_SECONDS", 600.0)
 
     async with Holder(202, 410) as predecessor, Holder(202, 410) as successor:
-        predecessor.hands_over = True
-        held_at(predecessor.endpoint)
-        ws = await door.connect()
-        await ws.send_str(encode_frame(hello()))
-        await eventually(lambda: len(predecessor.taken) == 1)
-        await say(ws, 1)
-        assert len(predecessor.taken) == 2, "the predecessor has answered that it handed over"
+        ws = await handed_over(door, held_at, predecessor)
         held_at(successor.endpoint)
         await say(ws, 1)
         assert len(successor.taken) == 1
@@ -131,13 +138,7 @@ async def test_a_second_handoff_of_a_session_that_came_to_this_worker_is_left_to
     principal, _, session_id = KEY.partition("/")
     claim = Claim(session_key=KEY, session_id=session_id, principal=principal, reason="handoff")
     async with Holder(202, 410) as predecessor:
-        predecessor.hands_over = True
-        held_at(predecessor.endpoint)
-        ws = await door.connect()
-        await ws.send_str(encode_frame(hello()))
-        await eventually(lambda: len(predecessor.taken) == 1)
-        await say(ws, 1)
-        assert len(predecessor.taken) == 2, "it has answered that it handed over"
+        ws = await handed_over(door, held_at, predecessor)
         await door.world.host.open_session(claim)  # to this worker
         held_at(door.endpoint)
         await say(ws, 1)

@@ -64,7 +64,8 @@ async def test_output_that_all_clients_are_about_to_hear_is_not_repeated_to_a_ne
     assert finals(clients, "k2") == ["One.", "Two."]
 
 
-async def test_output_repeated_to_a_new_connection_is_durable(host, clients, storage):
+async def with_an_answer_that_waits(host, clients, storage):
+    """Open a session that has said one answer, and the next one waits for its commit."""
     hosting = await host()
     hosting.model.emit(answered("One."))
     await eventually(lambda: finals(clients) == ["One."])
@@ -72,6 +73,11 @@ async def test_output_repeated_to_a_new_connection_is_durable(host, clients, sto
     storage.before = latch = Latch("commit")
     hosting.model.emit(answered("Two.", content_id="c2"))
     await latch.reached.wait()
+    return hosting, latch
+
+
+async def test_output_repeated_to_a_new_connection_is_durable(host, clients, storage):
+    hosting, latch = await with_an_answer_that_waits(host, clients, storage)
     hosting.session.deliver(delivery(hello(-1, connection=2), connection_id="k2", counter=2))
     await asyncio.sleep(0)
     assert clients.posted["k2"] == []
@@ -81,13 +87,7 @@ async def test_output_repeated_to_a_new_connection_is_durable(host, clients, sto
 
 async def test_hellos_that_come_while_storage_hangs_are_answered_once(host, clients, storage):
     """A client says hello until it is answered. Each answer says the missed part of the history again."""
-    hosting = await host()
-    hosting.model.emit(answered("One."))
-    await eventually(lambda: finals(clients) == ["One."])
-    await hosting.session.spoken()  # or else what is on its way goes over the next connection, too
-    storage.before = latch = Latch("commit")
-    hosting.model.emit(answered("Two.", content_id="c2"))
-    await latch.reached.wait()
+    hosting, latch = await with_an_answer_that_waits(host, clients, storage)
     hosting.session.deliver(delivery(text("x", 9), connection_id="k2", counter=2))  # of a hello that was overtaken
     for _ in range(20):
         hosting.session.deliver(delivery(hello(-1, connection=2), connection_id="k2", counter=2))

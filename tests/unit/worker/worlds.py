@@ -5,26 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from strands import tool
 from strands.bidi import BidiAgent
 
-from segue import LeaseSettings
 from segue.wire.claims import Claim
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
+from tests.support.provider_calls import LEASE, weather
 from tests.unit.worker.stand_ins import FakeConnections, HandledModel
 from worker.hosting.host import Host
-
-LEASE = LeaseSettings(duration=5.0, heartbeat=1.0, margin=0.5)
-
-
-@tool
-def weather(city: str) -> str:
-    """Say what the weather is.
-
-    Args:
-        city: Where.
-    """
-    return f"sunny in {city}"
 
 
 @dataclass
