@@ -8,7 +8,8 @@ import pytest
 
 from gateway import authorizer
 from segue.ids import principal_of
-from tests.support.issuer import AUDIENCE, ISSUER, Issuer, publishing
+from tests.support.issuer import AUDIENCE, ISSUER, Issuer
+from tests.unit.gateway.authorizing import authorizing
 
 ARN = "arn:aws:execute-api:us-east-1:000000000000:abc/dev/$connect"
 
@@ -20,13 +21,8 @@ def issuer():
 
 @pytest.fixture
 def keys(issuer, monkeypatch):
-    with publishing(issuer) as server:
-        monkeypatch.setenv("SEGUE_TOKEN_ISSUER", ISSUER)
-        monkeypatch.setenv("SEGUE_TOKEN_AUDIENCE", f"{AUDIENCE},another-app")
-        monkeypatch.setenv("SEGUE_TOKEN_KEYS_URL", server.url)
-        authorizer.dependencies.cache_clear()
+    with authorizing(issuer, monkeypatch, f"{AUDIENCE},another-app") as server:
         yield server
-        authorizer.dependencies.cache_clear()
 
 
 def event(protocols=None, query=None, header="Sec-WebSocket-Protocol"):

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from msgspec import ValidationError
 
 from gateway import authorizer, stopped
-from tests.support.issuer import AUDIENCE, ISSUER, Issuer, publishing
+from tests.support.issuer import Issuer
+from tests.unit.gateway.authorizing import authorizing
 from tests.unit.gateway.test_fuzz import FUZZ, JSON, LEAVES, SECRETS
 
 ARN = "arn:aws:execute-api:us-east-1:000000000000:abc/dev/$connect"
@@ -61,13 +62,8 @@ def issuer():
 @pytest.fixture
 def good(issuer, monkeypatch):
     """A token that lets in."""
-    with publishing(issuer) as server:
-        monkeypatch.setenv("SEGUE_TOKEN_ISSUER", ISSUER)
-        monkeypatch.setenv("SEGUE_TOKEN_AUDIENCE", AUDIENCE)
-        monkeypatch.setenv("SEGUE_TOKEN_KEYS_URL", server.url)
-        authorizer.dependencies.cache_clear()
+    with authorizing(issuer, monkeypatch):
         yield issuer.token()
-        authorizer.dependencies.cache_clear()
 
 
 def with_token(value, good):
