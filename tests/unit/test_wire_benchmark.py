@@ -8,6 +8,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +166,20 @@ def test_an_import_takes_time_and_memory() -> None:
     assert found.memory_mib > 10
 
 
+@contextmanager
+def telling(program: str, folder: Path) -> Iterator[tuple[int, Path]]:
+    """Run a program that tells how late its loop is, from its first line on; its process id, and the file for that."""
+    told = folder / "lag.json"
+    environment = {**os.environ, lag.VARIABLE: str(told)}
+    with subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            process.stdout.readline()
+            yield process.pid, told
+        finally:
+            process.kill()
+
+
 @pytest.mark.slow
 def test_a_process_tells_how_late_its_loop_is(tmp_path: Path) -> None:
     busy = (
@@ -171,15 +187,8 @@ def test_a_process_tells_how_late_its_loop_is(tmp_path: Path) -> None:
         "    task = asyncio.create_task(lag.keep())\n    await asyncio.sleep(0.02)\n    time.sleep(0.1)\n"
         "    await asyncio.sleep(0.02)\n    print('late', flush=True)\n    await asyncio.sleep(60)\nasyncio.run(main())"
     )
-    told = tmp_path / "lag.json"
-    environment = {**os.environ, lag.VARIABLE: str(told)}
-    with subprocess.Popen([sys.executable, "-c", busy], env=environment, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        try:
-            process.stdout.readline()
-            assert asyncio.run(asyncio.to_thread(lag.ask, process.pid, told)).max > 80
-        finally:
-            process.kill()
+    with telling(busy, tmp_path) as (process, told):
+        assert asyncio.run(asyncio.to_thread(lag.ask, process, told)).max > 80
 
 
 @pytest.mark.slow
@@ -189,24 +198,17 @@ def test_a_ticker_that_rests_takes_no_turns_of_the_loop(tmp_path: Path) -> None:
         "    task = asyncio.create_task(lag.keep())\n    await asyncio.sleep(0)\n    print('ready', flush=True)\n"
         "    await asyncio.sleep(60)\nasyncio.run(main())"
     )
-    told = tmp_path / "lag.json"
-    environment = {**os.environ, lag.VARIABLE: str(told)}
-    with subprocess.Popen([sys.executable, "-c", idle], env=environment, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        try:
-            process.stdout.readline()
-            lag.ask(process.pid, told)
-            began = time.monotonic()
-            lag.ask(process.pid, told)
-            lag.rest(process.pid)
-            ticking = time.monotonic() - began
-            time.sleep(0.25)  # fifty ticks, if it did not rest
-            at_rest = lag.ask(process.pid, told)
-            assert at_rest.count <= ticking / lag.TICK_SECONDS + 2, "those before it rested, and the one under way"
-            while lag.ask(process.pid, told).max == 0.0:  # until it has ticked again: its limit ends the test
-                pass
-        finally:
-            process.kill()
+    with telling(idle, tmp_path) as (process, told):
+        lag.ask(process, told)
+        began = time.monotonic()
+        lag.ask(process, told)
+        lag.rest(process)
+        ticking = time.monotonic() - began
+        time.sleep(0.25)  # fifty ticks, if it did not rest
+        at_rest = lag.ask(process, told)
+        assert at_rest.count <= ticking / lag.TICK_SECONDS + 2, "those before it rested, and the one under way"
+        while lag.ask(process, told).max == 0.0:  # until it has ticked again: its limit ends the test
+            pass
 
 
 def test_a_process_that_does_not_tell_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
