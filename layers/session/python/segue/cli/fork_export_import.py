@@ -14,7 +14,15 @@ from segue.admin.fork import commits_of, create, fork
 from segue.cli.layouts import LAYOUTS, existing, naming, new
 from segue.cli.location import Place, json_option, located
 from segue.cli.output import clean, print_json, print_table, progress, waiting
-from segue.cli.show_tail import at_option, chosen_agents, damage_facts, journal_of, point_named, tell_damage
+from segue.cli.show_tail import (
+    at_option,
+    chosen_agents,
+    damage_facts,
+    journal_of,
+    point_named,
+    refuse_unknown,
+    tell_damage,
+)
 from segue.clock import Clock
 from segue.errors import JournalCorrupt, SessionNotFound
 from segue.history.agent_history import History
@@ -234,10 +242,7 @@ def _chosen_multi_agents(history: History, agents: Sequence[str], named: Sequenc
     Raises:
         click.UsageError: The session does not have one of them.
     """
-    missing = [name for name in named if name not in history.multi_agents]
-    if missing:
-        there = ", ".join(history.multi_agents) or "none"
-        raise click.UsageError(f"the session has no Graph or Swarm {missing[0]!r}; its Graphs and Swarms: {there}")
+    refuse_unknown(named, history.multi_agents, "Graph or Swarm", "Graphs and Swarms")
     return list(dict.fromkeys(named)) or ([] if agents else list(history.multi_agents))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import click
@@ -106,11 +106,25 @@ def chosen_agents(history: History, named: Sequence[str]) -> list[str]:
     Raises:
         click.UsageError: The session does not have one of them.
     """
-    missing = [name for name in named if name not in history.agents]
-    if missing:
-        there = ", ".join(history.agents) or "none"
-        raise click.UsageError(f"the session has no agent {missing[0]!r}; its agents: {there}")
+    refuse_unknown(named, history.agents, "agent", "agents")
     return list(named or history.agents)
+
+
+def refuse_unknown(named: Sequence[str], there: Collection[str], one: str, several: str) -> None:
+    """Refuse names of options that the session does not have.
+
+    Args:
+        named: The names.
+        there: The names in the session.
+        one: For one of them.
+        several: For all of them.
+
+    Raises:
+        click.UsageError: One is not there.
+    """
+    for name in named:
+        if name not in there:
+            raise click.UsageError(f"the session has no {one} {name!r}; its {several}: {', '.join(there) or 'none'}")
 
 
 def _agent_facts(agent: AgentHistory, records: Sequence[Record], last: int | None) -> dict[str, Any]:
