@@ -2,7 +2,8 @@
 
     unpacked          code and layers of functions, unpacked once
     emulator_program  MiniStack's program, closed to websites; run by its own Python
-    emulator          MiniStack as a child process
+    empty_emulator    MiniStack with its state in memory, for benchmarks and tests
+    emulator          MiniStack as a child process, with its state kept
     issuer            this machine's issuer of tokens
     assemblies        cloud assemblies, kept as long as no source changes
     outputs           stack outputs and the worker's task definition, read back from the emulator

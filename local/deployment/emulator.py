@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 
+from local.deployment.empty_emulator import emulator_environment
 from local.deployment.emulator_program import UNPACKED
 from local.errors import LocalError
 from local.processes.children import (
@@ -23,7 +24,7 @@ from local.processes.children import (
     tail,
 )
 from local.processes.ports import ReservedPort, kept_port, port_is_free
-from local.settings import LOOPBACK, REGION, Settings
+from local.settings import LOOPBACK, Settings
 from local.timeouts import patient
 
 PROGRAM = ("-P", str(Path(__file__).with_name("emulator_program.py")))
@@ -74,20 +75,13 @@ def environment(settings: Settings, port: int, scratch: Path, inherited: Mapping
         **inherited,
         **AWS_ENVIRONMENT,
         "PATH": f"{binaries}{os.pathsep}{inherited.get('PATH', os.defpath)}",
-        "TMPDIR": str(scratch),
         "PYTHONUNBUFFERED": "1",
-        "GATEWAY_PORT": str(port),
-        "BIND_HOST": LOOPBACK,  # its own default is every interface
-        "MINISTACK_REGION": REGION,
+        **emulator_environment(port, scratch),
         "PERSIST_STATE": "1",
         "STATE_DIR": str(settings.state / "services"),
         "S3_PERSIST": "1",
         "S3_DATA_DIR": str(settings.state / "s3"),
         UNPACKED: str(settings.unpacked),
-        "IOT_MTLS_ENABLED": "0",
-        "SFTP_ENABLED": "0",
-        # It removes containers it takes for its own from any Docker daemon it finds; here it has none to find.
-        "DOCKER_HOST": f"unix://{scratch / 'no-docker.sock'}",
     }
 
 

@@ -17,12 +17,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from local.settings import ROOT
 from segue.lease.item import GuardItem
 from segue.wire.claims import decode_claim, encode_claim
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, encode_delivery
 from segue.wire.frames import InputAck, Ready, Transcript, decode_server_message
 from shared.ingress.frame_needs import HOLDER_WAIT_SECONDS
-from tests.conftest import ROOT
 from tests.support.mocked_aws import client, provision
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import address, claim, delivery, text
