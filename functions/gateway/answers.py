@@ -1,4 +1,4 @@
-"""Telling a client what the message function says itself: refusals, ``pong`` and ``internal``.
+"""Answers to a client that the message function gives itself: refusals, ``pong`` and ``internal``.
 
 They go out by API Gateway's management API, and the ``$default`` route has no response: with one, API Gateway sends a
 message to the client for every frame, an empty one where the function says nothing, and counts each of them (RFC 0019).
@@ -17,11 +17,11 @@ from aws_lambda_powertools import Logger
 from urllib3 import Timeout
 from urllib3.exceptions import HTTPError
 
-from segue.bounded import BoundedDict
 from segue.wire.frames import Error, Pong, encode_frame
 from shared import keep_alive, metrics
 from shared.aws.credentials import ProcessKeys
 from shared.aws.signing import SignatureV4
+from shared.ingress.repeated_errors import RepeatedErrors
 from shared.management import FORBIDDEN, connection_url
 from shared.metrics import FunctionCount
 
@@ -31,15 +31,6 @@ CONNECT_SECONDS: Final = 0.25
 TOTAL_SECONDS: Final = 1.0
 """Seconds for the whole post; after them the answer is dropped and not tried again. The connection's next frame may
 wait behind it."""
-
-SELDOM: Final = frozenset({"expired", "too_fast"})
-"""Errors that the answer to one frame is as good as to fifty."""
-
-SELDOM_SECONDS: Final = 1.0
-"""Seconds for which a connection is told such an error once; repeats of it are left out."""
-
-REMEMBERED: Final = 2048
-"""Connections and errors whose last telling is remembered; one that is forgotten is told again, too early."""
 
 logger = Logger()
 
@@ -65,9 +56,8 @@ class Answers:
         """
         self._management = management
         self._sign = sign
-        self._clock = clock
         self._pool = keep_alive.pool(Timeout(connect=CONNECT_SECONDS, total=TOTAL_SECONDS), hosts=1, connections=8)
-        self._error_sent_at: BoundedDict[tuple[str, str], float] = BoundedDict(REMEMBERED)
+        self._errors = RepeatedErrors(clock)
 
     def post_frame(self, connection_id: str, frame: Error | Pong) -> None:
         """Post a frame to a connection; raises nothing for what the network or API Gateway does.
@@ -76,7 +66,7 @@ class Answers:
             connection_id: API Gateway's id of the connection.
             frame: what is said.
         """
-        if isinstance(frame, Error) and frame.code in SELDOM and self._is_repeated(connection_id, frame.code):
+        if isinstance(frame, Error) and self._errors.is_repeated(connection_id, frame.code):
             return
         body = encode_frame(frame).encode()
         url = connection_url(self._management, connection_id)
@@ -91,14 +81,6 @@ class Answers:
             metrics.count(FunctionCount.FAILURES)
         if status not in {200, 410}:  # 410: the client has gone meanwhile
             _note_lost_answer(connection_id, str(status))
-
-    def _is_repeated(self, connection_id: str, code: str) -> bool:
-        key, now = (connection_id, code), self._clock()
-        last = self._error_sent_at.get(key)
-        if last is not None and now - last < SELDOM_SECONDS:
-            return True
-        self._error_sent_at[key] = now
-        return False
 
 
 def _note_lost_answer(connection_id: str, reason: str) -> None:

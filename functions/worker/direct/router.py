@@ -10,7 +10,6 @@ from typing import Final
 
 import msgspec
 
-from segue.bounded import BoundedDict
 from segue.storage.answers import AWS_ERRORS, reason_of
 from segue.wire.binary import decode_samples
 from segue.wire.frames import (
@@ -26,6 +25,7 @@ from segue.wire.frames import (
 from segue.wire.rate import FrameRate
 from shared.connections import Binding
 from shared.ingress.binding import binding_of
+from shared.ingress.repeated_errors import RepeatedErrors
 from shared.log import logger
 from worker.direct.forwarding import Forwarding
 from worker.direct.rows import SocketRows
@@ -33,17 +33,8 @@ from worker.direct.sockets import ClientSocket
 from worker.telemetry.metrics import metrics
 
 PONG_SECONDS: Final = 0.75
-"""While a ``hello`` waits for the table of connections, or for its holder, its client hears so often that this worker
-lives: it leaves one from which nothing comes for 1.5 s. The pings behind the ``hello`` are read after it only."""
-
-SELDOM: Final = frozenset({"expired", "too_fast"})
-"""Errors that the answer to one frame is as good as to fifty."""
-
-SELDOM_SECONDS: Final = 1.0
-"""Seconds for which a socket is told such an error once; repeats of it are left out."""
-
-REMEMBERED: Final = 2048
-"""Sockets and errors whose last telling is remembered; one that is forgotten is told again, too early."""
+"""Seconds between two pongs for a client whose ``hello`` waits for the table of connections, or for its holder. Its own
+pings are read after the ``hello`` only, and it leaves a worker from which nothing comes for 1.5 s."""
 
 
 @asynccontextmanager
@@ -87,7 +78,7 @@ class SocketRouter:
         self._rate = rate
         self._principals = principals
         self._wall_clock = wall_clock
-        self._error_sent_at: BoundedDict[tuple[str, str], float] = BoundedDict(REMEMBERED)
+        self._errors = RepeatedErrors(lambda: asyncio.get_running_loop().time())
 
     async def receive(self, socket: ClientSocket, message: str | bytes) -> Error | Pong | None:
         """Take one message; return what the client is told at once, if anything. Raises nothing.
@@ -113,7 +104,7 @@ class SocketRouter:
         except Exception:  # noqa: BLE001 - one message of one client must not end the socket
             logger.exception("message failed", connection=socket.connection_id)
             told = error_frame("internal")
-        if told is None or self._is_repeated(socket, told.code):
+        if told is None or self._errors.is_repeated(socket.id, told.code):
             return None
         if not by_holder:  # which counts its own
             metrics.error(told.code)
@@ -141,13 +132,3 @@ class SocketRouter:
         socket.bind(binding, address)
         logger.info("socket bound", session=binding.session_key, client=binding.client_id, counter=binding.counter)
         return binding
-
-    def _is_repeated(self, socket: ClientSocket, code: str) -> bool:
-        if code not in SELDOM:
-            return False
-        key, now = (socket.id, code), asyncio.get_running_loop().time()
-        last = self._error_sent_at.get(key)
-        if last is not None and now - last < SELDOM_SECONDS:
-            return True
-        self._error_sent_at[key] = now
-        return False

@@ -8,8 +8,9 @@ import time
 
 import pytest
 
-from gateway.answers import SELDOM_SECONDS, TOTAL_SECONDS, Answers, RoleSigner
+from gateway.answers import TOTAL_SECONDS, Answers, RoleSigner
 from segue.wire.frames import Pong, TextInput, encode_frame, error_frame
+from shared.ingress.repeated_errors import REPEAT_SECONDS
 from tests.unit.gateway.test_handlers import ALICE, environment, event  # noqa: F401 - a fixture
 
 CONNECTION = "L0SM9cOFvHcCIhw="
@@ -69,7 +70,7 @@ def test_a_repeated_error_is_posted_once_a_second_to_each_connection(answers, ma
         answers.post_frame("c1", frame)
         answers.post_frame("c2", frame)
     assert (management.told("c1"), management.told("c2")) == ([frame], [frame])
-    clock.now += SELDOM_SECONDS
+    clock.now += REPEAT_SECONDS
     answers.post_frame("c1", frame)
     assert management.told("c1") == [frame]
 

@@ -62,8 +62,8 @@ async def test_a_message_that_is_far_too_long_ends_the_socket(door: Door) -> Non
     assert await closed(ws) == 1009
 
 
-async def test_frames_that_come_too_fast_are_refused_and_told_of_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.direct.router.SELDOM_SECONDS", 3600.0)
+async def test_frames_that_come_too_fast_are_refused_and_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.ingress.repeated_errors.REPEAT_SECONDS", 3600.0)
     rate, nothing, socket = FrameRate(lambda: 0.0, 1, 3), cast("Any", None), cast("Any", SimpleNamespace(id="s"))
     router = SocketRouter(nothing, nothing, rate, FrameRate(lambda: 0.0))
     answers = [await router.receive(socket, encode_frame(Ping())) for _ in range(50)]
