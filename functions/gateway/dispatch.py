@@ -5,16 +5,16 @@
               ▼
             post ── accepted or refused ──▶ done
               ├ no answer for 0.5 s ──▶ claim, beside the post
-              │ gone (refused connection, no answer in 2 s, not mine any more)
+              │ gone (refused connection, no answer in 2 s, the session has moved)
               ▼
         read the lease again ── another route ──▶ post once more
               │ the same, or none
               ▼
             claim …, but not for 2 s if the session is handed over to a worker that has it ready
 
-A frame with a ``seq`` is never waited with: the client sends it again, and the next holder asks for it anyway. A
-request for a page is sent again as well. One that is not is posted to another holder only after the post to the one
-before has ended.
+A frame with a ``seq`` does not wait for a holder: the client sends it again, and the next holder asks for it anyway. A
+request for a page is sent again as well. A frame that is sent once is posted to a second holder only after the post to
+the first has ended: else both might take it.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from segue.wire.delivery import encode_delivery
 from segue.wire.frames import ClientFrame, Error
 from shared.connections import Binding
 from shared.ingress.binding import delivery_of
-from shared.ingress.frame_needs import HOLDER_WAIT_SECONDS, is_numbered, is_waited_with, needs_holder
+from shared.ingress.frame_needs import HOLDER_WAIT_SECONDS, is_numbered, needs_holder, waits_for_holder
 from shared.ingress.handoffs import PlannedHandoffs
-from shared.ingress.outcomes import Accepted, FailedAttempt, Gone, Outcome, Refused, told
+from shared.ingress.outcomes import Accepted, FailedAttempt, Gone, Outcome, Refused, error_for_client
 from shared.ingress.routes import Route, Routes
 from shared.ingress.suspects import Suspects
 
@@ -108,7 +108,7 @@ class Dispatch:
             if route != previous and not released:
                 outcome = self._try_route(route, sender, frame, body)
         if not isinstance(outcome, Gone):
-            return told(outcome)
+            return error_for_client(outcome)
         return self._claim_or_queue(sender, frame, body, FailedAttempt(route, outcome))
 
     def _claim_or_queue(
@@ -121,11 +121,11 @@ class Dispatch:
         turns = self._turns if self._turns is not None and self._turns.takes(sender.binding, frame) else None
         if turns is None or self._is_for_worker(key, failed):
             self._claim(sender, failed)
-            outcome = self._wait_for_holder(sender, frame, body, failed) if is_waited_with(frame) else None
+            outcome = self._wait_for_holder(sender, frame, body, failed) if waits_for_holder(frame) else None
             if turns is None or outcome not in (None, Refused("no_worker")):
-                return told(outcome)
-            if not is_waited_with(frame) and self._handoffs.is_left_to_successor(key):
-                return None  # its client sends it again to the successor; a turn would take the session from that
+                return error_for_client(outcome)
+            if not waits_for_holder(frame) and self._handoffs.is_left_to_successor(key):
+                return None  # its client sends it again, to the successor, from which a turn would take the session
         turns.send(sender.binding, frame, body)
         return None
 
@@ -168,14 +168,14 @@ class Dispatch:
             found = self._routes.read(key)
             if found is None and self._handoffs.is_noted(key):
                 self._claim(sender, failed)
-            route = failed.another(found)
+            route = failed.route_to_try(found)
             if route is None:
                 continue
             outcome = self._try_route(route, sender, frame, body)
             if not isinstance(outcome, Gone):
                 return outcome
             failed = FailedAttempt(route, outcome)
-            # The holder that came since has died as well, or the one that hands the session over takes too long.
+            # Either this holder has died as well, or the handoff that was noted takes too long.
             if outcome.reason == "unreachable" or self._handoffs.is_noted(key):
                 self._claim(sender, failed)
         return Refused("no_worker")

@@ -1,4 +1,4 @@
-"""The holder that a frame needs: any, at once, or none."""
+"""Needs of a frame whose session has no holder: a claim, a wait, or neither."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def needs_holder(frame: ClientFrame) -> bool:
     return not isinstance(frame, Bye | OutputAck)
 
 
-def is_waited_with(frame: ClientFrame) -> bool:
+def waits_for_holder(frame: ClientFrame) -> bool:
     """Return true for a frame that waits for a holder, because its client does not send it again by itself."""
     if isinstance(frame, TextInput | AudioInput | ImageInput | AnswerInput):
         return frame.seq is None

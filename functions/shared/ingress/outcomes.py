@@ -49,16 +49,17 @@ class FailedAttempt:
     route: Route | None
     outcome: Gone
 
-    def another(self, route: Route | None) -> Route | None:
-        """Return a route that was found since, if it is worth an attempt.
+    def route_to_try(self, found: Route | None) -> Route | None:
+        """Return the route that was found since, if the next attempt may succeed there; else None.
 
-        The same holder may take the frame after all: it said "moved" while it was still restoring the session.
+        The route of the failed attempt may be tried again only after ``moved``: its worker may have said that while it
+        was still restoring the session.
         """
-        return None if route == self.route and self.outcome.reason != "handoff" else route
+        return None if found == self.route and self.outcome.reason != "handoff" else found
 
 
-def told(outcome: Accepted | Refused | None) -> Error | None:
-    """Return what the client is told of an outcome, if anything."""
+def error_for_client(outcome: Accepted | Refused | None) -> Error | None:
+    """Return the error that the client is told for an outcome; None for one that it is not told of."""
     return error_frame(outcome.code) if isinstance(outcome, Refused) else None
 
 

@@ -9,7 +9,7 @@ from segue.bounded import BoundedDict
 from shared.ingress.routes import Route
 
 SUSPECT_SECONDS: Final = 3.0
-"""A route that did not answer is left alone this long: a hung worker must not cost every frame a time-out."""
+"""Seconds for which a route that did not answer is left alone: a hung worker must not cost every frame a time-out."""
 
 SUSPECTS: Final = 512
 """Routes that are remembered as not answering; one that is forgotten costs a frame a time-out again."""

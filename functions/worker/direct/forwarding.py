@@ -3,10 +3,10 @@
     held here ──▶ the session
     route remembered or on the lease ──POST /frames──▶ holder
           no answer for 0.5 s ──▶ claim, beside the post (``worker.hosting.search_beside``)
-          gone (refused connection, no answer in 2 s, not mine any more) ──▶ read the lease again, once more
+          gone (refused connection, no answer in 2 s, the session has moved) ──▶ read the lease again, once more
     no holder ──▶ claim; wait for one with ``hello`` and with frames without ``seq``
 
-A frame with a ``seq`` is never waited with: the client sends it again, and the next holder asks for it anyway.
+A frame with a ``seq`` does not wait for a holder: the client sends it again, and the next holder asks for it anyway.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, Delivery, encod
 from segue.wire.frames import ClientFrame, Error, FrameError
 from shared.connections import Binding
 from shared.ingress.binding import delivery_of
-from shared.ingress.frame_needs import HOLDER_WAIT_SECONDS, is_numbered, is_waited_with, needs_holder
-from shared.ingress.outcomes import Accepted, FailedAttempt, Gone, Outcome, Refused, outcome_of, told
+from shared.ingress.frame_needs import HOLDER_WAIT_SECONDS, is_numbered, needs_holder, waits_for_holder
+from shared.ingress.outcomes import Accepted, FailedAttempt, Gone, Outcome, Refused, error_for_client, outcome_of
 from shared.ingress.routes import Route, Routes
 from shared.ingress.suspects import Suspects
 from shared.log import logger
@@ -105,7 +105,7 @@ class Forwarding:
             routes: Finds a session's holder.
             post: Posts to it.
             claiming: Asks for one.
-            rows: Its threads ask the table.
+            rows: Runs the reads of leases on its threads.
             endpoint: This worker's address.
         """
         self._host = host
@@ -122,7 +122,7 @@ class Forwarding:
 
         Raises:
             BotoCoreError: The table does not answer.
-            ClientError: It does not let us.
+            ClientError: The table refuses the request.
         """
         delivery = delivery_of(socket.connection_id, binding, frame, socket.address)
         origin = SocketOrigin(socket, binding)
@@ -130,7 +130,7 @@ class Forwarding:
         if isinstance(outcome, Gone):
             outcome, route = await self._deliver_elsewhere(origin, delivery, outcome)
         if not isinstance(outcome, Gone):
-            return told(outcome)
+            return error_for_client(outcome)
         return await self._claim_and_wait(origin, delivery, FailedAttempt(route, outcome))
 
     def _deliver_here(self, delivery: Delivery) -> Outcome:
@@ -170,9 +170,9 @@ class Forwarding:
         if not needs_holder(delivery.frame):
             return None
         await self._claim(origin, failed)
-        if not is_waited_with(delivery.frame):
+        if not waits_for_holder(delivery.frame):
             return None
-        return told(await self._wait_for_holder(origin, delivery, failed))
+        return error_for_client(await self._wait_for_holder(origin, delivery, failed))
 
     async def _claim(self, origin: SocketOrigin, failed: FailedAttempt) -> None:
         await self._claiming.claim(origin.socket, origin.binding, failed)
@@ -188,9 +188,9 @@ class Forwarding:
             outcome = self._deliver_here(delivery)
             if not isinstance(outcome, Gone):
                 return outcome
-            if outcome.reason == "handoff":  # it came while this frame waited, and goes on
+            if outcome.reason == "handoff":  # the session came here while this frame waited, and is handed over already
                 failed = FailedAttempt(failed.route, outcome)
-            route = failed.another(await self._read_route(delivery.session_key))
+            route = failed.route_to_try(await self._read_route(delivery.session_key))
             if route is None:
                 await self._claim(origin, failed)
                 continue
@@ -205,11 +205,11 @@ class Forwarding:
         if route is None:
             return Gone("no-holder")
         if self._is_here(route):
-            # Opened while the lease was read, or while the holder before did not answer.
+            # The session was opened while the lease was read, or while the holder before did not answer.
             outcome = self._deliver_here(delivery)
             if outcome != Gone("no-holder"):
                 return outcome
-            # Else left by a process that had this address before.
+            # Else the lease is that of a process that had this address before.
             opening = self._host.is_opening(delivery.session_key)
             return Gone("handoff", to_successor=True) if opening else Gone("unreachable")
         if route in self._suspects:
