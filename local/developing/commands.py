@@ -53,8 +53,8 @@ def add(settings: Settings, /, package: str) -> None:
 def sessions(settings: Settings, /, subject: str, arguments: tuple[str, ...]) -> None:
     """Run ``segue sessions`` (docs/cli.md) on the running stack's sessions.
 
-    list | show conversation | tail conversation | …; without arguments all are listed. A session is an id, or
-    <subject>/<id>.
+    list | show conversation | tail conversation | …; without arguments the commands are listed. A session is an id,
+    or <subject>/<id>.
     """
     from local.developing import sessions as lookups
 
