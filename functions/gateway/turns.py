@@ -1,8 +1,8 @@
-"""Text sessions without a holder: their frames go to a queue that invokes the text worker, one turn each.
+"""Frames of text sessions without a holder: a queue of them invokes the text function, once for each frame.
 
-queue    FIFO, a group a session: one turn at a time, in the order in which the messages came
-again    what failed comes again before what is behind it
-repeats  dropped within ``REPEAT_SECONDS``; those after them find what they ask for done already
+order    FIFO, one message group for each session: one turn at a time, in the order in which the messages came
+retries  a message whose turn failed is delivered again before those behind it in its group
+repeats  of a frame, from its client: dropped for ``REPEAT_SECONDS``; a later one finds its turn done already
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 REPEAT_SECONDS: Final = 4
 """Repeats of a frame within so many seconds are one message. SQS itself remembers for five minutes, which is too long:
-what a turn had to drop (its session was held, or a frame before it was missing) must be heard when it comes again."""
+a frame that a turn had to drop (its session was held, or a frame before it was missing) must be queued when it comes
+again."""
 
 
 class TurnsQueue:
@@ -42,8 +43,8 @@ class TurnsQueue:
     def takes(self, binding: Binding, frame: ClientFrame) -> bool:
         """Return true if a frame goes to the text function, for a session without a holder.
 
-        An image does, too: the text function answers that it takes none. So does every answer to an approval, also of a
-        client that speaks: no voice worker could resume that turn.
+        Images go there: the text function answers that it takes none. So do all answers to approvals, also of voice
+        clients: no voice worker could resume the text turn that asked.
         """
         if isinstance(frame, AnswerInput):
             return True

@@ -1,4 +1,4 @@
-"""The user's code when it fails in a conversation: seen in the log, told to the client, and to the model as was chosen.
+"""Failures of the user's code in a conversation: logged, and told to the client or to the model.
 
 build_agent raises ──▶ log, with traceback ──▶ AgentFailed ──▶ ``agent_failed`` for the client
 a tool raises ───────▶ log, with traceback ──▶ the model gets the error's text, or with SEGUE_TOOL_ERRORS=hidden
@@ -35,7 +35,7 @@ class Hooked(Protocol):
     hooks: Any
 
 
-def hidden(variables: Mapping[str, str] | None = None) -> bool:
+def hides_tool_errors(variables: Mapping[str, str] | None = None) -> bool:
     """Return true if the texts of tools' errors are kept from the model (SEGUE_TOOL_ERRORS)."""
     return (os.environ if variables is None else variables).get("SEGUE_TOOL_ERRORS") == "hidden"
 
@@ -48,7 +48,7 @@ def watch_tools(agent: Hooked, log: Logger, session: str) -> None:
         log: Where failures are written.
         session: Key of the session, for the log.
     """
-    hide = hidden()
+    hide = hides_tool_errors()
 
     def finished(event: AfterToolCallEvent[Any]) -> None:
         error = event.exception
@@ -102,6 +102,6 @@ def build[Agent: Hooked](new_agent: Callable[[Any], Agent], manager: Any, log: L
         if comes_of_storage(error):
             raise
         kind = type(error).__name__
-        log.error("the agent could not be built", session=session, kind=kind, exc_info=error)  # noqa: TRY400 - it is
+        log.error("the agent could not be built", session=session, kind=kind, exc_info=error)  # noqa: TRY400 - with exc_info
         raise AgentFailed(session) from error
     return agent

@@ -35,8 +35,8 @@ class Files:
     """The page's part of the server.
 
     Args:
-        folder: Where the page was built.
         socket_path: Path of the WebSocket API on this server.
+        folder: Where the page was built.
     """
 
     def __init__(self, socket_path: str, folder: Path = BUILT) -> None:

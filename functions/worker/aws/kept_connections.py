@@ -29,7 +29,7 @@ HTTP_ERRORS: Final = (OSError, HttpProcessingError)
 """Errors of a request that brought no answer, or one that cannot be read. A ``TimeoutError`` is an ``OSError``."""
 
 BODY_BYTES: Final = 64 * 1024
-"""Bytes of an answer's body that are read: more is taken for no answer. Those of API Gateway have some hundred."""
+"""Bytes of an answer's body at most; a longer one counts as no answer. Those of API Gateway have some hundred."""
 
 ATTEMPT_SECONDS: Final = 0.25
 """Seconds after which the next of a host's addresses is tried beside the one before."""
@@ -74,8 +74,8 @@ class KeptConnections:
         self._host = parts.hostname
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
-        usual = parts.port in {None, 443 if self._tls else 80}
-        self._netloc = parts.netloc.rpartition(":")[0] if usual and parts.port else parts.netloc
+        names_default = parts.port == (443 if self._tls else 80)  # the ``host`` header leaves the default port out
+        self._netloc = parts.netloc.rpartition(":")[0] if names_default else parts.netloc
         self._idle_seconds = idle_seconds
         self._seconds = seconds
         self._connect_seconds = connect_seconds
@@ -113,7 +113,7 @@ class KeptConnections:
         """
         request = self._encoded(method, url, headers, body)
         async with asyncio.timeout(self._seconds if seconds is None else seconds), self._free:
-            kept = self._kept(self._idle_seconds if idle_seconds is None else idle_seconds)
+            kept = self._take_idle(self._idle_seconds if idle_seconds is None else idle_seconds)
             if kept is None:
                 return await self._exchange(await self._connect(), request)
             try:
@@ -173,7 +173,7 @@ class KeptConnections:
             self._idle.popitem()[0].close()
         await asyncio.sleep(0)  # in which transports are closed
 
-    def _kept(self, idle_seconds: float) -> _Connection | None:
+    def _take_idle(self, idle_seconds: float) -> _Connection | None:
         """Take the connection that was used last; those that were not used for long are closed."""
         now = asyncio.get_running_loop().time()
         while self._idle and next(iter(self._idle.values())) < now - self._idle_seconds:

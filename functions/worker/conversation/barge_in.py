@@ -4,7 +4,7 @@
          │
          └─▶ clients' players stop ─▶ ack played ─▶ all have reported, or a second is over ─▶ shortened once more
 
-Of several clients the furthest counts. Nothing waits for a report.
+Of several clients' reports the one counts that played furthest. Nothing waits for a report.
 """
 
 from __future__ import annotations
@@ -141,8 +141,8 @@ class PlayedReports:
 def cut_message(agent: BidiAgent, cut: AnswerCut) -> Any | None:
     """Find the message of an answer that was cut; None if it is not in the history any more.
 
-    Answers of which nothing was heard all say the same. Of those that do, as many as came after this one are passed
-    over, as far as their messages are there.
+    Several answers may have the same transcript, above all those of which nothing was heard. ``cut.alike`` is how many
+    such answers came after this one: so many are skipped from the end of the history, or as many as it has.
     """
     alike = [one for one in agent.messages if _is_transcript(one, cut.recorded)][-1 - cut.alike :]
     return alike[0] if alike else None

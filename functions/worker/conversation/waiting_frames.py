@@ -42,7 +42,7 @@ LASTING_BYTES: Final = 8 * 1024 * 1024
 AUDIO_SECONDS: Final = 0.2
 """Seconds of audio in one message, unless one frame alone has more; the rest goes with the next message."""
 
-_HAIR: Final = 1e-3
+_ROUNDING_SECONDS: Final = 1e-3
 """Seconds of audio that may exceed ``AUDIO_SECONDS``: two frames of 100 ms are 200 ms, and base64's padding."""
 
 
@@ -122,7 +122,7 @@ class WaitingFrames:
         together, audio = 0, 0.0
         for frame in islice(self._frames, fitting(self._frames)):  # which encodes them to know
             audio += seconds_of(frame)
-            if together and audio > AUDIO_SECONDS + _HAIR:
+            if together and audio > AUDIO_SECONDS + _ROUNDING_SECONDS:
                 break
             together += 1
         return together

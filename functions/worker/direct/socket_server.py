@@ -43,8 +43,8 @@ MAX_MESSAGE_BYTES: Final = 4 * MAX_FRAME_BYTES
 frame's size the client is told (``oversize``)."""
 
 _SILENT: Final = logging.getLogger("worker.direct.requests")
-"""For the server itself. It would quote what it cannot read, with a stack trace each: callers without a token must not
-be able to fill the log."""
+"""Logger of aiohttp's server, silenced: it would log each request that it cannot parse, with a stack trace. Callers
+without a token must not be able to fill the log."""
 _SILENT.setLevel(logging.CRITICAL + 1)
 
 SHUTDOWN_SECONDS: Final = 1.0

@@ -76,7 +76,7 @@ class ClaimTaker:
         Raises:
             NoRoom: There is no room, or this worker is leaving. Nothing was taken.
         """
-        self._may_take(claim)
+        self._require_room(claim)
         logger.debug("claim posted", session=claim.session_key, reason=claim.reason)
         self._acquisitions.start(self._take_offered(claim), "claim")
 
@@ -87,10 +87,10 @@ class ClaimTaker:
             NoRoom: There is no room, or this worker is leaving.
             Exception: It cannot be read, or its agent cannot be built or started.
         """
-        self._may_take(claim)
+        self._require_room(claim)
         return await self._host.prepare(claim)
 
-    def _may_take(self, claim: Claim) -> None:
+    def _require_room(self, claim: Claim) -> None:
         if self._stopping.is_set() or not self._host.fits(claim.session_key):
             raise NoRoom(claim.session_key)
 

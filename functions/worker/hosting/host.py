@@ -169,10 +169,10 @@ class Host:
         prepared: HostedSession | None = None
         try:
             prepared = None if ready is None else await self._open_standby(ready)
-            watch.ended("lease")
+            watch.end_part("lease")
             session = prepared or await self._opener.open(claim, watch, ready)
             await self._start(session, claim)
-            watch.ended("model")
+            watch.end_part("model")
         finally:
             if prepared is None:  # not before the start, which may take over its connection
                 self.standbys.discard_standby(ready)

@@ -84,10 +84,10 @@ class Opener:
         """
         manager = self._manager(claim)
         await manager.open()
-        watch.ended("restore")
+        watch.end_part("restore")
         try:
             model_start = await ModelStart.build(manager, self._new_agent)
-            watch.ended("agent")
+            watch.end_part("agent")
         except AgentFailed:
             await manager.close()
             await self._apologise(claim)

@@ -28,7 +28,7 @@ class Stopwatch:
         """Milliseconds that each part took."""
         return {name: round(1000 * seconds) for name, seconds in self._parts.items()}
 
-    def ended(self, part: str) -> None:
+    def end_part(self, part: str) -> None:
         """End a part, and begin the next one."""
         now = self._clock()
         self._parts[part] = self._parts.get(part, 0.0) + now - self._last

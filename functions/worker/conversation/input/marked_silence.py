@@ -32,8 +32,8 @@ CLIENTS: Final = 64
 once."""
 
 
-_HAIR: Final = 1e-6
-"""Tenths of a second do not add up exactly."""
+_ROUNDING_SECONDS: Final = 1e-6
+"""Seconds that sums may be off: tenths of a second do not add up exactly."""
 
 
 class MarkedSilence:
@@ -87,7 +87,7 @@ class MarkedSilence:
 
     def take_piece(self) -> bool:
         """Note that a piece is given now, if it is its time; return whether it is."""
-        if (due := self.due()) is None or due > _HAIR:
+        if (due := self.due()) is None or due > _ROUNDING_SECONDS:
             return False
         now = self._now()
         self._given_until = max(self._complete_until(now), now - PREROLL_SECONDS - LATE_SECONDS) + PIECE_SECONDS

@@ -24,8 +24,8 @@ from segue.wire.memory import kept_bytes
 
 SILENCE_SECONDS: Final = 3.0
 """Seconds for which silence is kept; after them it is settled. Providers want a little silence before the first word,
-and transcribe speech within a second or two of its end. Seconds of sound count as well as seconds of time: a successor
-receives at once what its predecessor waited for."""
+and transcribe speech within a second or two of its end. The audio that follows it counts like time on the clock: a
+successor is given at once what its predecessor received over seconds."""
 
 ENDED_SECONDS: Final = 10.0
 """Seconds for which loud audio is kept after its end; after them it is settled. A cough, a door, or the last tenth of a
@@ -39,8 +39,8 @@ UNANSWERED_BYTES: Final = 8 * 1024 * 1024
 """Bytes that are kept at most, as they came: two minutes of one voice. More comes only from clients that send faster
 than people speak, or from very many at once; then the oldest is settled."""
 
-_HAIR: Final = 1e-6
-"""Thirty frames of 100 ms are three seconds."""
+_ROUNDING_SECONDS: Final = 1e-6
+"""Seconds that sums of frames may be off: thirty frames of 0.1 s must not count as more than three seconds."""
 
 
 class GivenAudio(Struct, frozen=True):
@@ -99,18 +99,19 @@ class UnansweredAudio:
         speaking: set[str] = set()
         settled: list[GivenAudio] = []
         kept: deque[GivenAudio] = deque()
-        left: defaultdict[str, float] = defaultdict(float)
-        loud_at: dict[str, float] = {}
+        following: defaultdict[str, float] = defaultdict(float)  # seconds of a client's audio after the present frame
+        loud_at: dict[str, float] = {}  # when a client was last loud
         for given in self._kept:
-            left[given.client_id] += given.seconds
+            following[given.client_id] += given.seconds
             if given.loud:
                 loud_at[given.client_id] = given.at
         for given in self._kept:
-            age = now - given.at
-            left[given.client_id] -= given.seconds
-            if given.loud and age <= UNANSWERED_SECONDS and now - loud_at[given.client_id] <= ENDED_SECONDS:
-                speaking.add(given.client_id)
-            silence = max(age, left[given.client_id]) > SILENCE_SECONDS + _HAIR and given.client_id not in speaking
+            client_id, age = given.client_id, now - given.at
+            following[client_id] -= given.seconds
+            if given.loud and age <= UNANSWERED_SECONDS and now - loud_at[client_id] <= ENDED_SECONDS:
+                speaking.add(client_id)
+            long_ago = max(age, following[client_id]) > SILENCE_SECONDS + _ROUNDING_SECONDS
+            silence = long_ago and client_id not in speaking
             (settled if silence or age > UNANSWERED_SECONDS else kept).append(given)
         self._kept = kept
         self._bytes -= sum(kept_bytes(given.frame) for given in settled)

@@ -18,8 +18,8 @@ ends."""
 MARKER_SECONDS: Final = 2.0
 """Seconds of silence between two markers."""
 
-_HAIR: Final = 1e-6
-"""Tenths of a second do not add up exactly."""
+_ROUNDING_SECONDS: Final = 1e-6
+"""Seconds that sums may be off: tenths of a second do not add up exactly."""
 
 MARKER: Final = b""
 """Stands for a marker among the pieces to send."""
@@ -48,14 +48,14 @@ class Microphone:
             self._kept.clear()
             self._quiet, self._marked = 0.0, float("inf")
             return [*before, pcm]
-        if self._quiet + _HAIR < TRAILING_SECONDS:
+        if self._quiet + _ROUNDING_SECONDS < TRAILING_SECONDS:
             self._quiet += seconds
             return [pcm]
         self._kept.append((pcm, seconds))
-        while sum(length for _, length in self._kept) > PREROLL_SECONDS + _HAIR:
+        while sum(length for _, length in self._kept) > PREROLL_SECONDS + _ROUNDING_SECONDS:
             self._kept.popleft()
         self._marked += seconds
-        if self._marked + _HAIR < MARKER_SECONDS:
+        if self._marked + _ROUNDING_SECONDS < MARKER_SECONDS:
             return []
         self._marked = 0.0
         return [MARKER]

@@ -15,7 +15,8 @@
     acquisition        a session acquired and read, or read in advance
     storage_calls      calls to the storage loop, and refusals as users know them
     properties         the side of a handle that does no I/O
-    shared_opening, context_manager    one opening for several callers; a handle as a block
+    shared_opening     one opening for several callers
+    context_manager    a handle as an ``async with`` block
     handle             what a session manager has of its session, from any thread
 
 A module imports only those above it, and ``segue.history`` and what is below that.

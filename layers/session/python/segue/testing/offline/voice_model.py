@@ -59,7 +59,7 @@ class OfflineVoiceModel(BidiModel, AudioCapable):
             log: File to which a line of JSON is added for everything heard and said (see
                 ``segue.testing.offline.ledger``). None takes SEGUE_REHEARSAL_LOG, or else writes none.
             start_s: Seconds until a connection is there. None takes SEGUE_REHEARSAL_START, or else 0.
-            additions: Whether ``add`` is not refused.
+            additions: Whether ``add`` takes messages; if not, it refuses them.
 
         Raises:
             ValueError: A rate does not fit, or the pace or ``start_s`` is negative or no number.
