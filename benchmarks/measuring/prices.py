@@ -15,11 +15,8 @@ S3_READ = 0.0004 / 1000  # GET, HEAD
 DYNAMODB_WRITE_UNIT = 0.625 / 1e6
 DYNAMODB_READ_UNIT = 0.125 / 1e6
 
-AS_OF = (
-    "commonly quoted list prices of us-east-1, not compared with AWS's own pages: S3 Standard PUT and LIST $0.005 "
-    "and GET $0.0004 per 1,000, DELETE free; DynamoDB on demand $0.625 per million write and $0.125 per million "
-    "read units"
-)
+PAGE = "scale.md"
+"""The page of the documentation that says where the prices are from, for readers of the tables beside it."""
 
 
 def dollars(traffic: Traffic) -> float:

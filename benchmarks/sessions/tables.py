@@ -98,8 +98,8 @@ def _managers(run: Run) -> Iterator[Table]:
     )
     yield grid(
         "Text messages, one at a time: requests, bytes and cost",
-        "S3 requests + DynamoDB requests for each message · bytes put to S3 for each message (ratio to the message's "
-        f"own JSON) · US dollars for a million messages ({prices.AS_OF}).",
+        "S3 requests + DynamoDB requests for each message · bytes put to S3, as times the message's own JSON · "
+        f"US dollars for a million messages ([prices]({prices.PAGE})).",
         lambda cell: _of(cell.texts, _price),
         keeping,
     )
@@ -113,8 +113,8 @@ def _managers(run: Run) -> Iterator[Table]:
     )
     yield grid(
         "Restore",
-        "Time until the agent has its history, ms (what the same reads take a bare HTTP client) · of this, the longest "
-        "that the event loop did not turn · peak of memory, MB.",
+        "Time until the agent has its history, ms (the same reads by a bare HTTP client) · the longest of it that the "
+        "event loop did not turn · peak of memory, MB.",
         lambda cell: (
             ""
             if cell.restore is None
@@ -136,8 +136,8 @@ def _handover(found: Handover) -> Table:
     ]
     return Table(
         title="From hand to hand, ms",
-        note=f"Of {found.takeover_stopped.count} stopped holders, all woken again, {found.fenced} found themselves "
-        "fenced at their next commit.",
+        note=f"Of {found.takeover_stopped.count} stopped holders, woken again, {found.fenced} were fenced at their "
+        "next commit.",
         columns=["", "p50", "p99", "max", "times"],
         rows=[[name, _ms(each.p50), _ms(each.p99), _ms(each.max), str(each.count)] for name, each in rows],
     )
@@ -146,8 +146,8 @@ def _handover(found: Handover) -> Table:
 def _crowd(found: Crowd) -> Table:
     return Table(
         title=f"{found.sessions:,} sessions open in one process",
-        note=f"Watched for {found.seconds:.0f} s. A lease is {found.lease_s:g} s, a heartbeat every "
-        f"{found.heartbeat_s:g} s: two renewals may be {found.lease_s:g} s apart before others may take over.",
+        note=f"Watched for {found.seconds:.0f} s; a lease is {found.lease_s:g} s, a heartbeat every "
+        f"{found.heartbeat_s:g} s.",
         columns=["", ""],
         rows=[
             ["processor", f"{found.cpu:.0%} of one core"],
@@ -225,7 +225,7 @@ def _price(load: Load) -> str:
     s3, dynamodb = load.traffic.count("s3") / load.messages, load.traffic.count("dynamodb") / load.messages
     written = load.traffic.s3_written
     return (
-        f"{s3:.2f} + {dynamodb:.2f} · {_bytes(written / load.messages)} ({written / load.own_bytes:,.1f}x) · "
+        f"{s3:.2f} + {dynamodb:.2f} · {written / load.own_bytes:,.1f}x · "
         f"${prices.dollars(load.traffic) / load.messages * 1e6:,.2f}"
     )
 
@@ -240,10 +240,6 @@ def _spread(spread: Spread) -> str:
 
 def _ms(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
-
-
-def _bytes(value: float) -> str:
-    return f"{value:,.0f} B" if value < 10_000 else f"{value / 1e6:,.2f} MB"
 
 
 def _plain(text: str) -> str:

@@ -119,6 +119,29 @@ def test_the_table_says_how_many_times_the_plain_server_a_worker_takes() -> None
     assert list(verdicts(alone)) == []
 
 
+def test_figures_that_miss_a_target_are_marked_in_their_row() -> None:
+    crowd = {"sessions": 40, "memory_mib": 100.0, "round_trip_ms": _spread(1.0, 11.0), "lag_ms": _spread(0.5)}
+    found = tables(
+        Wire(
+            crowds=[
+                Crowd(name=figures.GATEWAY, cpu=0.5, back=1.0, **crowd),
+                Crowd(name=figures.PLAIN, cpu=0.1, back=1.0, **crowd),
+            ],
+            handoffs=[
+                Handoffs(name="slow", gap_ms=_spread(30.0), seen_ms=_spread(30.0, 700.0)),
+                Handoffs(name="fast", gap_ms=None, seen_ms=_spread(30.0)),
+                Handoffs(name="free", gap_ms=None, seen_ms=_spread(900.0), judged=False),
+            ],
+        )
+    )
+    assert "| 40 | gateway | 50.0 % | **5.00 x** |" in found
+    assert "| 1.0 ms | **11.0 ms** | 100.0 % |" in found
+    assert "| 1.0 ms | 11.0 ms | 100.0 % |" in found, "a plain server has no target"
+    assert "| slow | 30, 30 ms | 30, 700 ms | **missed** |" in found
+    assert "| fast |  | 30, 30 ms | met |" in found
+    assert "| free |  | 900, 900 ms | none |" in found
+
+
 @pytest.mark.slow
 def test_figures_not_measured_are_not_shown(tmp_path: Path) -> None:
     assert list(verdicts(Wire())) == []
