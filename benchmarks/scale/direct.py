@@ -152,27 +152,27 @@ def sections(
     whole = through_api(sent, sessions)
     stored = {name: whole[name] for name in STORED}
     hours = {calls: voice_hour(sent, sessions, calls, stored) for calls in CALLS}
-    return [_hours(hours), _ways(sent, marked, sessions, stored), bounds_section(bounds(sent, sessions)), ""]
+    ways = _ways(sent, marked, sessions, stored)
+    return [_hours(hours, ways), bounds_section(bounds(sent, sessions)), ""]
 
 
-def _hours(hours: dict[int, Hour]) -> str:
+def _hours(hours: dict[int, Hour], ways: list[str]) -> str:
     head = f"| US dollars an hour of each call | {' | '.join(f'{calls:,} calls' for calls in hours)} |"
     order = sorted(hours[CALLS[1]], key=lambda name: -hours[CALLS[1]][name])
     rows = [f"| {name} | {' | '.join(f'{hour[name]:.5f}' for hour in hours.values())} |" for name in order]
     sums = " | ".join(f"**{sum(hour.values()):.4f}**" for hour in hours.values())
-    rows.append(f"| **in all, without the model** | {sums} |")
+    rows += [f"| **in all, without the model** | {sums} |", *ways]
     return "\n".join(["### A voice hour on the direct transport", "", head, "|---|" + "--:|" * len(hours), *rows, ""])
 
 
-def _ways(sent: Load, marked: Load, sessions: int, stored: Hour) -> str:
+def _ways(sent: Load, marked: Load, sessions: int, stored: Hour) -> list[str]:
+    """Rows with what an hour costs in all if clients mark silence, or send base64."""
+
     def row(name: str, load: Load, *, binary: bool) -> str:
         costs = [sum(voice_hour(load, sessions, calls, stored, binary=binary).values()) for calls in CALLS]
         return f"| {name} | {' | '.join(f'{cost:.4f}' for cost in costs)} |"
 
-    rows = [
-        row("binary frames, silence is sent", sent, binary=True),
-        row("binary frames, silence is marked", marked, binary=True),
-        row("base64, silence is sent", sent, binary=False),
+    return [
+        row("in all, if silence is marked", marked, binary=True),
+        row("in all, if frames are base64", sent, binary=False),
     ]
-    head = f"| US dollars an hour of each call | {' | '.join(f'{calls:,} calls' for calls in CALLS)} |"
-    return "\n".join([head, "|---|" + "--:|" * len(CALLS), *rows, ""])

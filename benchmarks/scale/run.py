@@ -135,7 +135,7 @@ def tables() -> str:
         _costs("A text turn", text_turn(), 1000, "1,000 turns"),
         "### What each size asks for",
         "",
-        "The mean second, and the busiest of two minutes.",
+        "The mean second, and the busiest of two minutes; needs that a quota bounds are in the next table.",
         "",
         _rates(loads),
         _quotas(loads),
@@ -163,17 +163,13 @@ def _silence(loads: Mapping[str, Load]) -> str:
 
 
 _RATES: Final = {
-    "messages": "messages through API Gateway a second",
-    "connects": "new connections a second",
-    "environments": "environments of the message function",
     "commits": "commits a second",
     "settled": "writes a second that settle silence",
     "beats": "heartbeats a second, one a session",
     "beats_a_worker": "heartbeats a second, were there one a worker",
-    "puts": "S3 PUTs a second",
     "gets": "S3 GETs a second",
-    "vcpus": "worker tasks of one vCPU",
 }
+"""Needs that no quota bounds alone; the others are in the table of quotas."""
 
 
 def _rates(loads: Mapping[int, Load]) -> str:
