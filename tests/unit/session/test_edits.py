@@ -109,6 +109,18 @@ async def ready_for(edit: Edit, agent: Any) -> None:
         await agent.stop()
 
 
+async def edited_after_two_turns(memory_sessions: Sessions, build: Build, edit: Edit) -> tuple[Any, Any]:
+    """A manager and its agent, whose history is edited after two turns."""
+    manager = memory_sessions()
+    await manager.open()
+    agent = build(manager)
+    await turn(agent, "one")
+    await turn(agent, "two")
+    await ready_for(edit, agent)
+    edit(agent)
+    return manager, agent
+
+
 def by_name(edit: Edit) -> str:
     return edit.__name__
 
@@ -127,14 +139,7 @@ def by_name(edit: Edit) -> str:
 async def test_an_edit_between_turns_is_in_the_session(
     memory_sessions: Sessions, build: Build, edit: Edit, how: str
 ) -> None:
-    manager = memory_sessions()
-    await manager.open()
-    agent = build(manager)
-    await turn(agent, "one")
-    await turn(agent, "two")
-    await ready_for(edit, agent)
-
-    edit(agent)
+    manager, agent = await edited_after_two_turns(memory_sessions, build, edit)
     agent.state.set("edited", edit.__name__)
     if how == "sync":
         manager.sync_agent(agent)
@@ -153,14 +158,7 @@ async def test_an_edit_between_turns_is_in_the_session(
 @pytest.mark.slow
 @pytest.mark.parametrize("edit", EDITS, ids=by_name)
 async def test_a_turn_goes_on_from_an_edit(memory_sessions: Sessions, build: Build, edit: Edit) -> None:
-    manager = memory_sessions()
-    await manager.open()
-    agent = build(manager)
-    await turn(agent, "one")
-    await turn(agent, "two")
-    await ready_for(edit, agent)
-
-    edit(agent)
+    manager, agent = await edited_after_two_turns(memory_sessions, build, edit)
     await turn(agent, "three")
     crash(manager)
 

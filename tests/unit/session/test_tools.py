@@ -59,6 +59,18 @@ async def talking(manager: Any, *tools: Any) -> BidiAgent:
     return agent
 
 
+async def dead_while_it_runs(
+    agent: BidiAgent, name: str, running: threading.Event, release: threading.Event
+) -> asyncio.Future[list[Any]]:
+    """End the process while one of its agent's tools runs; the reading of its events, which is not over yet."""
+    agent.model.emit(calling(name, "t1"))
+    receiving = asyncio.ensure_future(until(agent, "never"))
+    await asyncio.to_thread(running.wait, 10)
+    crash(manager_of(agent))
+    release.set()
+    return receiving
+
+
 async def used(agent: BidiAgent, events: list[Any]) -> None:
     """Let tools run, and the response end."""
     await result_of(agent, events)
@@ -222,11 +234,7 @@ async def test_a_successor_knows_which_tool_was_under_way(memory_sessions: Sessi
 
     agent = await talking(memory_sessions(), slow)
     await agent.send("Do it")
-    agent.model.emit(calling("slow", "t1"))
-    receiving = asyncio.ensure_future(until(agent, "never"))
-    await asyncio.to_thread(running.wait, 10)
-    crash(manager_of(agent))
-    release.set()
+    receiving = await dead_while_it_runs(agent, "slow", running, release)
 
     heir = memory_sessions(probe=certainly_dead)
     await heir.open()
@@ -261,11 +269,7 @@ async def test_a_tool_that_is_tried_again_is_under_way_again(memory_sessions: Se
         event.retry = len(attempts) == 1
 
     agent.add_hook(again, AfterToolCallEvent)
-    agent.model.emit(calling("flaky", "t1"))
-    receiving = asyncio.ensure_future(until(agent, "never"))
-    await asyncio.to_thread(running.wait, 10)
-    crash(manager_of(agent))
-    release.set()
+    receiving = await dead_while_it_runs(agent, "flaky", running, release)
 
     heir = memory_sessions(probe=certainly_dead)
     await heir.open()
