@@ -1,6 +1,6 @@
 """Each provider and each end of a connection: the conversation goes on with what was said, and with its tools.
 
-Every combination makes a row; the rows are the table in docs/providers.md.
+Every combination makes a row; docs/providers.md has them in its table, ends with the same outcome together.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ EXPECTED: dict[tuple[str, str], tuple[str, str]] = {
 
 
 def row(name: str, end: str, how: str, told: str) -> str:
-    return f"| {name} | {end} | {how} | {told} | 1 | yes |"
+    return f"| {name} | {end} | {how} | {told} |"
 
 
 async def talk(call: Call) -> None:
@@ -125,8 +125,11 @@ async def test_a_conversation_goes_on_after_its_connection_or_process_ends(  # n
 
 
 def rows_of_the_docs() -> list[str]:
+    """The rows of the table, one for each of the ends that a row names."""
     text = DOCS.read_text(encoding="utf-8")
-    return [line for line in text[text.index(BEGIN) : text.index(END)].splitlines() if line.startswith("| ")][1:]
+    rows = [line for line in text[text.index(BEGIN) : text.index(END)].splitlines() if line.startswith("| ")][1:]
+    cells = [line.strip("| ").split(" | ") for line in rows]
+    return [row(name, end, how, told) for name, ends, how, told in cells for end in ends.split(", ")]
 
 
 def expected_rows() -> Iterator[str]:
@@ -135,4 +138,4 @@ def expected_rows() -> Iterator[str]:
 
 
 def test_the_table_in_the_docs_has_these_combinations_and_no_others() -> None:
-    assert rows_of_the_docs() == list(expected_rows())
+    assert sorted(rows_of_the_docs()) == sorted(expected_rows())
