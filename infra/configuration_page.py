@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any, Final
 
 from pydantic.fields import FieldInfo
@@ -23,8 +22,8 @@ _HEAD: Final = f"""\
 
 <!-- Written by `{COMMAND}`; a test fails if it is not current. Edit infra/settings.py instead. -->
 
-Reference for operators: every setting of a deployment. A setting is given on the command line, or under `context` in
-`cdk.json`. The command line wins:
+Reference for operators: every setting of a deployment, on the command line or under `context` in `cdk.json`. The
+command line wins:
 
 ```sh
 npx cdk deploy --all -c stage=prod -c worker_count=4
@@ -34,17 +33,16 @@ npx cdk deploy --all -c stage=prod -c worker_count=4
 {{ "context": {{ "stage": "prod", "worker_count": 4 }} }}
 ```
 
-Settings that differ by stage stand under `stages`, and `-c stage=prod` chooses them all. A setting beside `stages`
-holds for every stage and wins, as the command line does: so each belongs into one of the two. A stage that is not
-among them is refused:
+`-c stage=prod` chooses the settings under `stages.prod`; a stage without an entry is refused. A setting beside
+`stages` holds for every stage and wins, so put each into one of the two:
 
 ```json
 {{ "context": {{ "log_level": "INFO", "stages": {{ "dev": {{}}, "prod": {{ "worker_count": 4 }} }} }} }}
 ```
 
-An impossible value ends the synthesis with its name, the value and what is allowed. An unknown name ends it with the
-nearest known one. Each stage has stacks of its own, `Segue-<stage>-Data`, `Segue-<stage>-Web` and
-`Segue-<stage>-Service`, so stages can share an account. [deploy.md](deploy.md) has whole examples.
+An impossible value ends the synthesis with its name and what is allowed, an unknown name with the nearest known one.
+Each stage has stacks of its own, `Segue-<stage>-Data`, `Segue-<stage>-Web` and `Segue-<stage>-Service`, so stages can
+share an account. [deploy.md](deploy.md) has whole examples. Numbers are whole.
 """
 
 _OTHERS: Final = {
@@ -61,7 +59,7 @@ def page() -> str:
 def _section(group: type[Any]) -> str:
     rows = [_row(field.alias or name, field) for name, field in group.model_fields.items()]
     head = ["| setting | default | allowed | |", "|---|---|---|---|"]
-    return "\n".join([f"## {group.__name__}", "", _markdown(inspect.getdoc(group) or ""), "", *head, *rows, ""])
+    return "\n".join([f"## {group.__name__}", "", *head, *rows, ""])
 
 
 def _markdown(docstring: str) -> str:
@@ -71,7 +69,7 @@ def _markdown(docstring: str) -> str:
 
 def _row(name: str, field: FieldInfo) -> str:
     description = _markdown(" ".join((field.description or "").split()))
-    allowed = allowed_values(field).replace("|", "\\|")
+    allowed = allowed_values(field).removeprefix("a whole number from ").replace("|", "\\|")
     return f"| `{name}` | {_default(name, field)} | {allowed} | {description} |"
 
 
@@ -88,7 +86,7 @@ def _local() -> str:
     values = {**local_defaults(), "architecture": "this machine's"}
     rows = [f"| `{name}` | {value if name == 'architecture' else f'`{value}`'} |" for name, value in values.items()]
     head = ["| setting | default |", "|---|---|"]
-    text = "What is not given for the stage `local`, the one of the emulator, is this instead:"
+    text = "Other defaults of the emulator's stage `local`:"
     return "\n".join(["## The stage local", "", text, "", *head, *rows, ""])
 
 

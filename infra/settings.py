@@ -30,13 +30,13 @@ class Deployment(Settings):
     """Which deployment this is, and what is kept of what it says."""
 
     stage: str = text(r"[a-z][a-z0-9-]{0,19}", "1 to 20 of a-z, 0-9 and '-', a letter first", "dev")
-    """Part of the stacks' names and of the WebSocket address. ``local`` is the stage of the emulator: it leaves out
-    what that refuses, and its defaults are others (see below)."""
+    """Part of the stacks' names and of the WebSocket address. ``local`` is the emulator's: it leaves out what that
+    refuses, and has defaults of its own (see below)."""
     version: str | None = text(r"[A-Za-z0-9._-]{1,64}", "1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'")
-    """A name for what the workers run. It is part of the task definition: a new one replaces the workers, also if
-    nothing else has changed. Default: a hash of the image's content and of the settings."""
+    """Name of what the workers run; a new one always replaces them. Default: a hash of the image's content and of the
+    settings."""
     region: str | None = text(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as us-east-1")
-    """AWS region of the deployment. Default: the region of the caller's credentials."""
+    """Default: the region of the caller's credentials."""
     architecture: Literal["arm64", "x86_64"] = "arm64"
     """Of functions and workers."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -44,74 +44,72 @@ class Deployment(Settings):
     log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731] = 30
     """Days that log lines are kept."""
     alarm_email: str | None = text(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+", "an e-mail address")
-    """Address that is told when an alarm goes off; AWS sends a confirmation first. Default: none."""
+    """Address for alarms; AWS sends a confirmation first. Default: none."""
     trace_sampling_percent: int = number(0, 100, 0)
-    """Which part of the turns workers trace (OpenTelemetry), of those that came without a trace. Functions are traced
-    at Lambda's own rate. 0: neither, and no role may write traces."""
+    """Part that workers trace (OpenTelemetry) of the turns that came without a trace. Lambda traces functions at its
+    own rate. 0: neither, and no role may write traces."""
     trace_endpoint: str | None = text(r"https?://[!-~]{1,500}", "the address at which a collector takes OTLP over HTTP")
-    """Address of the workers' traces, the path included (``/v1/traces``). Default: X-Ray, where functions send theirs.
-    Only with ``trace_sampling_percent``."""
+    """Address of the workers' traces, the path included (``/v1/traces``). Default: X-Ray. Only with
+    ``trace_sampling_percent``."""
     docs_url: str | None = text(r"https://[!-~]{1,300}", "an https address")
-    """Address of the folder ``docs``, for the links in alarms to their runbooks. Default: its path in the
-    repository."""
+    """Address of the folder ``docs``, for the alarms' links to runbooks. Default: its path in the repository."""
 
 
 class Conversations(Settings):
     """Storage of conversations."""
 
     lease_seconds: int = number(2, 300, 10)
-    """Seconds that a session's lease lives without a heartbeat of its holder."""
+    """Seconds that a session's lease lives without a heartbeat."""
     heartbeat_seconds: int = number(1, 100, 3)
-    """Seconds between two heartbeats of a holder. At most a third of ``lease_seconds``."""
+    """Seconds between two heartbeats, at most a third of ``lease_seconds``."""
     retention_days: int = number(1, 3650, 365)
-    """Days after its last use at which a session is deleted."""
+    """Days from its last use to a session's deletion."""
     approval_seconds: int = number(10, 86_400, 300)
-    """Seconds in which a person may answer an approval of a text turn (Strands' interrupts). After them the next input
-    or ``hello`` denies the tool."""
+    """Seconds in which a person may answer an approval of a text turn (Strands' interrupts). Then the next input or
+    ``hello`` denies the tool."""
 
 
 class Model(Settings):
     """The model that answers, and what it is told."""
 
     tool_errors: Literal["shown", "hidden"] = "shown"
-    """The result that the model gets of a tool that raised. ``shown``: the error's text, so that it can correct its
-    input or say what is wrong. ``hidden``: one sentence without it. The log has both text and traceback."""
+    """The result that the model gets of a tool that raised. ``shown``: the error's text. ``hidden``: one sentence
+    without it. The log has text and traceback."""
 
     provider: Literal["nova-sonic", "openai-realtime", "openai-live", "gemini-live", "offline", "rehearsal"] = (
         "nova-sonic"
     )
-    """The provider of the voice workers' model. ``offline`` is a stand-in for development
-    and tests; earlier releases call it ``rehearsal``."""
+    """The provider of the voice model. ``offline`` is a stand-in for development and tests; earlier releases call it
+    ``rehearsal``."""
     model_id: str | None = text(r"[A-Za-z0-9._:/-]{1,140}", "the provider's name of a model")
-    """The voice model. Default: the provider's in ``infra/config.py``, else what the worker takes by itself."""
+    """The voice model. Default of other providers: in docs/providers.md."""
     model_voice: str | None = text(r"[A-Za-z0-9_-]{1,64}", "the provider's name of a voice")
-    """The model's voice. Default: the provider's own."""
+    """Default: the provider's own."""
     provider_input_rate: int | None = number(8000, 48_000, None)
-    """Samples a second that the provider hears: one of those in docs/providers.md. Default: its usual one."""
+    """Samples a second that the provider hears, of those in docs/providers.md. Default: its usual rate."""
     provider_output_rate: int | None = number(8000, 48_000, None)
-    """Samples a second that the provider speaks: likewise."""
+    """Samples a second that the provider speaks, likewise."""
     client_input_rate: int | None = number(8000, 48_000, None)
     """Samples a second that clients send, announced in ``ready``. Default: the provider's."""
     client_output_rate: int | None = number(8000, 48_000, None)
     """Samples a second that clients are sent. Default: the provider's."""
     provider_options: str | None = text(r"\{[\s\S]{0,4000}\}", "a JSON object")
-    """Whatever else the provider's model takes: those in docs/providers.md. In ``cdk.json`` an object, on the command
-    line its text."""
+    """Other options of the provider's model, see docs/providers.md. In ``cdk.json`` an object, on the command line its
+    text."""
     text_model_id: str | None = text(r"[A-Za-z0-9._:/-]{1,140}", "the name of a model of Amazon Bedrock")
-    """The model of text turns, or an inference profile. Default: the region's profile of the model in
-    ``infra/config.py``."""
+    """The model of text turns, or an inference profile. Default: the model's profile in the region."""
     provider_secret_arn: str | None = text(
         r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}",
         "the whole ARN of a secret in Secrets Manager, with its six characters at the end",
     )
-    """The secret whose text is the key of OpenAI or Gemini; their providers need it."""
+    """The secret whose text is the key of OpenAI or Gemini, which need it."""
 
 
 class Workers(Settings):
     """Workers that hold the conversations."""
 
     workers: Literal["voice", "text", "both"] = "both"
-    """Fargate tasks that hold streaming sessions (voice), Lambda functions that answer text turn by turn (text)."""
+    """``voice``: Fargate tasks for streaming sessions. ``text``: Lambda functions for turns of text."""
     worker_count: int = number(1, 1000, 2)
     """Worker tasks at least."""
     worker_count_max: int | None = number(1, 5000, None)
@@ -119,50 +117,50 @@ class Workers(Settings):
     worker_capacity: int = number(1, 1000, 40)
     """Sessions that one worker takes at most."""
     worker_cpu: Literal[256, 512, 1024, 2048, 4096, 8192, 16384] = 1024
-    """CPU of a task, in units of 1/1024 vCPU."""
+    """CPU of a task, in 1/1024 vCPU."""
     worker_memory: int = number(512, 122_880, 2048)
-    """Memory of a task, in MiB: one of the sizes that Fargate has for ``worker_cpu``."""
+    """Memory of a task, in MiB: a size that Fargate has for ``worker_cpu``."""
     worker_spot_percent: int = number(0, 100, 0)
-    """Which part of the tasks runs on Fargate Spot. AWS takes such a task back with two minutes' notice, which is a
-    handoff. (AWS's pages of some years ago say that Spot has no arm64.)"""
+    """Part of the tasks on Fargate Spot. AWS takes such a task back with two minutes' notice, which is a handoff."""
     worker_linger_seconds: int = number(0, 3600, 60)
     """Seconds that a session without clients is kept."""
     worker_image: str | None = text(IMAGE, "the address of a container image")
-    """A container image to run, public (not with ``network=private``) or in this account's ECR in the same region.
-    Another image under the same address is not noticed: name it by its digest, or set ``version``. Default: it is built
-    from ``functions/worker/Dockerfile``."""
+    """A container image to run, public (not with ``network=private``) or in this account's ECR in the same region,
+    named by its digest, or with ``version``: another image under the same address is not noticed. Default: built from
+    ``functions/worker/Dockerfile``."""
     worker_base_image: str | None = text(IMAGE, "the address of a container image")
-    """Base of the worker image; with a digest it is the same every time. Default: the Dockerfile's own."""
+    """Base of the worker image; a digest fixes it. Default: the Dockerfile's own."""
 
 
 class Access(Settings):
     """Callers: who may connect, by which address, and how many."""
 
     auth_mode: Literal["cognito", "oidc"] = Field("cognito", alias="auth")
-    """Issuer of the callers' tokens. ``cognito``: a user pool of the deployment's own. ``oidc``: another issuer,
-    which the next three settings name."""
+    """Issuer of the callers' tokens. ``cognito``: a user pool of the deployment's own. ``oidc``: that of the next three
+    settings."""
     auth_issuer: str | None = text(r"https://[!-~]{1,500}", "the https address that tokens name as their issuer")
-    """The issuer of tokens, as in their ``iss``. With ``auth=oidc``."""
+    """The issuer, as in the tokens' ``iss``. With ``auth=oidc``."""
     auth_audience: str | None = text(r"[!-~]{1,500}", "what tokens name as their audience, with commas between several")
-    """Audience that a token must have in ``aud`` (or ``client_id``). With ``auth=oidc``."""
+    """Audience in a token's ``aud`` (or ``client_id``). With ``auth=oidc``."""
     auth_jwks_url: str | None = text(
         r"(?:https://|http://127\.0\.0\.1:)[!-~]{1,500}", "the https address of the issuer's keys"
     )
-    """Address of the issuer's keys. Default: ``/.well-known/jwks.json`` below its address."""
+    """Default: ``/.well-known/jwks.json`` below the issuer's address."""
     domain_name: str | None = text(DOMAIN, "a domain name such as voice.example.com")
-    """An address of your own for the WebSocket API. Needs ``domain_certificate_arn``."""
+    """Your own address of the WebSocket API. Needs ``domain_certificate_arn``."""
     domain_certificate_arn: str | None = text(CERTIFICATE, "the ARN of a certificate in ACM")
     """The certificate of ``domain_name``, in the same region."""
     domain_zone_id: str | None = text(r"Z[A-Z0-9]{3,31}", "the id of a hosted zone of Route 53")
-    """Hosted zone in which the stack writes the address record of ``domain_name``. Default: you write it yourself."""
+    """Hosted zone in which the stack writes the record of ``domain_name``. Default: you write it, to the output
+    ``DomainTarget``."""
     expected_frame_rate: int | None = number(0, 1_000_000, None)
-    """Frames a second from all clients together, at the busiest time. API Gateway throttles at twice of it. 0: nothing
+    """Frames a second from all clients together, at the busiest time. API Gateway throttles at twice that. 0: nothing
     is throttled. Default: ten a second for each session that ``worker_count_max`` tasks take, or the account's rate."""
     account_message_rate: int = number(100, 1_000_000, 10_000)
     """Requests a second that API Gateway allows the account in this region: the throttle is never above it."""
     message_concurrency: int | None = number(1, 100_000, None)
-    """Execution environments that are reserved for the message function, out of the account's: it never has more. It
-    needs one for every ten frames a second. Default: none is reserved, and it has as many as the account."""
+    """Lambda environments reserved for the message function, which never has more. It needs one for every ten frames a
+    second. Default: none is reserved, and it has as many as the account."""
     provisioned_concurrency: int = number(0, 1000, 0)
     """Environments of the message function that are kept warm."""
 
@@ -171,18 +169,18 @@ class Direct(Settings):
     """The direct transport: a load balancer to the workers' own WebSockets, beside the API or instead of it."""
 
     transport: Literal["api", "direct", "both"] = "api"
-    """The way in for clients. ``api``: the WebSocket API, where nothing is paid for while no client talks. ``direct``:
-    a Network Load Balancer to the workers, and there is no API. ``both``: both lead to the same sessions."""
+    """The way in for clients. ``api``: the WebSocket API, free while no client talks. ``direct``: a Network Load
+    Balancer to the workers' own WebSockets, without an API. ``both``: both lead to the same sessions."""
     direct_domain_name: str | None = text(DOMAIN, "a domain name such as live.example.com")
-    """The load balancer's address, another than ``domain_name``. Needed with ``transport=direct`` and ``both``."""
+    """The load balancer's address, not ``domain_name``. Needed with ``transport=direct`` and ``both``."""
     direct_certificate_arn: str | None = text(CERTIFICATE, "the ARN of a certificate in ACM")
     """The certificate of ``direct_domain_name``, in the same region."""
     direct_zone_id: str | None = text(r"Z[A-Z0-9]{3,31}", "the id of a hosted zone of Route 53")
-    """Hosted zone in which the stack writes the address record of ``direct_domain_name``. Default: you write it
-    yourself, to the output ``DirectTarget``."""
+    """Hosted zone in which the stack writes the record of ``direct_domain_name``. Default: you write it, to the output
+    ``DirectTarget``."""
     direct_origins: str | None = text(ORIGINS, "one to sixteen web origins, with commas")
-    """Websites whose browsers may connect directly, beside the deployment's own page. Requests without an ``Origin``,
-    as programs send them, are not checked. Default: the page's own; without a page, any."""
+    """Websites that may connect directly, beside the deployment's page. Programs, which send no ``Origin``, are not
+    checked. Default: the page's own; without a page, any."""
     direct_sockets: int | None = number(1, 10_000, None)
     """Direct sockets that one worker takes at most, ``worker_capacity`` at least. Default: four times that."""
 
@@ -191,29 +189,27 @@ class Web(Settings):
     """The page to talk on, in a browser."""
 
     web: Literal["true", "false"] = "true"
-    """The page, in a stack of its own; ``false`` leaves it out. With ``auth=oidc`` there is one only if
-    ``web_client_id`` is given."""
+    """The page, in a stack of its own. With ``auth=oidc`` it needs ``web_client_id``."""
     web_client_id: str | None = text(r"[!-~]{1,200}", "the id of a public client at the issuer")
-    """The client with which the page signs people in at the issuer, by code and PKCE, without a secret. The output
-    ``PageUrl``, with ``/`` at its end, is the address that the client has to allow. With ``auth=oidc``."""
+    """The client for the page's sign-in, by code and PKCE, without a secret. It has to allow the address of the output
+    ``PageUrl``, with ``/`` at its end. With ``auth=oidc``."""
     web_login_origins: str | None = text(
         r"https://[A-Za-z0-9.:-]{1,255}(?:,https://[A-Za-z0-9.:-]{1,255}){0,7}", "https origins, with commas"
     )
-    """Origins that the page calls at sign-in beside the issuer's, such as that of its token endpoint. With
-    ``auth=oidc``."""
+    """Origins that the page calls at sign-in beside the issuer's, such as its token endpoint's. With ``auth=oidc``."""
 
 
 class Network(Settings):
     """Network of the workers."""
 
     network: Literal["public", "private"] = "public"
-    """``public``: tasks have public addresses and nothing is paid for by the hour but these. ``private``: tasks have
-    none; interface endpoints lead to AWS, and an egress-only gateway (IPv6) to the rest."""
+    """``public``: tasks have public addresses, which cost by the hour. ``private``: tasks have none; interface
+    endpoints lead to AWS, and an egress-only gateway (IPv6) to the rest."""
     vpc_id: str | None = text(r"vpc-[0-9a-f]{8,17}", "the id of a VPC")
-    """A VPC that is there. Needs the next three (without an API the first two), and its own ways to AWS and to the
-    provider. Default: one is made."""
+    """A VPC of your own, with its ways to AWS and to the provider. Needs the next three (without an API the first two).
+    Default: one is made."""
     vpc_zones: str | None = text(ZONES, "one to six availability zones, with commas")
-    """The availability zones of its subnets, in the same order as these."""
+    """Availability zones of its subnets, in their order."""
     vpc_worker_subnets: str | None = text(SUBNETS, "one to six ids of subnets, with commas")
     """Subnets of the tasks, one for each zone: public ones with ``network=public``."""
     vpc_function_subnets: str | None = text(SUBNETS, "one to six ids of subnets, with commas")
