@@ -21,18 +21,14 @@ SETTINGS: Final = FUNCTIONS / "worker" / "settings.py"
 
 OTHERS: Final = {
     "SEGUE_PROVIDER": ("`nova-sonic`", "The provider of the voice model, see [providers.md](providers.md)."),
-    "SEGUE_MODEL_ID": ("the provider's", "The voice model."),
-    "SEGUE_VOICE": ("the provider's", "The voice."),
-    "SEGUE_PROVIDER_INPUT_RATE": ("the provider's", "Samples a second that the provider hears."),
-    "SEGUE_PROVIDER_OUTPUT_RATE": ("the provider's", "Samples a second that the provider speaks."),
-    "SEGUE_INPUT_RATE": ("the provider's", "Samples a second that clients send."),
-    "SEGUE_OUTPUT_RATE": ("the provider's", "Samples a second that clients are sent."),
-    "SEGUE_PROVIDER_OPTIONS": ("`{}`", "Whatever else the provider's model takes, as a JSON object."),
-    "SEGUE_PROVIDER_ENDPOINT": ("the provider's", "Another address of the provider, for a proxy or a fake."),
+    "SEGUE_MODEL_ID, SEGUE_VOICE, SEGUE_PROVIDER_INPUT_RATE, SEGUE_PROVIDER_OUTPUT_RATE, SEGUE_INPUT_RATE, "
+    "SEGUE_OUTPUT_RATE, SEGUE_PROVIDER_OPTIONS, SEGUE_PROVIDER_ENDPOINT": (
+        "the provider's", "Its model, voice, rates, options and address."
+    ),
     "SEGUE_TEXT_MODEL_ID": ("see `agent.py`", "The model of `build_text_agent`."),
     "SEGUE_TOOL_ERRORS": ("`shown`", "`hidden` keeps the texts of tools' errors from the model."),
     "SEGUE_DEBUG": ("", "Set under a debugger: the event loop is not watched."),
-    "OPENAI_API_KEY, GEMINI_API_KEY": ("", "The provider's key, where it needs one."),
+    "OPENAI_API_KEY, GEMINI_API_KEY": ("", "The provider's key."),
     "LOG_LEVEL": ("`INFO`", "Of the log lines."),
     "POWERTOOLS_SERVICE_NAME": ("`worker`", "The metrics' dimension `service`: `segue-worker` in the stack."),
 }  # fmt: skip

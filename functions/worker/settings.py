@@ -30,35 +30,32 @@ class Environment(Struct, frozen=True, kw_only=True):
     Attributes:
         stage: Deployment stage, for log lines.
         lock_table: DynamoDB table of the guard items.
-        connections_table: DynamoDB table that holds the worker registry.
+        connections_table: DynamoDB table of the worker registry.
         claims_queue_url: SQS queue of sessions that need a holder.
         bucket: S3 bucket of the journals.
-        management_endpoint: Where API Gateway takes messages to clients, without the ``/@connections`` path. Needed
-            unless all clients connect directly.
-        worker_id: This process's identity, on the lease and in ``/health``. Clients are told it in ``ready``, unless it
-            has dots, colons or slashes, as addresses do.
-        worker_version: What it runs: a hash of code, agent and settings, or what the deployment's settings say.
-        worker_host: The address to advertise, None to find it out.
-        worker_endpoint: The whole address to advertise (``http://host:port``), for a worker behind a port mapping or a
-            proxy; None to put it together from ``worker_host`` and the port.
+        management_endpoint: API Gateway's address for messages to clients, without ``/@connections``. Needed unless all
+            clients connect directly.
+        worker_id: This process's identity, on the lease and in ``/health``. Clients get it in ``ready``, unless it has
+            dots, colons or slashes, as addresses do.
+        worker_version: Hash of code, agent and settings, or a name of them.
+        worker_host: The address to advertise. Default: found out.
+        worker_endpoint: The whole address to advertise (``http://host:port``), behind a port mapping or a proxy.
         bind_host: The address to listen on.
-        port: The port to listen on (SEGUE_WORKER_PORT), 0 for any free one.
+        port: The port to listen on, 0 for any free one.
         capacity: Sessions at once.
-        lease_seconds: How long a silent holder keeps a session.
-        heartbeat_seconds: How often a holder shows that it lives.
-        linger_seconds: How long a session without clients is kept.
-        metrics_seconds: How often metrics are told. A minute is CloudWatch's own resolution: more often would cost more
-            and show no more.
-        retention_days: How long a session is kept after its last use.
-        check_model: Whether the model is tried before the worker is ready ("1").
+        lease_seconds: Time that a silent holder keeps a session.
+        heartbeat_seconds: Time between two heartbeats of a holder.
+        linger_seconds: Time that a session without clients is kept.
+        metrics_seconds: Time between two reports of metrics. Less than CloudWatch's minute costs more, shows no more.
+        retention_days: Time that a session is kept after its last use.
+        check_model: "1": the model is tried before the worker is ready.
         transport: The ways in: ``api`` (API Gateway), ``direct`` (this process's own WebSockets), ``both``.
         direct_port: The port of those WebSockets, 0 for any free one.
         direct_sockets: Sockets at once; with one more a client is sent to another worker.
         direct_origins: Pages that may connect, with commas; "": any.
-        token_issuer: Whose tokens are good; this and the next two as the authorizer's, needed with ``direct`` and
-            ``both``.
-        token_audience: For whom a token must be; several with commas between them.
-        token_keys_url: Where the issuer publishes its keys.
+        token_issuer: Issuer of tokens; this and the next two as the authorizer's, needed with ``direct`` and ``both``.
+        token_audience: Audience of tokens; several with commas.
+        token_keys_url: Address of the issuer's keys.
         sessions_per_principal: Sessions that one principal may have open at a time.
         frames_per_second: Frames that one socket may send.
         frame_burst: Frames that one socket may send at once after a pause.
