@@ -9,7 +9,7 @@ from segue.wire.sender import SenderSettings
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """Times and limits of a client.
+    """Times, in seconds, and limits of a client.
 
     Attributes:
         sender: when input is sent again, how fast, and how much of it is kept.
