@@ -42,19 +42,21 @@ def node_findings(output: str) -> list[str] | None:
 
 def audit(root: Path = ROOT) -> int:
     """Audit all locks; returns the exit code."""
-    known = False
+    any_known = False
     uv = Path(sys.executable).parent / "uv"
     for lock in sorted((root / "requirements").glob("*.txt")):
         options = ["--require-hashes", "--disable-pip", "--format", "json", "--requirement", str(lock)]
-        known |= _told(lock.name, python_findings(_output([str(uv), "tool", "run", PIP_AUDIT, *options], root)))
+        any_known |= _print_findings(
+            lock.name, python_findings(_output([str(uv), "tool", "run", PIP_AUDIT, *options], root))
+        )
     npm = shutil.which("npm")
     for folder in ("", "web/"):
         findings = node_findings(_output([npm, "audit", "--json"], root / folder)) if npm else None
-        known |= _told(f"{folder}package-lock.json", findings)
-    return int(known)
+        any_known |= _print_findings(f"{folder}package-lock.json", findings)
+    return int(any_known)
 
 
-def _told(name: str, findings: list[str] | None) -> bool:
+def _print_findings(name: str, findings: list[str] | None) -> bool:
     if findings is None:
         print(f"{name}: skipped, the advisory service cannot be reached from here")  # noqa: T201 - it is a command
         return False

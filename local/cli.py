@@ -116,25 +116,25 @@ def up(
         raise click.UsageError("--watch and --debug need the terminal that --detach gives back: leave one of them out.")
     from local.stack import up as foreground
 
-    chosen = {name: options.pop(name) for name in ("provider", "model_id", "voice")}
-    given = options.pop("variables")
-    variables = dict(map(_variable, given))
+    provider_options = {name: options.pop(name) for name in ("provider", "model_id", "voice")}
+    variable_options = options.pop("variables")
+    variables = dict(map(_variable, variable_options))
     settings = replace(settings, **{**options, **({"workers": 1} if options["debug"] else {})})
-    if chosen["provider"] is not None:
+    if provider_options["provider"] is not None:
         from local.stack import provider  # imports boto3
 
-        variables = {**provider.variables(**chosen), **variables}
+        variables = {**provider.variables(**provider_options), **variables}
     settings = replace(settings, worker_environment=variables)
     if detach:
-        foreground.detach(settings, given, as_json=as_json)
+        foreground.detach(settings, variable_options, as_json=as_json)
     else:
         sys.exit(run(foreground.serve(settings, session=session if chat else None, as_json=as_json, watch=watch)))
 
 
-def _variable(given: str) -> tuple[str, str]:
-    name, is_one, value = given.partition("=")
+def _variable(option: str) -> tuple[str, str]:
+    name, is_one, value = option.partition("=")
     if not name or not is_one:
-        msg = f"--variable {given}: write NAME=VALUE."
+        msg = f"--variable {option}: write NAME=VALUE."
         raise click.UsageError(msg)
     return name, value
 
@@ -152,11 +152,11 @@ def chat(settings: Settings, /, session: str, *, text: bool, url: str | None, as
 
     With a pipe as input, each line waits for the answer to the one before. With --json, every frame is a line.
     """
-    given = (url, _given_token()) if url else None
+    endpoint = (url, _token_from_environment()) if url else None
     from local.terminal.chat import Conversation  # takes half a second
 
     async def work() -> None:
-        address, token = given or await _here(settings)
+        address, token = endpoint or await _running_stack(settings)
         await Conversation(address, session, token, json_lines=as_json, modality="text" if text else "voice").run()
 
     run(work())
@@ -171,20 +171,20 @@ def talk(settings: Settings, /, session: str, *, url: str | None) -> None:
 
     Needs PortAudio, by the package sounddevice. Speak over an answer to interrupt it.
     """
-    given = (url, _given_token()) if url else None
+    endpoint = (url, _token_from_environment()) if url else None
     from local.terminal.sound import sound_card
     from local.terminal.talk import SpokenConversation  # takes half a second
 
     card = sound_card()
 
     async def work() -> None:
-        address, token = given or await _here(settings)
+        address, token = endpoint or await _running_stack(settings)
         await SpokenConversation(address, session, token, card).run()
 
     run(work())
 
 
-async def _here(settings: Settings) -> tuple[str, Callable[[], str]]:
+async def _running_stack(settings: Settings) -> tuple[str, Callable[[], str]]:
     """Endpoint of the running stack, and the source of its tokens."""
     from local.deployment.issuer import Issuer
 
@@ -192,7 +192,7 @@ async def _here(settings: Settings) -> tuple[str, Callable[[], str]]:
     return facts["websocket_url"], Issuer(settings).token
 
 
-def _given_token() -> Callable[[], str]:
+def _token_from_environment() -> Callable[[], str]:
     token = os.environ.get("SEGUE_TOKEN")
     if not token:
         msg = "SEGUE_TOKEN is not set: it holds the token for --url (docs/deploy.md says how to get one)."
@@ -238,14 +238,18 @@ def kill(settings: Settings, /, worker: str | None, session: str | None, name: s
 
     async def work() -> str:
         client = Client(run_file.require(settings))
-        wanted = await client.holder(session) if session else worker
-        if session and wanted is None:
+        worker_id = await client.holder(session) if session else worker
+        if session and worker_id is None:
             msg = f"no worker holds session {session}."
             raise LocalError(msg)
-        return await client.kill(wanted, f"SIG{name}")
+        return await client.kill(worker_id, f"SIG{name}")
 
-    killed = run(work())
-    click.echo(json.dumps({"worker": killed, "signal": f"SIG{name}"}) if as_json else f"sent SIG{name} to {killed}")
+    killed_worker = run(work())
+    click.echo(
+        json.dumps({"worker": killed_worker, "signal": f"SIG{name}"})
+        if as_json
+        else f"sent SIG{name} to {killed_worker}"
+    )
 
 
 @main.command()

@@ -46,33 +46,33 @@ class Progress:
     @contextlib.contextmanager
     def listening(self, listener: Listener, *, instead_of: Listener | None = None) -> Iterator[None]:
         """Hand events to one listener more for a while, or to one instead of another."""
-        before = self._listeners
-        self._listeners = [other for other in before if other is not instead_of] + [listener]
+        listeners_before = self._listeners
+        self._listeners = [other for other in listeners_before if other is not instead_of] + [listener]
         try:
             yield
         finally:
             with contextlib.suppress(ValueError):
                 self._listeners.remove(listener)
-            if instead_of is not None and instead_of in before:
+            if instead_of is not None and instead_of in listeners_before:
                 self._listeners.insert(0, instead_of)
 
     @contextlib.contextmanager
     def step(self, text: str) -> Iterator[None]:
         """Report a step's start and its end with the time it took."""
         started = time.monotonic()
-        self._tell(Event("started", text))
+        self._notify(Event("started", text))
         try:
             yield
         except BaseException:
-            self._tell(Event("failed", text, round(time.monotonic() - started, 3)))
+            self._notify(Event("failed", text, round(time.monotonic() - started, 3)))
             raise
-        self._tell(Event("done", text, round(time.monotonic() - started, 3)))
+        self._notify(Event("done", text, round(time.monotonic() - started, 3)))
 
     def note(self, text: str) -> None:
         """Report something that has no length."""
-        self._tell(Event("note", text))
+        self._notify(Event("note", text))
 
-    def _tell(self, event: Event) -> None:
+    def _notify(self, event: Event) -> None:
         for listener in list(self._listeners):
             try:
                 listener(event)

@@ -23,7 +23,7 @@ machine on which it is reached carries fewer frames than are spoken, and would n
 
 
 @dataclass(eq=False)
-class Said:
+class SaidLine:
     """A line that was said, and what became of it.
 
     Attributes:
@@ -45,7 +45,7 @@ class Said:
     answer: Final | None = None
 
 
-class Line:
+class LineSender:
     """Sender of what the client is given, which knows its numbers: the client counts from 1, in the order of sending.
 
     Attributes:
@@ -86,11 +86,11 @@ class Microphone:
         silence: The numbers of the frames that carried nothing.
     """
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: LineSender) -> None:
         self.silence: list[int] = []
         self._line = line
         self._speech = bytearray()
-        self._said: Said | None = None
+        self._current_line: SaidLine | None = None
         self._spoken = asyncio.Event()
 
     async def run(self) -> None:
@@ -107,19 +107,19 @@ class Microphone:
 
     async def _send(self) -> None:
         size = 2 * int(self._line.rate * FRAME_SECONDS)
-        piece, said = bytes(self._speech[:size]), self._said
+        pcm, line = bytes(self._speech[:size]), self._current_line
         del self._speech[:size]
-        number = await self._line.audio(piece.ljust(size, b"\0"))
-        (self.silence if said is None else said.frames).append(number)
+        number = await self._line.audio(pcm.ljust(size, b"\0"))
+        (self.silence if line is None else line.frames).append(number)
         if not self._speech:
-            self._said = None
+            self._current_line = None
             self._spoken.set()
 
-    async def say(self, said: Said) -> None:
+    async def say(self, line: SaidLine) -> None:
         """Say a line, and return when its last frame is on its way."""
         self._spoken.clear()
-        self._speech += speak(said.text, self._line.rate)
-        self._said = said
+        self._speech += speak(line.text, self._line.rate)
+        self._current_line = line
         await self._spoken.wait()
 
 
@@ -133,12 +133,12 @@ class Caller:
     """
 
     def __init__(self, client: Client, listener: Listener) -> None:
-        self.said: list[Said] = []
-        self.line = Line(client)
+        self.said: list[SaidLine] = []
+        self.line = LineSender(client)
         self.microphone = Microphone(self.line)
         self._listener = listener
 
-    async def say(self, text: str, expected: str, within: float, *, spoken: bool = True) -> Said:
+    async def say(self, text: str, expected: str, within: float, *, spoken: bool = True) -> SaidLine:
         """Say something, once the answer before it has been played, and wait until it is answered.
 
         Args:
@@ -151,13 +151,13 @@ class Caller:
             TimeoutError: No such answer came in time.
         """
         await asyncio.sleep(max(0.0, self._listener.silent_at - time.monotonic()))
-        said = Said(text, expected, spoken)
-        self.said.append(said)
-        before = len(self._listener.finals)
+        line = SaidLine(text, expected, spoken)
+        self.said.append(line)
+        finals_before = len(self._listener.finals)
         if spoken:
-            await self.microphone.say(said)
+            await self.microphone.say(line)
         else:
-            said.frames.append(await self.line.text(text))
-        said.ended = time.monotonic()
-        said.answer = await self._listener.final_after(before, expected, within)
-        return said
+            line.frames.append(await self.line.text(text))
+        line.ended = time.monotonic()
+        line.answer = await self._listener.final_after(finals_before, expected, within)
+        return line

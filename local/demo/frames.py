@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from local.demo.caller import Caller, Said
+from local.demo.caller import Caller, SaidLine
 from local.demo.listener import Listener
 
 
@@ -68,48 +68,50 @@ class Frames:
         ]
         self.lost: list[str] = []
         self.doubled: list[str] = []
-        self._judge(spoken)
+        self._find_faults(spoken)
 
-    def _row(self, kind: str, lines: list[Said]) -> Row:
-        heard, acknowledged = self._heard, self._listener.acknowledged
+    def _row(self, kind: str, lines: list[SaidLine]) -> Row:
+        understood, acknowledged = self._heard, self._listener.acknowledged
         return Row(
             kind,
             len(lines),
             sent=sum(len(said.frames) for said in lines),
             acknowledged=sum(acknowledged(number) for said in lines for number in said.frames),
-            heard=sum(len(said.frames) for said in lines if heard[said.text]),
+            heard=sum(len(said.frames) for said in lines if understood[said.text]),
             answered=sum(len(said.frames) for said in lines if said.answer is not None),
         )
 
     def _silence(self, numbers: list[int]) -> Row:
         return Row("silence", 0, len(numbers), sum(map(self._listener.acknowledged, numbers)), None, None)
 
-    def _judge(self, spoken: list[tuple[str, str]]) -> None:
-        said, listener = self._caller.said, self._listener
+    def _find_faults(self, spoken: list[tuple[str, str]]) -> None:
+        lines, listener = self._caller.said, self._listener
         lost, doubled = self.lost, self.doubled
         if self._caller.line.given_up:
             lost.append(f"{self._caller.line.given_up} frames were given up by the client")
-        asked, answered = _texts(spoken, "user"), _texts(spoken, "assistant")
-        for one in said:
-            if not self._heard[one.text]:
-                lost.append(f"the model never understood {one.text!r}")
-            if one.answer is None:
-                lost.append(f"{one.text!r} was not answered")
-            if not all(map(listener.acknowledged, one.frames)):
-                lost.append(f"not all frames of {one.text!r} were acknowledged")
-        if asked != Counter(one.text for one in said):
-            wanted = Counter(one.text for one in said)
-            lost += [f"{text!r} is not in the journal" for text in (wanted - asked)]
-            doubled += [f"{text!r} is in the journal once too often" for text in (asked - wanted)]
+        journal_texts, journal_answers = _texts(spoken, "user"), _texts(spoken, "assistant")
+        for line in lines:
+            if not self._heard[line.text]:
+                lost.append(f"the model never understood {line.text!r}")
+            if line.answer is None:
+                lost.append(f"{line.text!r} was not answered")
+            if not all(map(listener.acknowledged, line.frames)):
+                lost.append(f"not all frames of {line.text!r} were acknowledged")
+        if journal_texts != Counter(line.text for line in lines):
+            said_texts = Counter(line.text for line in lines)
+            lost += [f"{text!r} is not in the journal" for text in (said_texts - journal_texts)]
+            doubled += [f"{text!r} is in the journal once too often" for text in (journal_texts - said_texts)]
         # What Strands puts in the place of answers that were cut off is always the same, and answers nothing.
-        answers = {text: count for text, count in answered.items() if any(one.expected in text for one in said)}
+        answers = {
+            text: count for text, count in journal_answers.items() if any(line.expected in text for line in lines)
+        }
         doubled += [f"{text!r} was answered {count} times" for text, count in answers.items() if count > 1]
         shown = Counter((final.role, final.record) for final in listener.finals)
         doubled += [f"record {record} was shown {count} times" for (_, record), count in shown.items() if count > 1]
         if listener.doubled:
             doubled.append(f"the client let through {listener.doubled} frames twice or from an epoch that was over")
         in_order = [final.text for final in listener.finals if final.role == "user"]
-        if in_order != [one.text for one in said if one.spoken]:
+        if in_order != [line.text for line in lines if line.spoken]:
             lost.append(f"what was spoken was shown as {in_order}")
 
     def print(self, console: Console) -> None:
@@ -143,15 +145,15 @@ def read_log(path: Path) -> Counter[str]:
 
     A line of the file that a kill has cut is left out.
     """
-    heard: Counter[str] = Counter()
+    understood: Counter[str] = Counter()
     for line in path.read_bytes().splitlines() if path.exists() else ():
         try:
-            note = json.loads(line)
+            event = json.loads(line)
         except ValueError:
             continue
-        if note["event"] == "heard" and note["kind"] in {"speech", "text"}:
-            heard[note["text"]] += 1
-    return heard
+        if event["event"] == "heard" and event["kind"] in {"speech", "text"}:
+            understood[event["text"]] += 1
+    return understood
 
 
 def _texts(spoken: list[tuple[str, str]], role: str) -> Counter[str]:

@@ -60,7 +60,7 @@ class Listener:
         self.last_frame_at = self.silent_at = time.monotonic()
         self._client = client
         self._ear: Ear | None = None
-        self._place = (0, 0)
+        self._last_position = (0, 0)
         self._upto = 0
         self._beyond: frozenset[int] = frozenset()
         self._changed = asyncio.Condition()
@@ -69,7 +69,7 @@ class Listener:
         """Take every event until the client ends."""
         async for frame in self._client.events():
             self.last_frame_at = time.monotonic()
-            self._take(frame)
+            self._note_frame(frame)
             async with self._changed:
                 self._changed.notify_all()
 
@@ -84,11 +84,11 @@ class Listener:
             TimeoutError: It was not said within so many seconds.
         """
 
-        def found() -> Final | None:
-            said = (one for one in self.finals[count:] if one.role == "assistant" and text in one.text)
-            return next(said, None)
+        def find_final() -> Final | None:
+            finals = (final for final in self.finals[count:] if final.role == "assistant" and text in final.text)
+            return next(finals, None)
 
-        return await self._until(found, within)
+        return await self._until(find_final, within)
 
     async def ready_above(self, epoch: int, within: float) -> tuple[float, frames.Ready]:
         """Wait for the ``ready`` of a later epoch, and return it with its time.
@@ -122,16 +122,16 @@ class Listener:
                 await self._changed.wait()
             return found
 
-    def _take(self, frame: frames.ServerFrame) -> None:
+    def _note_frame(self, frame: frames.ServerFrame) -> None:
         self.count[type(frame).__name__] += 1
         if frame.epoch is not None and frame.seq is not None:
-            self._keep_place(frame.epoch, frame.seq)
+            self._note_sequence(frame.epoch, frame.seq)
         match frame:
             case frames.Transcript(final=True):
                 self.finals.append(Final(frame.role, frame.text, frame.record, frame.epoch, self.last_frame_at))
             case frames.AudioOutput():
                 self._ear = self._ear or Ear(frame.rate)
-                self.heard += [one.text for one in self._ear.feed(frame.pcm)]
+                self.heard += [utterance.text for utterance in self._ear.feed(frame.pcm)]
                 self.silent_at = max(self.silent_at, self.last_frame_at) + len(frame.pcm) / 2 / frame.rate
             case frames.BargeIn():
                 self._ear = None  # what was being said is cut off
@@ -140,23 +140,23 @@ class Listener:
                 self.moves.append(self.last_frame_at)
             case frames.Ready():
                 self.readies.append((self.last_frame_at, frame))
-                self._know(frame.known.upto, frame.known.beyond)
+                self._note_acknowledged(frame.known.upto, frame.known.beyond)
             case frames.InputAck():
-                self._know(frame.upto, frame.beyond)
+                self._note_acknowledged(frame.upto, frame.beyond)
             case _:
                 pass
 
-    def _keep_place(self, epoch: int, seq: int) -> None:
-        before_epoch, before = self._place
-        if epoch > before_epoch:
-            before = 0
+    def _note_sequence(self, epoch: int, seq: int) -> None:
+        last_epoch, last_seq = self._last_position
+        if epoch > last_epoch:
+            last_seq = 0
             self._ear = None
-        if epoch < before_epoch or seq <= before:
+        if epoch < last_epoch or seq <= last_seq:
             self.doubled += 1
             return
-        self.missing += seq - before - 1
-        self._place = epoch, seq
+        self.missing += seq - last_seq - 1
+        self._last_position = epoch, seq
 
-    def _know(self, upto: int, beyond: list[int] | tuple[int, ...]) -> None:
+    def _note_acknowledged(self, upto: int, beyond: list[int] | tuple[int, ...]) -> None:
         self._upto = max(self._upto, upto)
         self._beyond |= frozenset(beyond)

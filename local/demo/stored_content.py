@@ -65,15 +65,17 @@ async def read(deployment: Deployment, session: str) -> Account:
     )
 
 
-def show(console: Console, found: Account) -> None:
+def show(console: Console, stored: Account) -> None:
     """Print a session at rest."""
     console.rule("DynamoDB: the guard item")
-    for name, value in found.item.items():
+    for name, value in stored.item.items():
         console.print(f"{name:<12} {value}", highlight=False)
     console.rule("S3: the session's objects")
-    for key, size in found.objects:
+    for key, size in stored.objects:
         console.print(f"{size:>7} B  {key}", highlight=False, soft_wrap=True)
     console.rule("journal")
-    console.print("commits (records after it, epoch): " + " ".join(f"{end}@{epoch}" for end, epoch, _ in found.commits))
-    for role, text in found.spoken:
+    console.print(
+        "commits (records after it, epoch): " + " ".join(f"{end}@{epoch}" for end, epoch, _ in stored.commits)
+    )
+    for role, text in stored.spoken:
         console.print(f"{role:<10} {text}", highlight=False)

@@ -119,7 +119,7 @@ class Assemblies:
         for _ in range(ATTEMPTS):
             key = await asyncio.to_thread(fingerprint, self._root, options, environment)
             async with self._locked(key):
-                if await self._made(key, options, environment, synthesize):
+                if await self._is_synthesized(key, options, environment, synthesize):
                     os.utime(self._folder / key)
                     await asyncio.to_thread(fill, self._folder / key, target, values)
                     await asyncio.to_thread(self._remove_unused)
@@ -127,17 +127,17 @@ class Assemblies:
         msg = "the sources change while they are synthesized: deploy again."
         raise LocalError(msg)
 
-    async def _made(
+    async def _is_synthesized(
         self, key: str, options: Sequence[str], environment: Mapping[str, str], synthesize: Synthesize
     ) -> bool:
-        kept, part = self._folder / key, self._folder / f"{key}.part"
-        if kept.is_dir():
+        assembly, part = self._folder / key, self._folder / f"{key}.part"
+        if assembly.is_dir():
             return True
         await asyncio.to_thread(shutil.rmtree, part, ignore_errors=True)
         await synthesize(part)
         if await asyncio.to_thread(fingerprint, self._root, options, environment) != key:
             return False  # a source was changed meanwhile: the assembly may be of either
-        part.rename(kept)
+        part.rename(assembly)
         return True
 
     @asynccontextmanager
@@ -150,8 +150,8 @@ class Assemblies:
             yield
 
     def _remove_unused(self) -> None:
-        there = [path for path in self._folder.iterdir() if path.is_dir()]
-        for path in sorted(there, key=lambda path: path.stat().st_mtime)[:-KEPT]:
+        folders = [path for path in self._folder.iterdir() if path.is_dir()]
+        for path in sorted(folders, key=lambda path: path.stat().st_mtime)[:-KEPT]:
             if time.time() - path.stat().st_mtime < UNUSED_SECONDS:
                 continue
             with (self._folder / f"{path.name.removesuffix('.part')}.lock").open("w", encoding="ascii") as lock:
@@ -167,7 +167,7 @@ def _lock(file: int) -> bool:
     return True
 
 
-def fill(kept: Path, target: Path, values: Mapping[str, str]) -> None:
+def fill(assembly: Path, target: Path, values: Mapping[str, str]) -> None:
     """Write an assembly with values in place of its placeholders; its assets are links to the kept ones.
 
     A template's asset is named by the hash of the template: it gets another name with another content, since what is
@@ -177,20 +177,20 @@ def fill(kept: Path, target: Path, values: Mapping[str, str]) -> None:
         target.unlink()
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    (kept / ".cache").mkdir(exist_ok=True)  # where the CDK keeps zipped assets: each is zipped once
-    before, after = {}, {}
-    for path in kept.iterdir():
+    (assembly / ".cache").mkdir(exist_ok=True)  # where the CDK keeps zipped assets: each is zipped once
+    templates, filled = {}, {}
+    for path in assembly.iterdir():
         if path.suffix == ".json":
-            before[path.name] = text = path.read_text(encoding="utf-8")
-            after[path.name] = _replaced(text, {name: json.dumps(value)[1:-1] for name, value in values.items()})
+            templates[path.name] = text = path.read_text(encoding="utf-8")
+            filled[path.name] = _replaced(text, {name: json.dumps(value)[1:-1] for name, value in values.items()})
         elif path.name == "cdk.out":
             shutil.copyfile(path, target / path.name)
         elif path.is_dir() or path.name.startswith("asset."):
             (target / path.name).symlink_to(path)
-    names = {_hash(before[name]): _hash(after[name]) for name in before if name.endswith(".template.json")}
-    for name, text in after.items():
-        used = _used_metadata(text) if name.endswith(".metadata.json") else text
-        (target / name).write_text(_replaced(used, names), encoding="utf-8")
+    names = {_hash(templates[name]): _hash(filled[name]) for name in templates if name.endswith(".template.json")}
+    for name, text in filled.items():
+        content = _used_metadata(text) if name.endswith(".metadata.json") else text
+        (target / name).write_text(_replaced(content, names), encoding="utf-8")
 
 
 def _used_metadata(text: str) -> str:
@@ -203,8 +203,8 @@ def _used_metadata(text: str) -> str:
     return json.dumps({path: entries for path, entries in used.items() if entries})
 
 
-def _replaced(text: str, by: Mapping[str, str]) -> str:
-    for old, new in by.items():
+def _replaced(text: str, replacements: Mapping[str, str]) -> str:
+    for old, new in replacements.items():
         text = text.replace(old, new)
     return text
 

@@ -41,13 +41,13 @@ def bootstrap(endpoint: str, root: Path) -> None:
         LocalError: The stack cannot be created, or the emulator does not answer.
     """
     template = (root / TEMPLATE).read_text(encoding="utf-8")
-    stacks, wanted = client("cloudformation", endpoint), version_of(template)
+    stacks, wanted_version = client("cloudformation", endpoint), version_of(template)
     try:
-        if (present := _version(stacks)) == wanted:
+        if (present_version := _version(stacks)) == wanted_version:
             return
-        change, done = (
+        change, waiter = (
             (stacks.create_stack, "stack_create_complete")
-            if present is None
+            if present_version is None
             else (stacks.update_stack, "stack_update_complete")
         )
         change(
@@ -56,7 +56,7 @@ def bootstrap(endpoint: str, root: Path) -> None:
             Capabilities=["CAPABILITY_NAMED_IAM"],
             Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in PARAMETERS.items()],
         )
-        stacks.get_waiter(done).wait(StackName=STACK, WaiterConfig={"Delay": POLL_SECONDS, "MaxAttempts": POLLS})
+        stacks.get_waiter(waiter).wait(StackName=STACK, WaiterConfig={"Delay": POLL_SECONDS, "MaxAttempts": POLLS})
     except (ClientError, BotoCoreError) as error:
         msg = f"stack {STACK}, of the CDK's bootstrap, cannot be made: {error}"
         raise LocalError(msg) from error
@@ -68,11 +68,11 @@ def version_of(template: str) -> str:
     Raises:
         LocalError: It has none: it is not the template that was expected.
     """
-    found = VERSION.search(template)
-    if found is None:
+    match = VERSION.search(template)
+    if match is None:
         msg = f"{TEMPLATE} has no output BootstrapVersion: run `make setup`."
         raise LocalError(msg)
-    return found[1]
+    return match[1]
 
 
 def _version(stacks: Any) -> str | None:

@@ -66,13 +66,13 @@ class Issuer:
     def _key(self) -> ec.EllipticCurvePrivateKey:
         self._make_home()
         if not self._file.exists():
-            made = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
             # Two commands at once: the first one's key stays, and both read it.
             scratch = self._file.with_suffix(f".{os.getpid()}")
             with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(made)
+                file.write(pem)
             with contextlib.suppress(FileExistsError):
                 self._file.hardlink_to(scratch)
             scratch.unlink()

@@ -36,7 +36,7 @@ def client(service: str, endpoint: str) -> Any:
     import boto3  # takes 0.2 s, which `--help` need not wait for
     from botocore.config import Config
 
-    made: BaseClient = boto3.session.Session().client(  # type: ignore[call-overload]
+    aws_client: BaseClient = boto3.session.Session().client(  # type: ignore[call-overload]
         service,
         endpoint_url=endpoint,
         region_name=REGION,
@@ -44,7 +44,7 @@ def client(service: str, endpoint: str) -> Any:
         aws_secret_access_key=AWS_ENVIRONMENT["AWS_SECRET_ACCESS_KEY"],
         config=Config(retries={"total_max_attempts": 2}, s3={"addressing_style": "path"}),
     )
-    return made
+    return aws_client
 
 
 @dataclass(frozen=True)
@@ -124,11 +124,11 @@ def _expire_items(endpoint: str, tables: list[str]) -> None:
 def _task_environment(endpoint: str, outputs: Mapping[str, str]) -> dict[str, str]:
     ecs = client("ecs", endpoint)
     cluster, service = outputs["ClusterName"], outputs["WorkerServiceName"]
-    found = ecs.describe_services(cluster=cluster, services=[service])["services"]
-    if not found:
+    services = ecs.describe_services(cluster=cluster, services=[service])["services"]
+    if not services:
         msg = f"service {service} is not in cluster {cluster}: the deployment left it out."
         raise LocalError(msg)
-    task = ecs.describe_task_definition(taskDefinition=found[0]["taskDefinition"])["taskDefinition"]
+    task = ecs.describe_task_definition(taskDefinition=services[0]["taskDefinition"])["taskDefinition"]
     variables = cast("list[dict[str, str]]", task["containerDefinitions"][0].get("environment", []))
     return {variable["name"]: variable["value"] for variable in variables}
 

@@ -57,11 +57,11 @@ class Unpacked:
         """
         with archive.open("rb") as file:
             name = hashlib.file_digest(file, "sha256").hexdigest()
-        kept = self._folder / name
-        if name not in self._locks or not kept.is_dir():
-            self._keep(kept, archive)
-        os.utime(kept)
-        for entry in kept.iterdir():
+        folder = self._folder / name
+        if name not in self._locks or not folder.is_dir():
+            self._keep(folder, archive)
+        os.utime(folder)
+        for entry in folder.iterdir():
             (target / entry.name).symlink_to(entry)
 
     def _keep(self, kept: Path, archive: Path) -> None:
@@ -82,9 +82,9 @@ class Unpacked:
             self._remove_unused()
 
     def _remove_unused(self) -> None:
-        there = sorted((path.stat().st_mtime, path) for path in self._folder.iterdir() if path.is_dir())
-        for used, path in there[:-KEPT]:
-            if self._wall_clock() - used < UNUSED_SECONDS:
+        folders = sorted((path.stat().st_mtime, path) for path in self._folder.iterdir() if path.is_dir())
+        for last_used, path in folders[:-KEPT]:
+            if self._wall_clock() - last_used < UNUSED_SECONDS:
                 continue
             with path.with_suffix(".lock").open("w", encoding="ascii") as lock, contextlib.suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -25,12 +25,12 @@ def check(settings: Settings, /) -> None:
     Each mistake is a line with file and line. A redeployment, ``npx cdk synth`` and the image's build do the same.
     """
     # The command is fixed but for paths of this checkout.
-    done = subprocess.run(  # noqa: S603
+    result = subprocess.run(  # noqa: S603
         checks.command(settings), env=checks.environment(settings, base_environment()), check=False
     )
-    if done.returncode == 0:
+    if result.returncode == 0:
         click.echo("agent.py is fine: both agents can be built.")
-    sys.exit(done.returncode)
+    sys.exit(result.returncode)
 
 
 @click.command()

@@ -46,14 +46,14 @@ def add(settings: Settings, package: str) -> str:
         msg = f"{package!r} is no package of PyPI with an optional version, such as httpx or 'httpx>=0.28'."
         raise LocalError(msg)
     folder = settings.root / "requirements"
-    wanted = folder / "agent.in"
-    before = {path: path.read_bytes() for path in (wanted, *(folder / f"{name}.txt" for name in LOCKS))}
-    wanted.write_text(with_package(wanted.read_text(encoding="utf-8"), package), encoding="utf-8")
+    requirements = folder / "agent.in"
+    contents = {path: path.read_bytes() for path in (requirements, *(folder / f"{name}.txt" for name in LOCKS))}
+    requirements.write_text(with_package(requirements.read_text(encoding="utf-8"), package), encoding="utf-8")
     try:
         for name in LOCKS:
             _lock(settings, folder, name)
     except BaseException:
-        for path, content in before.items():
+        for path, content in contents.items():
             path.write_bytes(content)
         raise
     return package
@@ -76,12 +76,12 @@ def _lock(settings: Settings, folder: Path, name: str) -> None:
     )  # fmt: skip
     try:
         # The command is fixed but for paths of this checkout.
-        done = subprocess.run(  # noqa: S603
+        result = subprocess.run(  # noqa: S603
             command, cwd=folder, capture_output=True, text=True, timeout=LOCK_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         msg = f"uv could not lock {name}.txt ({type(error).__name__}); run `make setup`, and try again."
         raise LocalError(msg) from error
-    if done.returncode != 0:
-        msg = f"{name}.txt cannot be locked with it, and nothing was changed:\n{done.stderr.strip()}"
+    if result.returncode != 0:
+        msg = f"{name}.txt cannot be locked with it, and nothing was changed:\n{result.stderr.strip()}"
         raise LocalError(msg)

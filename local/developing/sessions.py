@@ -61,12 +61,12 @@ def run(arguments: Sequence[str], facts: dict[str, Any], subject: str, environme
     from segue.cli.app import segue, sessions  # boto3 and rich, which `--help` need not wait for
 
     check_command(arguments, sessions.commands)
-    named = session_of(arguments, sessions)
-    if named is not None:
-        typed, named = named, keyed(named)
-        arguments = [named if one == typed else one for one in arguments]
-        if "/" not in named:
-            check_session(named, [one.session.rpartition("/")[2] for one in _all(environment)])
+    session = session_of(arguments, sessions)
+    if session is not None:
+        typed, session = session, keyed(session)
+        arguments = [session if argument == typed else argument for argument in arguments]
+        if "/" not in session:
+            check_session(session, [each.session.rpartition("/")[2] for each in _all_sessions(environment)])
     out = sys.stdout if "--json" in arguments else cast("TextIO", ReadableOutput(sys.stdout, subject))
     with contextlib.redirect_stdout(out):
         try:
@@ -146,7 +146,7 @@ def near(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(found)}?" if found else "."
 
 
-def _all(environment: MutableMapping[str, str]) -> Sequence[Any]:
+def _all_sessions(environment: MutableMapping[str, str]) -> Sequence[Any]:
     """All sessions that the variables name, without waiting for any holder."""
     from segue.admin.sessions import Sessions
 

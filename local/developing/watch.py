@@ -30,14 +30,14 @@ class Watched(Protocol):
 
 
 @contextlib.asynccontextmanager
-async def watching(stack: Watched, *, wanted: bool = True) -> AsyncIterator[None]:
+async def watching(stack: Watched, *, enabled: bool = True) -> AsyncIterator[None]:
     """Deploy what has changed, at each save, for as long as the block lasts.
 
     Args:
         stack: What is deployed.
-        wanted: False: nothing is watched.
+        enabled: False: nothing is watched.
     """
-    task = asyncio.create_task(watch(stack), name="watch") if wanted else None
+    task = asyncio.create_task(watch(stack), name="watch") if enabled else None
     try:
         yield
     finally:

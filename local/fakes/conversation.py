@@ -19,7 +19,7 @@ IDLE_STEP_SECONDS = 0.1
 
 
 @dataclass
-class Told:
+class ConnectionSetup:
     """Context that a connection was given before the first word: the provider's side of a restore.
 
     Attributes:
@@ -55,7 +55,7 @@ class FakeConversation(abc.ABC):
 
     def __init__(self, pace: float, filters: list[str]) -> None:
         self._filters = filters
-        self.told = Told()
+        self.setup = ConnectionSetup()
         self.turns: list[SpokenTurn] = []
         self.live: list[str] = []
         self.spoken: list[str] = []
@@ -63,7 +63,7 @@ class FakeConversation(abc.ABC):
         self.closed = asyncio.Event()
         self.idle = asyncio.Event()
         self.audio_bytes = 0
-        self._watch: asyncio.Task[None] | None = None
+        self._idle_watch: asyncio.Task[None] | None = None
         self._pace = pace
         self._ear: Ear | None = None
         self._output_rate = 24000
@@ -92,13 +92,13 @@ class FakeConversation(abc.ABC):
 
     def watch(self, seconds: float) -> None:
         """End the connection once no audio came for so long, counted in steps that a busy machine makes longer."""
-        self._watch = asyncio.create_task(self._watch_audio(round(seconds / IDLE_STEP_SECONDS)))
+        self._idle_watch = asyncio.create_task(self._watch_audio(round(seconds / IDLE_STEP_SECONDS)))
 
-    async def _watch_audio(self, most: int) -> None:
-        heard = steps = 0
-        while steps < most:
+    async def _watch_audio(self, step_limit: int) -> None:
+        bytes_before = steps = 0
+        while steps < step_limit:
             await asyncio.sleep(IDLE_STEP_SECONDS)
-            heard, steps = self.audio_bytes, steps + 1 if heard == self.audio_bytes else 0
+            bytes_before, steps = self.audio_bytes, steps + 1 if bytes_before == self.audio_bytes else 0
         self.idle.set()
         await self.drop()
 
@@ -106,7 +106,7 @@ class FakeConversation(abc.ABC):
         """Take typed words, and answer them."""
         await self._interrupt()
         self.live.append(text)
-        await self._take(text)
+        await self._answer_text(text)
 
     async def heard_audio(self, pcm: bytes) -> None:
         """Take audio; answer the utterances that end in it, fall silent for one that begins."""
@@ -119,7 +119,7 @@ class FakeConversation(abc.ABC):
             self._hearing = False
             self.live.append(text)
             await self.user_said(text)
-            await self._take(text)
+            await self._answer_text(text)
         if self._ear.hearing:
             await self._begin_speech()
 
@@ -127,13 +127,13 @@ class FakeConversation(abc.ABC):
         """Take what a tool returned, and answer with it."""
         self.results.append((tool_use_id, text))
         name = self._tools_asked.pop(tool_use_id, "tool")
-        await self._go(answer_tool(name, succeeded=succeeded, text=text))
+        await self._perform(answer_tool(name, succeeded=succeeded, text=text))
 
     async def finish(self) -> None:
         """Stop talking: the connection has ended."""
-        if self._watch is not None:
-            self._watch.cancel()
-        await self._silence()
+        if self._idle_watch is not None:
+            self._idle_watch.cancel()
+        await self._stop_speaking()
         self.closed.set()
 
     @abc.abstractmethod
@@ -161,7 +161,7 @@ class FakeConversation(abc.ABC):
         """Tell that the user has interrupted a response."""
 
     @abc.abstractmethod
-    async def filtered(self, what: str) -> None:
+    async def filtered(self, reason: str) -> None:
         """End an answer as the provider's filter does."""
 
     @abc.abstractmethod
@@ -182,16 +182,16 @@ class FakeConversation(abc.ABC):
             await self._interrupt()
             await self.user_began()
 
-    async def _take(self, text: str) -> None:
+    async def _answer_text(self, text: str) -> None:
         if self._filters:
             await self.filtered(self._filters.pop(0))
             return
         self.turns.append(SpokenTurn("user", text))
-        known = KnownConversation(self.turns, self.told.tools, self.told.prompt)
-        await self._go(answer(known))
+        conversation = KnownConversation(self.turns, self.setup.tools, self.setup.prompt)
+        await self._perform(answer(conversation))
 
-    async def _go(self, reply: Answer) -> None:
-        await self._silence()
+    async def _perform(self, reply: Answer) -> None:
+        await self._stop_speaking()
         match reply:
             case Say(text):
                 self._speaking = asyncio.create_task(self._speak(text))
@@ -203,26 +203,26 @@ class FakeConversation(abc.ABC):
                 await self.reach_limit()
 
     async def _speak(self, text: str) -> None:
-        pcm, at = speak(text, self._output_rate), 0
+        pcm, start = speak(text, self._output_rate), 0
         self._said, self._words, self._cut_off = "", [], False
         self._began = asyncio.get_running_loop().time()
         await self.begin()
         words = words_in_time(text)
         for number, (word, second) in enumerate(words):
-            to = len(pcm) if number == len(words) - 1 else int(second * self._output_rate) * SAMPLE_BYTES
+            end = len(pcm) if number == len(words) - 1 else int(second * self._output_rate) * SAMPLE_BYTES
             self._said += word
-            self._words.append((word, at / SAMPLE_BYTES / self._output_rate))
-            await self.say(word, pcm[at:to])
-            await asyncio.sleep(self._pace * (to - at) / SAMPLE_BYTES / self._output_rate)
-            at = to
+            self._words.append((word, start / SAMPLE_BYTES / self._output_rate))
+            await self.say(word, pcm[start:end])
+            await asyncio.sleep(self._pace * (end - start) / SAMPLE_BYTES / self._output_rate)
+            start = end
         self._speaking = None
-        self._keep(text)
+        self._remember_answer(text)
         await self.end(text)
 
     async def _interrupt(self) -> None:
         if self._speaking is not None:
-            await self._silence()
-            self._keep(self._said)
+            await self._stop_speaking()
+            self._remember_answer(self._said)
             await self.interrupted(self._said)
         elif self.plays_on and not self._cut_off:
             await self.interrupted(self._said)
@@ -230,17 +230,17 @@ class FakeConversation(abc.ABC):
 
     def forget_unheard(self, said: str, heard: str) -> None:
         """Remember of an answer only what was heard."""
-        at = max(index for index, turn in enumerate(self.turns) if turn == SpokenTurn("assistant", said))
-        self.turns[at] = SpokenTurn("assistant", heard)
+        index = max(number for number, turn in enumerate(self.turns) if turn == SpokenTurn("assistant", said))
+        self.turns[index] = SpokenTurn("assistant", heard)
 
-    async def _silence(self) -> None:
+    async def _stop_speaking(self) -> None:
         task, self._speaking = self._speaking, None
         if task is not None and task is not asyncio.current_task():
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    def _keep(self, text: str) -> None:
+    def _remember_answer(self, text: str) -> None:
         if text:
             self.turns.append(SpokenTurn("assistant", text))
             self.spoken.append(text)

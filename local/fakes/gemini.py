@@ -119,31 +119,31 @@ class GeminiConversation(FakeConversation):
         await self._socket.send(json.dumps(message).encode())
 
     async def _set_up(self, setup: Setup) -> bool:
-        told = self.told
-        told.model = setup.model.removeprefix("models/")
-        told.config = {"setup": setup}
-        told.prompt = (
+        received = self.setup
+        received.model = setup.model.removeprefix("models/")
+        received.config = {"setup": setup}
+        received.prompt = (
             "".join(part.text or "" for part in setup.system_instruction.parts) if setup.system_instruction else ""
         )
         for tool in setup.tools:
             for declared in tool.function_declarations:
                 schema = _lower(declared.parameters or {})
-                told.tools[declared.name] = spec_of(declared.name, declared.description, schema)
-        told.handle = setup.session_resumption.handle if setup.session_resumption else None
-        if told.handle is not None:
-            if told.handle not in self._fake.sessions:
+                received.tools[declared.name] = spec_of(declared.name, declared.description, schema)
+        received.handle = setup.session_resumption.handle if setup.session_resumption else None
+        if received.handle is not None:
+            if received.handle not in self._fake.sessions:
                 await self._socket.close(1008, "BidiGenerateContent session not found")
                 return False
-            if (holder := self._fake.holders.get(told.handle)) is not None and holder.connected:
+            if (holder := self._fake.holders.get(received.handle)) is not None and holder.connected:
                 self._fake.contested += 1
                 await self._socket.close(1011, "Internal error encountered.")
                 return False
-            self.turns = list(self._fake.sessions[told.handle])
+            self.turns = list(self._fake.sessions[received.handle])
         self._seeding = bool(setup.history_config and setup.history_config.initial_history_in_client_content)
         if not self._seeding and await self._refused():
             return False
         await self.send(setupComplete={})
-        if told.handle is not None:
+        if received.handle is not None:
             await self._update()
         return True
 
@@ -160,7 +160,7 @@ class GeminiConversation(FakeConversation):
         if self._seeding:
             self._seeding = False
             for text, role in texts:
-                self.told.history.append(("assistant" if role == "model" else "user", text))
+                self.setup.history.append(("assistant" if role == "model" else "user", text))
                 self.turns.append(SpokenTurn("assistant" if role == "model" else "user", text))
             await self._refused()
             return
@@ -209,9 +209,9 @@ class GeminiConversation(FakeConversation):
         if not self._fake.merges:
             await self.send(serverContent={"turnComplete": True})
 
-    async def filtered(self, what: str) -> None:
+    async def filtered(self, reason: str) -> None:
         """A turn without a word, and its reason."""
-        await self.send(serverContent={"turnComplete": True, "turnCompleteReason": what})
+        await self.send(serverContent={"turnComplete": True, "turnCompleteReason": reason})
 
     async def use_tool(self, tool_use_id: str, name: str, arguments: dict[str, Any]) -> None:
         """Ask for a tool."""

@@ -25,7 +25,7 @@ class Stream:
         self.headers = headers
         self._protocol, self._number = protocol, number
         self._data: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._room = asyncio.Event()
+        self._window_opened = asyncio.Event()
         self._sending = asyncio.Lock()
 
     async def read(self) -> bytes | None:
@@ -56,8 +56,8 @@ class Stream:
                 self._protocol.check()
                 window = min(http.local_flow_control_window(self._number), http.max_outbound_frame_size)
                 if window <= 0:
-                    self._room.clear()
-                    await self._room.wait()
+                    self._window_opened.clear()
+                    await self._window_opened.wait()
                     continue
                 http.send_data(self._number, data[:window])
                 data = data[window:]
@@ -71,14 +71,14 @@ class Stream:
         """Break the connection."""
         self._protocol.abort()
 
-    def fed(self, data: bytes | None) -> None:
+    def put_data(self, data: bytes | None) -> None:
         """Take what came."""
         self._data.put_nowait(data)
-        self._room.set()
+        self._window_opened.set()
 
-    def room(self) -> None:
+    def widen_window(self) -> None:
         """Note that the client takes more."""
-        self._room.set()
+        self._window_opened.set()
 
 
 class Http2(asyncio.Protocol):
@@ -103,7 +103,7 @@ class Http2(asyncio.Protocol):
         del exc
         self._transport = None
         for stream in self._streams.values():
-            stream.fed(None)
+            stream.put_data(None)
 
     def data_received(self, data: bytes) -> None:
         """Take what came."""
@@ -122,13 +122,13 @@ class Http2(asyncio.Protocol):
                     task.add_done_callback(self._tasks.discard)
                 case DataReceived():
                     self.http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-                    self._streams[event.stream_id].fed(event.data)
+                    self._streams[event.stream_id].put_data(event.data)
                 case StreamEnded() | StreamReset():
                     if (ended := self._streams.get(event.stream_id)) is not None:
-                        ended.fed(None)
+                        ended.put_data(None)
                 case WindowUpdated():
                     for each in self._streams.values():
-                        each.room()
+                        each.widen_window()
                 case ConnectionTerminated():
                     self.abort()
                 case _:

@@ -53,14 +53,14 @@ class FakeNova(Fake):
         }
 
     async def _serve(self, stream: Stream) -> None:
-        where = PATH.match(unquote(stream.headers[":path"]))
-        if where is None or "AWS4-HMAC-SHA256" not in stream.headers.get("authorization", ""):
+        target = PATH.match(unquote(stream.headers[":path"]))
+        if target is None or "AWS4-HMAC-SHA256" not in stream.headers.get("authorization", ""):
             self.problems.append(f"a request for {stream.headers[':path']}, or one that is not signed")
             return
         if self.reject:
             await _refuse(stream, self.reject.pop(0))
             return
-        conversation = NovaConversation(self, stream, where["model"])
+        conversation = NovaConversation(self, stream, target["model"])
         self._open.add(stream)
         try:
             async with self.lasting(conversation):

@@ -25,7 +25,7 @@ class NovaConversation(FakeConversation):
     def __init__(self, fake: Fake, stream: Stream, model: str) -> None:
         super().__init__(fake.pace, fake.filtering)
         self._fake, self._stream = fake, stream
-        self.told.model = model
+        self.setup.model = model
         self._prompt = self._completion = self._user_content = self._audio_content = ""
         self._contents: dict[str, ContentStart] = {}
         self._texts: dict[str, str] = {}
@@ -67,9 +67,9 @@ class NovaConversation(FakeConversation):
         given = [name for name in event.__struct_fields__ if getattr(event, name) is not None]
         if len(given) != 1:
             raise self._fake.broken(f"an event with {given}")
-        await self._take_one(given[0], getattr(event, given[0]))
+        await self._take_field(given[0], getattr(event, given[0]))
 
-    async def _take_one(self, name: str, body: Any) -> None:
+    async def _take_field(self, name: str, body: Any) -> None:
         if (
             (prompt := getattr(body, "prompt_name", None)) is not None
             and name != "prompt_start"
@@ -78,7 +78,7 @@ class NovaConversation(FakeConversation):
             raise self._fake.broken(f"{name} of another prompt")
         match name:
             case "session_start":
-                self.told.config = {"session_start": body}
+                self.setup.config = {"session_start": body}
             case "prompt_start":
                 self._start_prompt(body)
             case "content_start":
@@ -86,7 +86,7 @@ class NovaConversation(FakeConversation):
             case "text_input" | "tool_result":
                 self._add(name, body)
             case "audio_input":
-                await self._hear(body)
+                await self._hear_audio(body)
             case "content_end":
                 await self._end_content(body.content_name)
             case "prompt_end" if self._contents:
@@ -94,16 +94,16 @@ class NovaConversation(FakeConversation):
             case "session_end":
                 self._complete = True
 
-    async def _hear(self, audio: Any) -> None:
-        self._check(audio.content_name, "AUDIO")
+    async def _hear_audio(self, audio: Any) -> None:
+        self._checked_content(audio.content_name, "AUDIO")
         await self.heard_audio(base64.b64decode(audio.content, validate=True))
 
     def _start_prompt(self, prompt: PromptStart) -> None:
         self._prompt, self._completion = prompt.prompt_name, str(uuid.uuid4())
-        self.told.config["prompt_start"] = prompt
+        self.setup.config["prompt_start"] = prompt
         for tool in prompt.tool_configuration.tools if prompt.tool_configuration else []:
             spec = tool.tool_spec
-            self.told.tools[spec.name] = spec_of(spec.name, spec.description, json.loads(spec.input_schema.json))
+            self.setup.tools[spec.name] = spec_of(spec.name, spec.description, json.loads(spec.input_schema.json))
         self._rate = prompt.audio_output_configuration.sample_rate_hertz
 
     async def _start_content(self, content: ContentStart) -> None:
@@ -117,7 +117,7 @@ class NovaConversation(FakeConversation):
         history = content.type == "TEXT" and not content.interactive and content.role != "SYSTEM"
         if history and self._live:
             raise self._fake.broken("history in the middle of the conversation")
-        if history and not self.told.history and content.role != "USER":
+        if history and not self.setup.history and content.role != "USER":
             raise self._fake.broken("a history that does not begin with the user")
         if not history and content.role != "SYSTEM" and not self._live:
             self._live = True
@@ -126,14 +126,14 @@ class NovaConversation(FakeConversation):
                 raise self._fake.broken("audio without its format")
             self.listen(content.audio_input_configuration.sample_rate_hertz, self._rate)
 
-    def _check(self, name: str, kind: str) -> ContentStart:
+    def _checked_content(self, name: str, kind: str) -> ContentStart:
         content = self._contents.get(name)
         if content is None or content.type != kind:
             raise self._fake.broken(f"input for no open content of the type {kind}")
         return content
 
     def _add(self, name: str, body: Any) -> None:
-        self._check(body.content_name, "TEXT" if name == "text_input" else "TOOL")
+        self._checked_content(body.content_name, "TEXT" if name == "text_input" else "TOOL")
         if name == "text_input" and len(body.content.encode()) > TEXT_BYTES:
             raise self._fake.broken("a text input of more than 1 KB")
         self._texts[body.content_name] += body.content
@@ -143,7 +143,7 @@ class NovaConversation(FakeConversation):
         if content is None:
             raise self._fake.broken("the end of a content that is not open")
         if content.role == "SYSTEM":
-            self.told.prompt = text
+            self.setup.prompt = text
             await self._maybe_refuse("system")
         elif content.type == "TOOL":
             result = content.tool_result_input_configuration
@@ -161,11 +161,11 @@ class NovaConversation(FakeConversation):
         self._history_bytes += len(text.encode())
         if not text.strip() or self._history_bytes > HISTORY_BYTES:
             raise self._fake.broken("a history with a blank text, or of more than 40 KB")
-        self.told.history.append((role, text))
+        self.setup.history.append((role, text))
         self.turns.append(SpokenTurn(role, text))
 
-    async def _maybe_refuse(self, at: str) -> None:
-        self.told.config["at"] = at
+    async def _maybe_refuse(self, moment: str) -> None:
+        self.setup.config["at"] = moment
         if (refusal := self._fake.refuse(self)) is not None:
             await self.fail("validationException", refusal)
 
@@ -190,8 +190,8 @@ class NovaConversation(FakeConversation):
         if not self._audio_content:
             self._speculative = self._id()
             stage = json.dumps({"generationStage": "SPECULATIVE"})
-            where = {"contentId": self._speculative, "type": "TEXT", "role": "ASSISTANT"}
-            await self.send("contentStart", **where, additionalModelFields=stage)
+            place = {"contentId": self._speculative, "type": "TEXT", "role": "ASSISTANT"}
+            await self.send("contentStart", **place, additionalModelFields=stage)
         await self.send("textOutput", contentId=self._speculative, role="ASSISTANT", content=word.strip() or word)
         if not self._audio_content:
             self._audio_content = self._id()
@@ -206,8 +206,8 @@ class NovaConversation(FakeConversation):
 
     async def end(self, text: str) -> None:
         """Complete a response; its spoken part is shown later, if it is being played."""
-        where = {"contentId": self._speculative, "type": "TEXT", "stopReason": "PARTIAL_TURN"}
-        await self.send("contentEnd", **where)
+        place = {"contentId": self._speculative, "type": "TEXT", "stopReason": "PARTIAL_TURN"}
+        await self.send("contentEnd", **place)
         await self.send("contentEnd", contentId=self._audio_content, type="AUDIO", stopReason="END_TURN")
         if not self._fake.plays:
             await self._text_block("ASSISTANT", "FINAL", text, stop="END_TURN")
@@ -221,9 +221,9 @@ class NovaConversation(FakeConversation):
             await self._text_block("ASSISTANT", "FINAL", heard)
         await self._text_block("ASSISTANT", "FINAL", '{ "interrupted" : true }', stop="INTERRUPTED")
 
-    async def filtered(self, what: str) -> None:
+    async def filtered(self, reason: str) -> None:
         """End the stream: no event tells of a single filtered answer."""
-        await self.fail("validationException", what)
+        await self.fail("validationException", reason)
 
     async def use_tool(self, tool_use_id: str, name: str, arguments: dict[str, Any]) -> None:
         """Ask for a tool."""

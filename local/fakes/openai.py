@@ -77,14 +77,14 @@ class OpenAIConversation(FakeConversation):
         self._ids = itertools.count(1)
         self._response = self._item = self._user_item = ""
         self._calls: dict[str, str] = {}
-        self._sounds: dict[str, int] = {}
-        self._worded: dict[str, list[tuple[str, float]]] = {}
+        self._audio_bytes_of_items: dict[str, int] = {}
+        self._words_of_items: dict[str, list[tuple[str, float]]] = {}
         self.truncated: list[tuple[str, int]] = []
         self.items: list[str] = []
         self._configured = self._talking = False
-        self._last: Any = None
+        self._unanswered: Any = None
         request = socket.request
-        self.told.model = parse_qs(urlsplit(request.path).query)["model"][0] if request else ""
+        self.setup.model = parse_qs(urlsplit(request.path).query)["model"][0] if request else ""
 
     async def serve(self) -> None:
         """Take events until the client leaves."""
@@ -114,10 +114,10 @@ class OpenAIConversation(FakeConversation):
         await self._socket.send(json.dumps({"type": kind, "event_id": self._id("event"), **fields}))
 
     async def _configure(self, event: SessionUpdate) -> None:
-        session, told = event.session, self.told
-        told.prompt = session.instructions
-        told.tools = {tool.name: spec_of(tool.name, tool.description, tool.parameters) for tool in session.tools}
-        told.config = {"session": session}
+        session, received = event.session, self.setup
+        received.prompt = session.instructions
+        received.tools = {tool.name: spec_of(tool.name, tool.description, tool.parameters) for tool in session.tools}
+        received.config = {"session": session}
         self.listen(session.audio.input.format.rate, session.audio.output.format.rate)
         self._configured = True
         if (refusal := self._fake.refuse(self)) is not None:
@@ -157,11 +157,11 @@ class OpenAIConversation(FakeConversation):
         if role == "system":
             return
         if live:
-            self._last, self._talking = ("text", text), True
+            self._unanswered, self._talking = ("text", text), True
         else:
             if self._talking:
                 raise self._fake.broken("history in the middle of the conversation")
-            self.told.history.append((role, text))
+            self.setup.history.append((role, text))
             self.items.append(f"{role}: {text}")
             self.turns.append(SpokenTurn(role, text))  # type: ignore[arg-type]
 
@@ -170,36 +170,38 @@ class OpenAIConversation(FakeConversation):
             raise self._fake.broken(f"the output of an unknown call {item.call_id}")
         text = result_text(json.loads(item.output))
         if item.id is None:
-            self.told.calls.append((item.call_id, self._calls[item.call_id], text))
+            self.setup.calls.append((item.call_id, self._calls[item.call_id], text))
             self.items.append(f"output {item.call_id}")
         else:
-            self._last = ("result", item.call_id, text)
+            self._unanswered = ("result", item.call_id, text)
 
     async def _truncate(self, event: ItemTruncate) -> None:
-        if event.audio_end_ms > self._sounds.get(event.item_id, -1) / 48:
+        if event.audio_end_ms > self._audio_bytes_of_items.get(event.item_id, -1) / 48:
             raise self._fake.broken(f"{event.item_id} is no speech, or already shorter than {event.audio_end_ms} ms")
         self.truncated.append((event.item_id, event.audio_end_ms))
-        self._sounds[event.item_id] = event.audio_end_ms * 48
-        words = self._worded[event.item_id]
-        left = self._worded[event.item_id] = [(word, at) for word, at in words if at * 1000 < event.audio_end_ms]
+        self._audio_bytes_of_items[event.item_id] = event.audio_end_ms * 48
+        words = self._words_of_items[event.item_id]
+        left = self._words_of_items[event.item_id] = [
+            (word, at) for word, at in words if at * 1000 < event.audio_end_ms
+        ]
         if left != words:
             self.forget_unheard("".join(word for word, _ in words), "".join(word for word, _ in left))
         where = {"item_id": event.item_id, "content_index": 0, "audio_end_ms": event.audio_end_ms}
         await self.send("conversation.item.truncated", **where)
 
     async def _answer(self) -> None:
-        last, self._last = self._last, None
-        if last is None:
+        question, self._unanswered = self._unanswered, None
+        if question is None:
             raise self._fake.broken("a response was asked for without anything to answer")
         if self._fake.failing:
             code = self._fake.failing.pop(0)
             await self.begin()
             details = {"type": "failed", "error": {"type": "server_error", "code": code}}
             await self._done("failed", [], status_details=details)
-        elif last[0] == "text":
-            await self.heard_text(last[1])
+        elif question[0] == "text":
+            await self.heard_text(question[1])
         else:
-            await self.heard_result(last[1], last[2])
+            await self.heard_result(question[1], question[2])
 
     async def user_began(self) -> None:
         """Tell that speech was detected."""
@@ -224,18 +226,18 @@ class OpenAIConversation(FakeConversation):
 
     async def say(self, word: str, pcm: bytes) -> None:
         """A word and its sound."""
-        self._worded[self._item] = self._words
-        where = {"response_id": self._response, "item_id": self._item, "output_index": 0, "content_index": 0}
-        await self.send("response.output_audio_transcript.delta", delta=word, **where)
+        self._words_of_items[self._item] = self._words
+        place = {"response_id": self._response, "item_id": self._item, "output_index": 0, "content_index": 0}
+        await self.send("response.output_audio_transcript.delta", delta=word, **place)
         if pcm:
-            self._sounds[self._item] = self._sounds.get(self._item, 0) + len(pcm)
-            await self.send("response.output_audio.delta", delta=base64.b64encode(pcm).decode(), **where)
+            self._audio_bytes_of_items[self._item] = self._audio_bytes_of_items.get(self._item, 0) + len(pcm)
+            await self.send("response.output_audio.delta", delta=base64.b64encode(pcm).decode(), **place)
 
     async def end(self, text: str) -> None:
         """Complete a response."""
-        where = {"response_id": self._response, "item_id": self._item, "output_index": 0, "content_index": 0}
-        await self.send("response.output_audio.done", **where)
-        await self.send("response.output_audio_transcript.done", transcript=text, **where)
+        place = {"response_id": self._response, "item_id": self._item, "output_index": 0, "content_index": 0}
+        await self.send("response.output_audio.done", **place)
+        await self.send("response.output_audio_transcript.done", transcript=text, **place)
         await self._done("completed", [_spoken(self._item, text)])
 
     async def interrupted(self, text: str) -> None:
@@ -243,10 +245,10 @@ class OpenAIConversation(FakeConversation):
         details = {"type": "cancelled", "reason": "turn_detected"}
         await self._done("cancelled", [_spoken(self._item, text)], status_details=details)
 
-    async def filtered(self, what: str) -> None:
+    async def filtered(self, reason: str) -> None:
         """A response that is cut off before its first word."""
         await self.begin()
-        await self._done("incomplete", [], status_details={"type": "incomplete", "reason": what})
+        await self._done("incomplete", [], status_details={"type": "incomplete", "reason": reason})
 
     async def use_tool(self, tool_use_id: str, name: str, arguments: dict[str, Any]) -> None:
         """Ask for a tool."""

@@ -37,7 +37,7 @@ class SignIn:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Authorization:
     """An authorization request that was granted.
 
     Attributes:
@@ -58,15 +58,15 @@ class Asked:
 class Store[Value]:
     """Values under unguessable names, the oldest forgotten when there are too many."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, limit: int = MOST) -> None:
         self._values: dict[str, Value] = {}
-        self._most = most
+        self._limit = limit
 
     def put(self, value: Value) -> str:
         """Keep a value, and return its name."""
         name = secrets.token_urlsafe(32)
         self._values[name] = value
-        while len(self._values) > self._most:
+        while len(self._values) > self._limit:
             del self._values[next(iter(self._values))]
         return name
 
@@ -89,7 +89,7 @@ class Grants:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._links: Store[SignIn] = Store()
-        self._codes: Store[Asked] = Store()
+        self._codes: Store[Authorization] = Store()
         self._refreshes: Store[SignIn] = Store()
 
     def link(self, sign_in: SignIn) -> str:
@@ -101,14 +101,18 @@ class Grants:
         sign_in = self._links.take(one_time_code)
         if sign_in is None:
             return None
-        return self._codes.put(Asked(sign_in, redirect_uri, challenge, nonce, self._clock()))
+        return self._codes.put(Authorization(sign_in, redirect_uri, challenge, nonce, self._clock()))
 
-    def exchange(self, code: str, redirect_uri: str, verifier: str) -> Asked | None:
+    def exchange(self, code: str, redirect_uri: str, verifier: str) -> Authorization | None:
         """Redeem an authorization code; None if it was used, is too old, or another page shows it."""
-        asked = self._codes.take(code)
-        if asked is None or self._clock() - asked.at > CODE_SECONDS or asked.redirect_uri != redirect_uri:
+        authorization = self._codes.take(code)
+        if (
+            authorization is None
+            or self._clock() - authorization.at > CODE_SECONDS
+            or authorization.redirect_uri != redirect_uri
+        ):
             return None
-        return asked if hmac.compare_digest(challenge_of(verifier), asked.challenge.encode()) else None
+        return authorization if hmac.compare_digest(challenge_of(verifier), authorization.challenge.encode()) else None
 
     def refresh_token(self, sign_in: SignIn) -> str:
         """Make a refresh token."""

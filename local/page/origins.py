@@ -35,16 +35,16 @@ def refusal(request: web.Request, allowed: Collection[str] = ()) -> str | None:
         request: As it came.
         allowed: Origins that are trusted besides this server's own.
     """
-    own = own_origin(request)
-    if own is None:
+    own_address = own_origin(request)
+    if own_address is None:
         return "Host is no loopback address"
     origins = request.headers.getall("Origin", [])
     if origins:
-        return None if len(origins) == 1 and origins[0] in {own, *allowed} else "Origin is another website"
+        return None if len(origins) == 1 and origins[0] in {own_address, *allowed} else "Origin is another website"
     site = request.headers.get("Sec-Fetch-Site", "none")
     # A link on another website may open the page, as a whole; nothing of it may be loaded into another page.
-    whole = request.headers.get("Sec-Fetch-Dest", "document") == "document"  # and no frame of another page
-    opens_page = whole and request.headers.get("Sec-Fetch-Mode") == "navigate" and request.method == "GET"
+    is_document = request.headers.get("Sec-Fetch-Dest", "document") == "document"  # and no frame of another page
+    opens_page = is_document and request.headers.get("Sec-Fetch-Mode") == "navigate" and request.method == "GET"
     if site in {"cross-site", "same-site"} and not opens_page:
         return "Sec-Fetch-Site is another website"
     return None

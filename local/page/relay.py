@@ -87,25 +87,25 @@ class Relay:
 
 
 def _passed_on(headers: object) -> CIMultiDict[str]:
-    given: CIMultiDict[str] = CIMultiDict(headers)  # type: ignore[arg-type]  # any multidict of aiohttp's
-    return CIMultiDict((name, value) for name, value in given.items() if name.lower() not in _OWN_HEADERS)
+    named: CIMultiDict[str] = CIMultiDict(headers)  # type: ignore[arg-type]  # any multidict of aiohttp's
+    return CIMultiDict((name, value) for name, value in named.items() if name.lower() not in _OWN_HEADERS)
 
 
 async def _join(browser: web.WebSocketResponse[Literal[False]], emulator: Upstream, request: web.Request) -> None:
     """Pass on what comes from either side until both have closed, or one is gone."""
-    ways = {
+    directions = {
         asyncio.create_task(_pass_on(browser, emulator), name="up"),
         asyncio.create_task(_pass_on(emulator, browser), name="down"),
     }
     try:
-        done, rest = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        done, unfinished = await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
         if all(_closed(task) for task in done):
-            _, rest = await asyncio.wait(ways, timeout=CLOSE_SECONDS)
-        clean = not rest and all(map(_closed, ways))
+            _, unfinished = await asyncio.wait(directions, timeout=CLOSE_SECONDS)
+        clean = not unfinished and all(map(_closed, directions))
     finally:
-        for task in ways:
+        for task in directions:
             task.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
+        await asyncio.gather(*directions, return_exceptions=True)
     if request.transport is not None:
         # After a close frame both ways the connection just ends; without one it has to look broken here too.
         request.transport.close() if clean else request.transport.abort()

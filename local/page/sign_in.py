@@ -55,14 +55,14 @@ class SignInRoutes:
 
     async def discovery(self, request: web.Request) -> web.Response:
         """Answer with what OpenID Connect Discovery 1.0 wants to know."""
-        here = f"{own_origin(request)}{PREFIX}"
+        base_url = f"{own_origin(request)}{PREFIX}"
         return web.json_response({
             "issuer": ISSUER,
-            "authorization_endpoint": f"{here}/authorize",
-            "token_endpoint": f"{here}/token",
-            "revocation_endpoint": f"{here}/revoke",
-            "jwks_uri": f"{here}{KEYS_PATH}",
-            "end_session_endpoint": f"{here}/logout",
+            "authorization_endpoint": f"{base_url}/authorize",
+            "token_endpoint": f"{base_url}/token",
+            "revocation_endpoint": f"{base_url}/revoke",
+            "jwks_uri": f"{base_url}{KEYS_PATH}",
+            "end_session_endpoint": f"{base_url}/logout",
             "response_types_supported": ["code"],
             "grant_types_supported": ["authorization_code", "refresh_token"],
             "subject_types_supported": ["public"],
@@ -79,43 +79,45 @@ class SignInRoutes:
 
     async def authorize(self, request: web.Request) -> web.Response:
         """Send the browser back to the page, with a code or with the reason why there is none."""
-        asked = request.query
-        redirect_uri = asked.get("redirect_uri", "")
-        if asked.get("client_id") != CLIENT_ID or redirect_uri != _page(request):
+        query = request.query
+        redirect_uri = query.get("redirect_uri", "")
+        if query.get("client_id") != CLIENT_ID or redirect_uri != _page(request):
             # Never redirected: the address may be an attacker's (RFC 6749, 4.1.2.1).
             return web.Response(status=400, text="client_id or redirect_uri is not the page's.\n", headers=NO_STORE)
-        answer = self._decide(asked, redirect_uri)
-        target = URL(redirect_uri).with_query({**answer, "state": asked.get("state", ""), "iss": ISSUER})
+        answer = self._authorization_answer(query, redirect_uri)
+        target = URL(redirect_uri).with_query({**answer, "state": query.get("state", ""), "iss": ISSUER})
         return web.Response(status=302, headers={"Location": str(target), **NO_STORE})
 
-    def _decide(self, asked: Any, redirect_uri: str) -> dict[str, str]:
-        if asked.get("response_type") != "code":
+    def _authorization_answer(self, query: Any, redirect_uri: str) -> dict[str, str]:
+        if query.get("response_type") != "code":
             return {"error": "unsupported_response_type"}
-        challenge = asked.get("code_challenge", "")
-        if asked.get("code_challenge_method") != "S256" or not CHALLENGE.fullmatch(challenge):
+        challenge = query.get("code_challenge", "")
+        if query.get("code_challenge_method") != "S256" or not CHALLENGE.fullmatch(challenge):
             return {"error": "invalid_request", "error_description": "PKCE with S256 is required"}
-        if "openid" not in asked.get("scope", "").split():
+        if "openid" not in query.get("scope", "").split():
             return {"error": "invalid_scope"}
-        hint = asked.get("login_hint", "")
-        code = self._grants.authorize(hint, redirect_uri, challenge, asked.get("nonce")) if hint else None
+        hint = query.get("login_hint", "")
+        code = self._grants.authorize(hint, redirect_uri, challenge, query.get("nonce")) if hint else None
         return {"error": "login_required"} if code is None else {"code": code}
 
     async def token(self, request: web.Request) -> web.Response:
         """Exchange a code or a refresh token for tokens (RFC 6749, 4.1.3 and 6)."""
         form = await request.post()
-        given = {name: value for name, value in form.items() if isinstance(value, str)}
-        if given.get("client_id") != CLIENT_ID:
+        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+        if fields.get("client_id") != CLIENT_ID:
             return _refused("invalid_client")
-        kind = given.get("grant_type")
+        kind = fields.get("grant_type")
         if kind == "authorization_code":
-            asked = self._grants.exchange(
-                given.get("code", ""), given.get("redirect_uri", ""), given.get("code_verifier", "")
+            authorization = self._grants.exchange(
+                fields.get("code", ""), fields.get("redirect_uri", ""), fields.get("code_verifier", "")
             )
-            if asked is None:
+            if authorization is None:
                 return _refused("invalid_grant")
-            return self._tokens(asked.sign_in, self._grants.refresh_token(asked.sign_in), asked.nonce)
+            return self._tokens(
+                authorization.sign_in, self._grants.refresh_token(authorization.sign_in), authorization.nonce
+            )
         if kind == "refresh_token":
-            refresh_token = given.get("refresh_token", "")
+            refresh_token = fields.get("refresh_token", "")
             sign_in = self._grants.refreshed(refresh_token)
             return _refused("invalid_grant") if sign_in is None else self._tokens(sign_in, refresh_token, None)
         return _refused("unsupported_grant_type")

@@ -31,7 +31,7 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 Job = Mapping[str, Any]
 
 
-def tell(**fact: int) -> None:
+def report(**fact: int) -> None:
     """Write a line to the process that asks."""
     os.write(STDOUT, json.dumps(fact).encode() + b"\n")
 
@@ -43,50 +43,50 @@ def reap() -> None:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
-            tell(pid=pid, code=os.waitstatus_to_exitcode(status))
+            report(pid=pid, code=os.waitstatus_to_exitcode(status))
 
 
 def jobs() -> Iterator[Job]:
     """Yield what is asked for, until standard input ends; tell of each end meanwhile."""
-    noticed, notice = os.pipe()
-    for end in (noticed, notice):
+    wakeup_reader, wakeup_writer = os.pipe()
+    for end in (wakeup_reader, wakeup_writer):
         os.set_blocking(end, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(notice, warn_on_full_buffer=False)
+    signal.set_wakeup_fd(wakeup_writer, warn_on_full_buffer=False)
     with selectors.DefaultSelector() as selector:
         try:
-            for source in (STDIN, noticed):
+            for source in (STDIN, wakeup_reader):
                 selector.register(source, selectors.EVENT_READ)
-            asked = b""
+            buffer = b""
             while True:
                 for key, _ in selector.select():
-                    read = os.read(key.fd, READ_BYTES)
-                    if key.fd == noticed:
+                    chunk = os.read(key.fd, READ_BYTES)
+                    if key.fd == wakeup_reader:
                         reap()
-                    elif not read:
+                    elif not chunk:
                         return
                     else:
-                        *lines, asked = (asked + read).split(b"\n")
+                        *lines, buffer = (buffer + chunk).split(b"\n")
                         yield from map(json.loads, lines)
         finally:  # in a program, too
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            os.close(noticed)
-            os.close(notice)
+            os.close(wakeup_reader)
+            os.close(wakeup_writer)
 
 
 def fork() -> bool:
     """Fork; return true in the child, which has a session and a process group of its own."""
-    ready, done = os.pipe()
+    ready_reader, ready_writer = os.pipe()
     if (pid := os.fork()) == 0:
-        os.close(ready)
+        os.close(ready_reader)
         os.setsid()
-        os.close(done)
+        os.close(ready_writer)
         return True
-    os.close(done)
-    os.read(ready, 1)  # until then a signal to the group would reach nothing
-    os.close(ready)
-    tell(pid=pid)
+    os.close(ready_writer)
+    os.read(ready_reader, 1)  # until then a signal to the group would reach nothing
+    os.close(ready_reader)
+    report(pid=pid)
     return False
 
 
@@ -94,10 +94,10 @@ def become(job: Job) -> None:
     """Take over a job's environment and output."""
     os.environ.clear()
     os.environ.update(job["environment"])
-    nothing = os.open(os.devnull, os.O_RDONLY)
+    null_input = os.open(os.devnull, os.O_RDONLY)
     output = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    os.dup2(nothing, STDIN)
-    os.close(nothing)
+    os.dup2(null_input, STDIN)
+    os.close(null_input)
     for stream in (STDOUT, STDERR):
         os.dup2(output, stream)
     os.close(output)
@@ -113,10 +113,10 @@ def main(modules: list[str]) -> Job | None:
             importlib.import_module(module)
     gc.collect()
     gc.freeze()  # so that no program copies pages of memory only to look for garbage
-    asked = jobs()
-    for job in asked:
+    requests = jobs()
+    for job in requests:
         if fork():
-            asked.close()  # type: ignore[attr-defined]  # a generator
+            requests.close()  # type: ignore[attr-defined]  # a generator
             become(job)
             return job
     return None

@@ -60,7 +60,7 @@ class Forks:
         self._listening: asyncio.Task[None] | None = None
         self._forked: asyncio.Queue[Forked | None] = asyncio.Queue()
         self._programs: dict[int, Forked] = {}
-        self._one_at_a_time = asyncio.Lock()
+        self._ask_lock = asyncio.Lock()
 
     async def fork(self, module: str, environment: Mapping[str, str], log: Path) -> Forked:
         """Run ``python -m module`` with its output in a file. If this is cancelled, what was asked for is killed.
@@ -75,15 +75,15 @@ class Forks:
         """
         job = json.dumps({"module": module, "environment": dict(environment), "log": str(log)})
         # An answer that is not waited for would be taken for that to the next question.
-        asked = asyncio.create_task(self._ask(job, module, environment))
+        request = asyncio.create_task(self._ask(job, module, environment))
         try:
-            return await asyncio.shield(asked)
+            return await asyncio.shield(request)
         except asyncio.CancelledError:
-            asked.add_done_callback(_unwanted)
+            request.add_done_callback(_kill_unwanted)
             raise
 
     async def _ask(self, job: str, module: str, environment: Mapping[str, str]) -> Forked:
-        async with self._one_at_a_time:
+        async with self._ask_lock:
             server = self._server or await self._start(environment)
             assert server.stdin is not None  # noqa: S101 - a pipe
             with contextlib.suppress(ConnectionError):  # the queue tells
@@ -137,9 +137,9 @@ class Forks:
         forked.put_nowait(None)
 
 
-def _unwanted(asked: asyncio.Task[Forked]) -> None:
-    if not asked.cancelled() and asked.exception() is None:
-        asked.result().kill()
+def _kill_unwanted(request: asyncio.Task[Forked]) -> None:
+    if not request.cancelled() and request.exception() is None:
+        request.result().kill()
 
 
 async def _killed(program: Forked) -> None:

@@ -50,7 +50,8 @@ def layers(groups: Iterable[Guarded]) -> list[list[Guarded]]:
     """Sort groups into the order they are ended in: highest layer first."""
     members = list(groups)
     return [
-        [one for one in members if one.layer == layer] for layer in sorted({m.layer for m in members}, reverse=True)
+        [member for member in members if member.layer == layer]
+        for layer in sorted({member.layer for member in members}, reverse=True)
     ]
 
 
@@ -83,11 +84,11 @@ def end(members: list[Guarded]) -> None:
         send(member.group, signal.SIGTERM)
     started = time.monotonic()
     give_up = max(member.grace for member in members) + AFTER_KILL_SECONDS
-    left = members
-    while left and time.monotonic() - started < give_up:
+    remaining = members
+    while remaining and time.monotonic() - started < give_up:
         time.sleep(POLL_SECONDS)
-        left = [member for member in left if alive(member.group)]
-        for member in left:
+        remaining = [member for member in remaining if alive(member.group)]
+        for member in remaining:
             if time.monotonic() - started >= member.grace:
                 send(member.group, signal.SIGKILL)
     for member in members:

@@ -104,11 +104,11 @@ class Server:
 
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        shown = request.headers.get("authorization", "")
+        credentials = request.headers.get("authorization", "")
         if request.path == KEYS_PATH:
             return await handler(request)  # public by nature
         # A header need not be text: what is no UTF-8 comes as half surrogate pairs.
-        if not hmac.compare_digest(shown.encode(errors="surrogateescape"), f"Bearer {self.token}".encode()):
+        if not hmac.compare_digest(credentials.encode(errors="surrogateescape"), f"Bearer {self.token}".encode()):
             return web.json_response({"error": "the token of run.json is missing or wrong."}, status=403)
         try:
             return await handler(request)

@@ -25,23 +25,23 @@ def variables(provider: str, model_id: str | None, voice: str | None) -> dict[st
     Raises:
         LocalError: The settings do not fit, or there are no keys.
     """
-    chosen = {"SEGUE_PROVIDER": provider, "SEGUE_MODEL_ID": model_id or "", "SEGUE_VOICE": voice or ""}
-    chosen |= {name: os.environ[name] for name in PASSED_ON if os.environ.get(name)}
+    settings = {"SEGUE_PROVIDER": provider, "SEGUE_MODEL_ID": model_id or "", "SEGUE_VOICE": voice or ""}
+    settings |= {name: os.environ[name] for name in PASSED_ON if os.environ.get(name)}
     if provider == "nova-sonic":
-        chosen |= _aws_credentials()
+        settings |= _aws_credentials()
     try:
-        Settings.from_environment(chosen)
+        Settings.from_environment(settings)
     except EnvironmentProblem as problem:
         raise LocalError(str(problem)) from problem
-    return chosen
+    return settings
 
 
 def _aws_credentials() -> dict[str, str]:
-    found = boto3.Session().get_credentials()
-    if found is None:
+    credentials = boto3.Session().get_credentials()
+    if credentials is None:
         msg = "nova-sonic needs AWS credentials: log in, or set AWS_PROFILE."
         raise LocalError(msg)
-    frozen = found.get_frozen_credentials()
+    frozen = credentials.get_frozen_credentials()
     return {
         "SEGUE_PROVIDER_AWS_ACCESS_KEY_ID": frozen.access_key or "",
         "SEGUE_PROVIDER_AWS_SECRET_ACCESS_KEY": frozen.secret_key or "",

@@ -68,7 +68,7 @@ class Stack:
         self._text_code, self._replaced_code = b"", False
         self._deploying = asyncio.Lock()
         self._lock: IO[str] | None = None
-        self._watch: asyncio.Task[None] | None = None
+        self._emulator_watch: asyncio.Task[None] | None = None
         self._text_log: asyncio.Task[None] | None = None
 
     @property
@@ -129,18 +129,18 @@ class Stack:
             msg = "a deployment is under way already."
             raise LocalError(msg)
         async with self._deploying:
-            now = await asyncio.to_thread(sources.read, self.settings.root)
-            if everything or sources.change(self._deployed, now) is Change.EVERYTHING:
-                new = await self._deploy(now)
-                await self._supervisor.replace(new)
+            present_sources = await asyncio.to_thread(sources.read, self.settings.root)
+            if everything or sources.change(self._deployed, present_sources) is Change.EVERYTHING:
+                deployment = await self._deploy(present_sources)
+                await self._supervisor.replace(deployment)
             else:
-                new = await self._replace_agents(now)
-            self._deployment, self._deployed = new, now
+                deployment = await self._replace_agents(present_sources)
+            self._deployment, self._deployed = deployment, present_sources
 
     async def change(self) -> Change:
         """Return the part of the deployment that is not what the sources say now."""
-        now = await asyncio.to_thread(sources.read, self.settings.root)
-        return sources.change(self._deployed, now)
+        present_sources = await asyncio.to_thread(sources.read, self.settings.root)
+        return sources.change(self._deployed, present_sources)
 
     def kill(self, worker_id: str | None, number: signal.Signals = signal.SIGKILL) -> str:
         """Send a signal to a worker (default: to the first one) and return its id.
@@ -152,8 +152,8 @@ class Stack:
 
     async def holder(self, session: str) -> str | None:
         """Return the id of the worker that holds a session, or None."""
-        held = await asyncio.to_thread(session_holder, self.deployment, session, principal())
-        return held[0] if held else None
+        holder = await asyncio.to_thread(session_holder, self.deployment, session, principal())
+        return holder[0] if holder else None
 
     def link(self, subject: str = SUBJECT, seconds: int = TOKEN_SECONDS) -> str:
         """Make a link to the page that signs in once.
@@ -189,11 +189,11 @@ class Stack:
         await self._guard.start(keep_open=[self._lock.fileno()])
         with self.progress.step("starting the emulator"):
             await self._emulator.start()
-        self._watch = asyncio.create_task(self._watch_emulator())
+        self._emulator_watch = asyncio.create_task(self._watch_emulator())
         await self._control.start()  # publishes the issuer's keys
         async with self._deploying:
-            now = await asyncio.to_thread(sources.read, settings.root)
-            self._deployment, self._deployed = await self._deploy(now), now
+            present_sources = await asyncio.to_thread(sources.read, settings.root)
+            self._deployment, self._deployed = await self._deploy(present_sources), present_sources
             with self.progress.step(f"starting {settings.workers} workers"):
                 await self._supervisor.start(self._deployment)
         await self._addresses.open()
@@ -211,12 +211,12 @@ class Stack:
             raise LocalError(msg) from error
         file.write_text(f"{self._page.port}\n", encoding="utf-8")
 
-    async def _deploy(self, now: Sources) -> Deployment:
+    async def _deploy(self, present_sources: Sources) -> Deployment:
         """Deploy everything; agent.py is checked while the stacks are synthesized."""
         synthesis = self._toolkit.synthesize(self._emulator.url, new_version(), self._control.keys_url)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._check(now))
+                group.create_task(self._check(present_sources))
                 group.create_task(synthesis)
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from failed
@@ -228,26 +228,28 @@ class Stack:
         deployment = await asyncio.to_thread(read, self._emulator.url, outputs)
         return self._addresses.equip(deployment, self._control.keys_url)
 
-    async def _replace_agents(self, now: Sources) -> Deployment:
+    async def _replace_agents(self, present_sources: Sources) -> Deployment:
         """Replace the text function's code and the workers; all else stays as it was deployed."""
-        await self._check(now)
-        before, code = self._text_code, await asyncio.to_thread(sources.text_function, self.settings.root)
-        present = self.deployment
-        new = replace(present, worker_environment={**present.worker_environment, "SEGUE_WORKER_VERSION": new_version()})
+        await self._check(present_sources)
+        code_before, code = self._text_code, await asyncio.to_thread(sources.text_function, self.settings.root)
+        deployed = self.deployment
+        deployment = replace(
+            deployed, worker_environment={**deployed.worker_environment, "SEGUE_WORKER_VERSION": new_version()}
+        )
         self._replaced_code = True
         with self.progress.step("updating the text function"):
             await asyncio.to_thread(text_function.replace_code, self._emulator.url, code)
         try:
-            await self._supervisor.replace(new)
+            await self._supervisor.replace(deployment)
         except LocalError:
-            await asyncio.to_thread(text_function.replace_code, self._emulator.url, before)
+            await asyncio.to_thread(text_function.replace_code, self._emulator.url, code_before)
             raise
         self._text_code = code
-        return new
+        return deployment
 
-    async def _check(self, now: Sources) -> None:
+    async def _check(self, present_sources: Sources) -> None:
         with self.progress.step("checking agent.py"):
-            await check(self.settings, self._guard, now)
+            await check(self.settings, self._guard, present_sources)
 
     async def _take_lock(self) -> IO[str]:
         # Open for as long as this process and its guard live: the system lets go of the lock with the last of them.
@@ -285,10 +287,10 @@ class Stack:
 
     async def _stop(self) -> None:
         run_file.remove(self.settings, os.getpid())
-        for task in (self._watch, self._text_log):
+        for task in (self._emulator_watch, self._text_log):
             if task is not None:
                 task.cancel()
-        for stop in (
+        for stop_part in (
             self._page.stop,
             self._control.stop,
             self._addresses.close,  # workers wait for open connections, and need not
@@ -297,7 +299,7 @@ class Stack:
             self._guard.stop,
         ):
             try:
-                await stop()
+                await stop_part()
             except Exception as error:  # noqa: BLE001 - the rest must be stopped whatever one part does
                 self.progress.note(f"while stopping: {error}")
         if self._lock is not None:

@@ -63,7 +63,7 @@ async def serve(settings: Settings, *, session: str | None, as_json: bool, watch
             async with stack:
                 is_up = True
                 await announce(stack, as_json=as_json, hint=session is None)
-                async with watching(stack, wanted=watch):
+                async with watching(stack, enabled=watch):
                     if session is None or not await _talk(stack, show, session, as_json=as_json):
                         await stack.stopping.wait()
                 if stack.failure is not None:
@@ -131,11 +131,11 @@ async def _converse(stack: Stack, show: Renderer, conversation: Conversation) ->
     """
     show.close()  # no spinner beside a prompt
 
-    def tell(event: Event) -> None:
+    def note_event(event: Event) -> None:
         if event.state in {"note", "failed"}:
             conversation.note(event.text)
 
-    with stack.progress.listening(tell, instead_of=show):
+    with stack.progress.listening(note_event, instead_of=show):
         await _until_stopping(stack, conversation.run())
 
 
@@ -149,15 +149,15 @@ async def _one_line(stack: Stack, lines: Lines) -> bool:
 
 async def _until_stopping[Result](stack: Stack, work: Awaitable[Result]) -> Result | None:
     """Do something until it is done, or until the stack is to stop."""
-    working = asyncio.ensure_future(work)
+    working_task = asyncio.ensure_future(work)
     stopping = asyncio.create_task(stack.stopping.wait())
     try:
-        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else None
+        await asyncio.wait({working_task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return working_task.result() if working_task.done() else None
     finally:
-        for task in (working, stopping):
+        for task in (working_task, stopping):
             task.cancel()
-        await asyncio.gather(working, stopping, return_exceptions=True)
+        await asyncio.gather(working_task, stopping, return_exceptions=True)
 
 
 class Interruption:

@@ -103,7 +103,7 @@ class Conversation:
             await self._hear(client, frame)
             self._show(frame)
             async with self._changed:
-                self._turn.saw(frame)
+                self._turn.note_frame(frame)
                 self._changed.notify_all()
             if self._turn.answered:
                 self._view.prompt()
@@ -142,7 +142,7 @@ class Conversation:
             return False
         else:
             await client.answer(approval, {request.id: consent for request in approval.requests})
-        self._turn.asked()
+        self._turn.note_input()
         return True
 
     async def _answer(self) -> None:

@@ -30,7 +30,7 @@ class Lines:
         self._descriptor = descriptor
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._complete: deque[str] = deque()
-        self._rest = ""
+        self._incomplete = ""
         self._ended = False
 
     def __aiter__(self) -> Self:
@@ -40,21 +40,21 @@ class Lines:
     async def __anext__(self) -> str:
         """Return the next line."""
         while not self._complete and not self._ended:
-            self._take(await _read(self._descriptor))
+            self._take_chunk(await _read(self._descriptor))
         if not self._complete:
             raise StopAsyncIteration
         return self._complete.popleft()
 
     @property
-    def left(self) -> bool:
+    def may_continue(self) -> bool:
         """True if more may come."""
         return bool(self._complete) or not self._ended
 
-    def _take(self, chunk: bytes) -> None:
+    def _take_chunk(self, chunk: bytes) -> None:
         self._ended = not chunk
-        *complete, self._rest = (self._rest + self._decoder.decode(chunk, final=self._ended)).split("\n")
-        if self._ended and self._rest:
-            complete.append(self._rest)
+        *complete, self._incomplete = (self._incomplete + self._decoder.decode(chunk, final=self._ended)).split("\n")
+        if self._ended and self._incomplete:
+            complete.append(self._incomplete)
         self._complete.extend(line.removesuffix("\r") for line in complete)
 
 
@@ -77,14 +77,14 @@ async def _read(descriptor: int) -> bytes:
     try:
         return os.read(descriptor, READ_BYTES)
     except OSError as error:
-        if error.errno != errno.EIO or not _behind(descriptor):
+        if error.errno != errno.EIO or not _is_in_background(descriptor):
             raise
     # A debugger has the terminal: what is typed now is for it.
     await asyncio.sleep(BEHIND_SECONDS)
     return await _read(descriptor)
 
 
-def _behind(descriptor: int) -> bool:
+def _is_in_background(descriptor: int) -> bool:
     """Tell whether another process group has the terminal now."""
     with contextlib.suppress(OSError):
         return os.tcgetpgrp(descriptor) != os.getpgrp()

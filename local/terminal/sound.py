@@ -48,8 +48,8 @@ class Player:
         """Begin with nothing to play."""
         self._lock = threading.Lock()
         self._waiting: deque[tuple[AudioOutput, bytes]] = deque()
-        self._begun = 0  # bytes of the first of these that were taken
-        self._taken: deque[tuple[AudioOutput, int, int]] = deque(maxlen=REMEMBERED)
+        self._played_bytes = 0  # bytes of the first of these that were taken
+        self._played: deque[tuple[AudioOutput, int, int]] = deque(maxlen=REMEMBERED)
 
     def add(self, frame: AudioOutput) -> None:
         """Play a frame behind the others."""
@@ -58,18 +58,18 @@ class Player:
 
     def take(self, size: int) -> bytes:
         """Return so many bytes to play next; silence if there is nothing."""
-        taken = bytearray()
+        played = bytearray()
         with self._lock:
-            while self._waiting and len(taken) < size:
+            while self._waiting and len(played) < size:
                 frame, pcm = self._waiting[0]
-                piece = pcm[self._begun : self._begun + size - len(taken)]
-                self._begun += len(piece)
-                taken += piece
-                self._taken.append((frame, self._begun, len(piece)))
-                if self._begun >= len(pcm):
+                piece = pcm[self._played_bytes : self._played_bytes + size - len(played)]
+                self._played_bytes += len(piece)
+                played += piece
+                self._played.append((frame, self._played_bytes, len(piece)))
+                if self._played_bytes >= len(pcm):
                     self._waiting.popleft()
-                    self._begun = 0
-        return bytes(taken.ljust(size, b"\0"))
+                    self._played_bytes = 0
+        return bytes(played.ljust(size, b"\0"))
 
     def stop(self, unheard_seconds: float) -> tuple[AudioOutput | None, float]:
         """Play nothing of what waits.
@@ -82,20 +82,20 @@ class Player:
         """
         with self._lock:
             self._waiting.clear()
-            self._begun = 0
-            taken = list(self._taken)
-            self._taken.clear()
+            self._played_bytes = 0
+            pieces = list(self._played)
+            self._played.clear()
         unheard: float = unheard_seconds
-        for frame, upto, size in reversed(taken):
+        for frame, end, size in reversed(pieces):
             second = SAMPLE_BYTES * frame.rate
             if unheard * second < size:
-                return frame, (upto - unheard * second) / second * 1000
+                return frame, (end - unheard * second) / second * 1000
             unheard -= size / second
         return None, 0.0
 
 
 @contextlib.contextmanager
-def opened(
+def open_sound(
     card: Any, formats: AudioFormats, player: Player, on_heard: Callable[[bytes], object]
 ) -> Iterator[Callable[[], float]]:
     """Open the microphone and the loudspeaker; yields what tells the seconds that the loudspeaker holds.
@@ -111,23 +111,25 @@ def opened(
     """
     loop = asyncio.get_running_loop()
 
-    def heard(data: Any, *_: object) -> None:
+    def on_input(data: Any, *_: object) -> None:
         loop.call_soon_threadsafe(on_heard, bytes(data))
 
-    def played(data: Any, *_: object) -> None:
+    def on_output(data: Any, *_: object) -> None:
         data[:] = player.take(len(data))
 
     common = {"channels": 1, "dtype": "int16"}
-    hears, speaks = formats.input.rate, formats.output.rate
+    input_rate, output_rate = formats.input.rate, formats.output.rate
     try:
         with (
             card.RawOutputStream(
-                samplerate=speaks, blocksize=int(speaks * PLAYED_SECONDS), callback=played, **common
+                samplerate=output_rate, blocksize=int(output_rate * PLAYED_SECONDS), callback=on_output, **common
             ) as loudspeaker,
-            card.RawInputStream(samplerate=hears, blocksize=int(hears * HEARD_SECONDS), callback=heard, **common),
+            card.RawInputStream(
+                samplerate=input_rate, blocksize=int(input_rate * HEARD_SECONDS), callback=on_input, **common
+            ),
         ):
             yield lambda: float(loudspeaker.latency)
     except card.PortAudioError as error:
-        typed = ".venv/bin/python -m local chat"
-        msg = f"no microphone or loudspeaker can be used ({error}): connect one, or type: {typed}."
+        command = ".venv/bin/python -m local chat"
+        msg = f"no microphone or loudspeaker can be used ({error}): connect one, or type: {command}."
         raise LocalError(msg) from None

@@ -8,7 +8,7 @@ from typing import Any
 
 from local.errors import LocalError
 from local.terminal.chat import Conversation
-from local.terminal.sound import Player, opened
+from local.terminal.sound import Player, open_sound
 from segue.client import Client
 from segue.wire import frames
 
@@ -32,7 +32,7 @@ class SpokenConversation(Conversation):
             raise LocalError(msg)
         pieces: asyncio.Queue[bytes] = asyncio.Queue()
         self.note("speak, best with headphones: nothing here takes the loudspeaker out of the microphone. Ctrl-D ends")
-        with opened(self._card, client.ready.audio, self._player, pieces.put_nowait) as self._unheard:
+        with open_sound(self._card, client.ready.audio, self._player, pieces.put_nowait) as self._unheard:
             speaking = asyncio.create_task(self._speak(client, pieces))
             try:
                 await super()._talk(client)

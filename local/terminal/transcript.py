@@ -27,19 +27,19 @@ class Turn:
     def __init__(self) -> None:
         self._waiting = False
         self._spoken = False
-        self._asked = False
+        self._approval_open = False
         self._tools: set[str] = set()
 
     @property
     def answered(self) -> bool:
         """True if no answer is waited for."""
-        return not self._waiting or self._asked or (self._spoken and not self._tools)
+        return not self._waiting or self._approval_open or (self._spoken and not self._tools)
 
-    def asked(self) -> None:
+    def note_input(self) -> None:
         """Note that input was sent."""
-        self._waiting, self._spoken, self._asked = True, False, False
+        self._waiting, self._spoken, self._approval_open = True, False, False
 
-    def saw(self, frame: frames.ServerFrame) -> None:
+    def note_frame(self, frame: frames.ServerFrame) -> None:
         """Follow one frame."""
         match frame:
             case frames.Tool(status="started"):
@@ -49,7 +49,7 @@ class Turn:
                 self._tools.discard(frame.tool_use_id)
                 self._spoken = False
             case frames.Approval():
-                self._asked, self._spoken = frame.status == "asked", False
+                self._approval_open, self._spoken = frame.status == "asked", False
             case frames.Transcript(replaces=int()):
                 pass  # of the answer before
             case frames.Transcript(role="assistant", final=True) | frames.TextOutput():

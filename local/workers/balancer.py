@@ -54,7 +54,7 @@ class Target:
 
 
 @dataclass
-class _Seen:
+class _TargetHealth:
     failures: int = FAILURES  # unhealthy until the first good answer
     left_at: float | None = None
 
@@ -80,7 +80,7 @@ class Balancer:
         self.port = 0
         self._targets = targets
         self._dice = dice or random.Random()  # noqa: S311 - chooses a worker, and keeps no secret
-        self._seen: dict[str, _Seen] = {}
+        self._health: dict[str, _TargetHealth] = {}
         self._server: asyncio.Server | None = None
         self._checking: asyncio.Task[None] | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -97,7 +97,7 @@ class Balancer:
             port: Loopback port, 0 for any free one.
         """
         await self._check_all()
-        self._server = await asyncio.start_server(self._take, LOOPBACK, port)
+        self._server = await asyncio.start_server(self._serve_connection, LOOPBACK, port)
         self.port = self._server.sockets[0].getsockname()[1]
         self._checking = asyncio.create_task(self._check(), name="balancer checks")
 
@@ -114,19 +114,19 @@ class Balancer:
         """Choose the worker of a new connection; None if there is none."""
         targets = list(self._targets())
         for target in targets:
-            seen = self._seen.setdefault(target.name, _Seen())
-            if target.leaving and seen.left_at is None:
-                seen.left_at = now
-        healthy = [target for target in targets if self._seen[target.name].healthy]
+            health = self._health.setdefault(target.name, _TargetHealth())
+            if target.leaving and health.left_at is None:
+                health.left_at = now
+        healthy = [target for target in targets if self._health[target.name].healthy]
         staying = [target for target in healthy if not target.leaving]
-        leaving = [target for target in healthy if target.leaving and self._still_gets_some(target, now)]
+        leaving = [target for target in healthy if target.leaving and self._takes_connections(target, now)]
         if staying and leaving:
             return self._dice.choice(leaving if self._dice.random() < LEAVING_SHARE else staying)
         candidates = staying or leaving or targets
         return self._dice.choice(candidates) if candidates else None
 
-    def _still_gets_some(self, target: Target, now: float) -> bool:
-        left_at = self._seen[target.name].left_at
+    def _takes_connections(self, target: Target, now: float) -> bool:
+        left_at = self._health[target.name].left_at
         return left_at is not None and now - left_at < LEAVING_SECONDS
 
     async def _check(self) -> None:
@@ -136,16 +136,16 @@ class Balancer:
 
     async def _check_all(self) -> None:
         targets = list(self._targets())
-        for name in self._seen.keys() - {target.name for target in targets}:
-            del self._seen[name]
+        for name in self._health.keys() - {target.name for target in targets}:
+            del self._health[name]
         timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
         async with aiohttp.ClientSession(timeout=timeout) as http:
             answers = await asyncio.gather(*(_is_well(http, target) for target in targets))
-        for target, well in zip(targets, answers, strict=True):
-            seen = self._seen.setdefault(target.name, _Seen())
-            seen.failures = 0 if well else seen.failures + 1
+        for target, is_well in zip(targets, answers, strict=True):
+            health = self._health.setdefault(target.name, _TargetHealth())
+            health.failures = 0 if is_well else health.failures + 1
 
-    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a handler of a connection runs in one
         self._connections.add(task)

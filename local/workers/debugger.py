@@ -55,13 +55,13 @@ class TerminalPdb(pdb.Pdb):
 @contextlib.contextmanager
 def in_front(terminal: int) -> Iterator[None]:
     """Be the process group that may read from a terminal, and then give it back to the one before."""
-    before = os.tcgetpgrp(terminal)
+    group_before = os.tcgetpgrp(terminal)
     os.tcsetpgrp(terminal, os.getpgrp())
     try:
         yield
     finally:
         with contextlib.suppress(OSError):  # that group may have ended
-            os.tcsetpgrp(terminal, before)
+            os.tcsetpgrp(terminal, group_before)
 
 
 def stop_here(*_: Any, **__: Any) -> None:

@@ -19,7 +19,7 @@ _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 _LIBRARY = re.compile(r"/(?:site-packages|lib/python3\.\d+)/")
 
 
-def told(line: str) -> str | None:
+def error_line(line: str) -> str | None:
     """Return what a line of the log has to tell a person, None if nothing."""
     try:
         fields = json.loads(line)
@@ -56,7 +56,7 @@ class ErrorLines:
     def __init__(self, show: Callable[[str], None], clock: Callable[[], float]) -> None:
         self._show = show
         self._clock = clock
-        self._rest = b""
+        self._incomplete = b""
         self._shown: dict[str, float] = {}
 
     def feed(self, chunk: bytes, name: str, log: Any) -> None:
@@ -67,9 +67,9 @@ class ErrorLines:
             name: The worker's.
             log: Path of its log.
         """
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        *lines, self._incomplete = (self._incomplete + chunk).split(b"\n")
         for line in lines:
-            text = told(line.decode(errors="replace"))
+            text = error_line(line.decode(errors="replace"))
             if text is None or self._clock() - self._shown.get(text, -AGAIN_SECONDS) < AGAIN_SECONDS:
                 continue
             self._shown[text] = self._clock()

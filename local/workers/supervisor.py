@@ -71,19 +71,22 @@ class Supervisor:
         Raises:
             LocalError: A new worker did not become ready; the new ones are gone again and the old ones work on.
         """
-        before, old = self._deployment, [worker for worker in self._workers if worker.state != "draining"]
+        deployment_before, old_workers = (
+            self._deployment,
+            [worker for worker in self._workers if worker.state != "draining"],
+        )
         self._deployment = deployment
         try:
             with self._progress.step("starting new workers"):
-                new = await self._launch(deployment, self._settings.workers)
+                new_workers = await self._launch(deployment, self._settings.workers)
         except LocalError:
-            self._deployment = before
+            self._deployment = deployment_before
             await self._fill_up()
             raise
-        names = " and ".join(worker.id for worker in old)
-        self._progress.note(f"{' and '.join(worker.id for worker in new)} are ready; {names} get SIGTERM")
+        names = " and ".join(worker.id for worker in old_workers)
+        self._progress.note(f"{' and '.join(worker.id for worker in new_workers)} are ready; {names} get SIGTERM")
         with self._progress.step("draining the old workers"):
-            await self._drain(old, self._settings.stop_timeout)
+            await self._drain(old_workers, self._settings.stop_timeout)
 
     def find(self, worker_id: str | None) -> Worker:
         """Return a worker by its id, or the first one that is not on its way out.
@@ -116,10 +119,10 @@ class Supervisor:
     async def stop(self) -> None:
         """Drain and end all workers, and start none any more."""
         self._stopping = True
-        waiting = [task for task in self._tasks if task.get_name() == "restart"]
-        for task in waiting:
+        restarts = [task for task in self._tasks if task.get_name() == "restart"]
+        for task in restarts:
             task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
+        await asyncio.gather(*restarts, return_exceptions=True)
         await self._drain(self.workers, min(self._settings.stop_timeout, STOP_ALL_SECONDS))
         await asyncio.gather(*self._tasks, return_exceptions=True)
 

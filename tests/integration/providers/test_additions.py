@@ -53,7 +53,7 @@ async def test_openai_is_connected_anew_when_it_refuses_an_addition(new_fake, ne
     call = await handed_over_late(call, new_call, fake, storage)
     await eventually(lambda: len(fake.conversations) == 3)
     await call.ask("Who am I? What's my name?", "Your name is Alice")
-    assert [text for _, text in fake.conversation.told.history[:2]] == [text for _, text in CONVERSATION[:2]]
+    assert [text for _, text in fake.conversation.setup.history[:2]] == [text for _, text in CONVERSATION[:2]]
     assert len(fake.conversations) == 3, "of a whole history it goes on without the items that it refuses"
     assert counted() == {Model.BY_NOTHING: 1, Model.BY_ADDITIONS: 1, Model.OFFER_REFUSED: 1, Model.BY_HISTORY: 1}
 
@@ -63,5 +63,5 @@ async def test_a_provider_that_takes_none_is_connected_anew(name, new_fake, new_
     fake = await new_fake(name)
     call = await new_call(fake, storage)
     call = await handed_over_late(call, new_call, fake, storage)
-    await eventually(lambda: len(fake.conversations) == 3 and fake.conversation.told.history == CONVERSATION)
+    await eventually(lambda: len(fake.conversations) == 3 and fake.conversation.setup.history == CONVERSATION)
     await call.ask("Who am I? What's my name?", "Your name is Alice")

@@ -65,8 +65,8 @@ async def test_an_interrupted_conversation_is_handed_over_as_it_was_heard(name, 
     await call.kill()
     successor = await new_call(fake, storage)
     await successor.ask("What's my name?", "Your name is Bob")
-    if fake.conversation.told.handle is None:
-        assert fake.conversation.told.history == before
+    if fake.conversation.setup.handle is None:
+        assert fake.conversation.setup.history == before
 
 
 @pytest.mark.parametrize("name", HEARD_AFTER)
@@ -95,8 +95,8 @@ async def test_the_provider_and_a_successor_remember_the_same(name, new_fake, ne
     await call.manager.durable()
     await call.kill()
     await new_call(fake, storage)
-    await eventually(lambda: len(fake.conversations) == 2 and len(fake.conversation.told.history) == 4)
-    assert fake.conversation.told.history[1] == ("assistant", cut.heard)
+    await eventually(lambda: len(fake.conversations) == 2 and len(fake.conversation.setup.history) == 4)
+    assert fake.conversation.setup.history[1] == ("assistant", cut.heard)
 
 
 async def test_novas_own_word_on_the_heard_text_wins_over_the_clock(new_fake, new_call, storage, monkeypatch):
@@ -136,7 +136,7 @@ async def test_a_barge_in_on_a_new_connection_cuts_the_answer_of_the_ended_one(n
     await begin(call, fake, 3)
     await eventually(lambda: any("30." in text for text in answers(call)))
     await fake.conversation.drop()
-    await eventually(lambda: len(fake.conversations) == 2 and fake.conversation.told.config)
+    await eventually(lambda: len(fake.conversations) == 2 and fake.conversation.setup.config)
     cut = await interrupt(call)
     assert 3 <= len(cut.heard.split()) < 30
     assert answers(call)[0] == cut.heard

@@ -103,7 +103,7 @@ async def test_a_conversation_goes_on_after_its_connection_or_process_ends(  # n
         "a limit is no loss, which is borne three times only"
     )
     await call.ask("Who am I? What's my name?", "Your name is Alice")
-    told = fake.conversation.told
+    told = fake.conversation.setup
     assert told.prompt == PROMPT
     how = "handle" if told.handle else "history"
     if how == "history":

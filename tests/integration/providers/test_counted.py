@@ -51,7 +51,7 @@ async def test_a_handle_that_is_too_old_is_counted_and_the_history_replayed(
     assert [line.reason for line in lines(caplog, "resumption handle not used")] == ["it is too old"]
     assert lines(caplog, "model connected")[-1].how == "history"
     assert counted() == {Model.HANDLE_UNUSABLE: 1, Model.BY_HISTORY: 1}
-    assert fake.conversation.told.handle is None
+    assert fake.conversation.setup.handle is None
 
 
 async def test_a_handle_that_is_refused_is_counted(new_fake, new_call, storage, counted, caplog):
@@ -76,12 +76,12 @@ async def test_a_history_that_is_cut_is_counted(new_fake, new_call, storage, cou
     for role in ("user", "assistant"):
         call.agent.messages.append({"role": role, "content": [{"text": "é" * (HISTORY_BYTES // 4 - 10)}]})
     await fake.conversation.reach_limit()
-    await eventually(lambda: len(fake.conversations) == 2 and fake.conversation.told.prompt)
+    await eventually(lambda: len(fake.conversations) == 2 and fake.conversation.setup.prompt)
     await call.ask("repeat after me done", "done")
     (line,) = lines(caplog, "history cut")
     assert (line.dropped, line.shortened) == (2, 0)
     assert counted() == {Model.HISTORY_CUT: 1, Model.BY_HISTORY: 1}
-    assert sum(len(text.encode()) for _, text in fake.conversation.told.history) <= HISTORY_BYTES
+    assert sum(len(text.encode()) for _, text in fake.conversation.setup.history) <= HISTORY_BYTES
 
 
 @pytest.mark.parametrize(("status", "metric"), AT_THE_DOOR.items())

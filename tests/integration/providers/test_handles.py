@@ -29,8 +29,8 @@ async def test_a_prepared_successor_leaves_the_handle_to_the_holder(new_fake, ne
     ready = await StandbySession.make(successor.manager, successor.new_agent)
     try:
         assert fake.contested == 0
-        assert fake.conversation.told.handle is None
-        await eventually(lambda: fake.conversation.told.history == TOLD)
+        assert fake.conversation.setup.handle is None
+        await eventually(lambda: fake.conversation.setup.history == TOLD)
         await call.ask("What's my name?", "Your name is Alice")
     finally:
         await ready.stop_agent()
@@ -43,7 +43,7 @@ async def test_a_handle_whose_connection_is_still_open_leads_to_the_history(new_
     await talk(await new_call(fake, storage))
     successor = await new_call(fake, storage)
     assert fake.contested == 1
-    await eventually(lambda: fake.conversation.told.history == TOLD)
+    await eventually(lambda: fake.conversation.setup.history == TOLD)
     await successor.ask("What's my name?", "Your name is Alice")
 
 

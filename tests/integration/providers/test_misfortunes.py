@@ -28,11 +28,11 @@ async def test_a_refused_history_leads_to_a_shorter_one(name, new_fake, new_call
     for number in range(3):
         await call.ask(f"repeat after me {number}{number}{number}", f"{number}{number}{number}")
     await call.stop()
-    fake.refuse = lambda conversation: "the history is too long" if len(conversation.told.history) > 4 else None
+    fake.refuse = lambda conversation: "the history is too long" if len(conversation.setup.history) > 4 else None
     successor = await new_call(fake, storage)
     await eventually(lambda: len(fake.conversations) >= 3)
     await successor.ask("repeat after me done", "done")
-    told = fake.conversation.told
+    told = fake.conversation.setup
     assert 0 < len(told.history) <= 4
     assert told.history[0][0] == "user"
     assert told.history[-1] == ("assistant", "222")
@@ -52,8 +52,8 @@ async def test_a_refused_handle_leads_to_the_history(new_fake, new_call, storage
     fake.updates = False
     successor = await new_call(fake, storage)
     await successor.ask("What's my name?", "Your name is Alice")
-    assert [conversation.told.handle for conversation in fake.conversations[1:]] == ["handle-1", None]
-    assert fake.conversation.told.history == [
+    assert [conversation.setup.handle for conversation in fake.conversations[1:]] == ["handle-1", None]
+    assert fake.conversation.setup.history == [
         ("user", "My name is Alice"),
         ("assistant", "Hello Alice, nice to meet you."),
     ]
@@ -75,7 +75,7 @@ async def test_an_old_handle_or_one_from_before_the_last_words_is_not_used(new_f
     await call.kill()
     successor = await new_call(fake, storage)
     await successor.ask("What's my name?", "Your name is Bob")
-    assert fake.conversation.told.handle is None
+    assert fake.conversation.setup.handle is None
 
 
 async def test_redaction_forgets_the_handle(new_fake, new_call, storage):
@@ -88,9 +88,9 @@ async def test_redaction_forgets_the_handle(new_fake, new_call, storage):
     assert "handle" not in recorder._connection.recorded
     await call.stop()
     await new_call(fake, storage)
-    assert fake.conversation.told.handle is None
-    await eventually(lambda: fake.conversation.told.history)
-    assert fake.conversation.told.history[0] == ("user", "[redacted]")
+    assert fake.conversation.setup.handle is None
+    await eventually(lambda: fake.conversation.setup.history)
+    assert fake.conversation.setup.history[0] == ("user", "[redacted]")
 
 
 REFUSED_TOOLS = {
@@ -108,13 +108,13 @@ async def test_refused_tools_lead_to_a_call_without_them(name, new_fake, new_cal
     call = await new_call(fake, storage)
     await call.ask("My name is Alice", "Hello Alice")
     await call.stop()
-    fake.refuse = lambda conversation: REFUSED_TOOLS[name] if conversation.told.tools else None
+    fake.refuse = lambda conversation: REFUSED_TOOLS[name] if conversation.setup.tools else None
     counted()
     successor = await new_call(fake, storage)
     await eventually(lambda: len(fake.conversations) == 3)
     await successor.ask("What's my name?", "Your name is Alice")
-    assert fake.conversation.told.tools == {}
-    assert fake.conversation.told.history == [
+    assert fake.conversation.setup.tools == {}
+    assert fake.conversation.setup.history == [
         ("user", "My name is Alice"),
         ("assistant", "Hello Alice, nice to meet you."),
     ]
@@ -132,7 +132,7 @@ async def test_openai_goes_on_without_the_items_that_it_refuses(new_fake, new_ca
     counted()
     successor = await new_call(fake, storage)
     await successor.ask("What's my name?", "Your name is Alice")
-    assert [text for _, text in fake.conversation.told.history] == [
+    assert [text for _, text in fake.conversation.setup.history] == [
         "My name is Alice",
         "Hello Alice, nice to meet you.",
         "one",
@@ -191,7 +191,7 @@ async def test_text_typed_into_a_dying_connection_is_answered_once_by_the_next(n
     await call.ask("What's my name?", "Your name is Alice")
     assert len(fake.conversations) == 2
     assert fake.conversation.live == ["What's my name?"]
-    assert ("user", "What's my name?") not in fake.conversation.told.history
+    assert ("user", "What's my name?") not in fake.conversation.setup.history
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -202,7 +202,7 @@ async def test_an_outage_ends_the_call(name, new_fake, new_call, storage, monkey
     await call.ask("My name is Alice", "Hello Alice")
     for connection in range(reconnect_limits.RECONNECTIONS + 1):
         await eventually(lambda number=connection: len(fake.conversations) == number + 1)
-        await eventually(lambda: fake.conversation.told.prompt or fake.conversation.told.handle)
+        await eventually(lambda: fake.conversation.setup.prompt or fake.conversation.setup.handle)
         await fake.conversation.drop()
     await eventually(lambda: call.failure)
     assert call.failure is not None
@@ -235,10 +235,10 @@ async def test_history_given_to_nova_is_within_awss_limits(new_fake, new_call, s
         call.agent.messages.append({"role": "user", "content": [{"text": words}]})
         call.agent.messages.append({"role": "assistant", "content": [{"text": words}]})
     await fake.conversation.reach_limit()
-    await eventually(lambda: len(fake.conversations) == 2 and len(fake.conversation.told.history) > 20)
+    await eventually(lambda: len(fake.conversations) == 2 and len(fake.conversation.setup.history) > 20)
     await call.ask("repeat after me done", "done")
     history = (
-        fake.conversation.told.history
+        fake.conversation.setup.history
     )  # the fake refuses a text input of more than 1 KB, and more than 40 KB in all
     assert history[-1][1].startswith("39 é")
     assert len(history[-1][1]) == 803
@@ -258,11 +258,11 @@ async def test_clients_may_use_other_rates_than_the_provider(new_fake, new_call,
 async def test_transcripts_of_both_sides_are_asked_for(new_fake, new_call, storage):
     fakes = {name: await new_fake(name) for name in ("openai-realtime",)}
     await new_call(fakes["openai-realtime"], storage)
-    await eventually(lambda: fakes["openai-realtime"].conversation.told.config)
-    session = fakes["openai-realtime"].conversation.told.config["session"]
+    await eventually(lambda: fakes["openai-realtime"].conversation.setup.config)
+    session = fakes["openai-realtime"].conversation.setup.config["session"]
     assert session.audio.input.transcription.model
     gemini = await new_fake("gemini-live")
     await new_call(gemini, MemoryStorage())
-    setup = gemini.conversation.told.config["setup"]
+    setup = gemini.conversation.setup.config["setup"]
     assert setup.input_audio_transcription is not None
     assert setup.output_audio_transcription is not None

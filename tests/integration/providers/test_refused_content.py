@@ -68,7 +68,7 @@ async def test_a_refused_text_is_not_asked_again_on_the_next_connection(
     await eventually(lambda: len(fake.conversations) == 2)
     await call.ask("My name is Bob", "Hello Bob")
     assert fake.conversation.live == ["My name is Bob"]
-    assert ("user", "My name is Alice") not in fake.conversation.told.history
+    assert ("user", "My name is Alice") not in fake.conversation.setup.history
     assert [error.code for error in shown] == ["content_refused"]
     assert counted()[Model.CONTENT] == 1
 
@@ -78,7 +78,7 @@ async def test_a_provider_that_refuses_everything_ends_the_call(new_fake, new_ca
     fake.filtering.extend([BLOCKED] * 9)
     call = await new_call(fake, storage)
     for number in range(4):
-        await eventually(lambda number=number: len(fake.conversations) == number + 1 and fake.conversation.told.prompt)
+        await eventually(lambda number=number: len(fake.conversations) == number + 1 and fake.conversation.setup.prompt)
         await call.agent.send("something terrible")
     await eventually(lambda: call.failure)
     assert len(fake.conversations) == 4

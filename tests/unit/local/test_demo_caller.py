@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from local.demo.caller import MOST_FRAMES, Line, Microphone
+from local.demo.caller import MOST_FRAMES, LineSender, Microphone
 from tests.support.waiting import eventually
 
 
@@ -37,7 +37,7 @@ class Client:
 @pytest.mark.slow
 async def test_the_microphone_is_held_while_too_much_is_unacknowledged() -> None:
     client = Client(MOST_FRAMES - 2)
-    running = asyncio.create_task(Microphone(Line(cast("Any", client))).run())
+    running = asyncio.create_task(Microphone(LineSender(cast("Any", client))).run())
     await eventually(lambda: client.sent == 2)
     looks = client.looks
     await eventually(lambda: client.looks > looks + 2)

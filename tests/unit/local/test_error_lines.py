@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from local.workers.error_lines import AGAIN_SECONDS, ErrorLines, told
+from local.workers.error_lines import AGAIN_SECONDS, ErrorLines, error_line
 
 TRACEBACK = """Traceback (most recent call last):
   File "/x/.venv/lib/python3.13/site-packages/strands/tools/decorator.py", line 670, in stream
@@ -33,11 +33,11 @@ LINES = {
 @pytest.mark.parametrize("name", LINES)
 def test_a_log_line_becomes_one_line_of_the_terminal(name):
     fields, text = LINES[name]
-    assert told(json.dumps(fields)) == text
+    assert error_line(json.dumps(fields)) == text
 
 
 def test_log_lines_that_are_no_json_are_left_out():
-    assert told("Traceback (most recent call last):") is None
+    assert error_line("Traceback (most recent call last):") is None
 
 
 def test_lines_come_in_pieces_and_the_same_error_is_shown_once_in_a_while():

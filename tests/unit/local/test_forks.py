@@ -93,7 +93,7 @@ async def test_a_program_that_is_not_waited_for_is_killed_and_not_taken_for_the_
     async with within():
         await (await run("first", "")).wait()
         unwanted = asyncio.create_task(run("unwanted", WAITS))
-        while not guard._forks._one_at_a_time.locked():  # held for some turns of the loop only
+        while not guard._forks._ask_lock.locked():  # held for some turns of the loop only
             await asyncio.sleep(0)
         unwanted.cancel()
         following = await run("following", "print('following')")

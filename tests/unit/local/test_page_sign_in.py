@@ -198,7 +198,7 @@ async def test_a_page_that_signs_out_has_its_refresh_token_revoked(browser):
 
 
 def test_the_oldest_is_forgotten_when_there_are_too_many():
-    store = Store[int](most=2)
+    store = Store[int](limit=2)
     names = [store.put(number) for number in range(3)]
     assert [store.find(name) for name in names] == [None, 1, 2]
 

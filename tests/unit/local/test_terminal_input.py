@@ -59,5 +59,5 @@ async def test_a_wait_that_is_cancelled_loses_no_line():
     assert await anext(found) == "three"
     os.close(writer)
     assert [line async for line in found] == []
-    assert not found.left
+    assert not found.may_continue
     os.close(reader)

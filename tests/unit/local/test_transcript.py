@@ -101,29 +101,29 @@ def test_a_note_does_not_end_up_behind_the_prompt(terminal):
 def test_an_answer_is_whole_at_its_final_transcript():
     turn = Turn()
     assert turn.answered
-    turn.asked()
+    turn.note_input()
     for frame in (said("What", final=False), said("hi", role="user")):
-        turn.saw(frame)
+        turn.note_frame(frame)
         assert not turn.answered
-    turn.saw(said("What time"))
+    turn.note_frame(said("What time"))
     assert turn.answered
 
 
 def test_an_answer_with_a_tool_is_whole_after_what_follows_the_result():
     turn = Turn()
-    turn.asked()
+    turn.note_input()
     for frame in (said("Let me look."), tool("started"), said("One moment."), tool("success")):
-        turn.saw(frame)
+        turn.note_frame(frame)
     assert not turn.answered
-    turn.saw(said("It is noon."))
+    turn.note_frame(said("It is noon."))
     assert turn.answered
 
 
 def test_a_tool_cut_short_by_a_takeover_is_not_waited_for():
     turn = Turn()
-    turn.asked()
+    turn.note_input()
     for frame in (tool("started"), ready(7), said("Sorry, again?")):
-        turn.saw(frame)
+        turn.note_frame(frame)
     assert turn.answered
 
 
@@ -133,8 +133,8 @@ def test_a_corrected_transcript_is_shown_as_a_note_and_ends_no_turn(pipe):
     pipe.view.show(cut)
     assert pipe.text == "agent> One. Two.\n· of that was heard: One.\n"
     turn = Turn()
-    turn.asked()
-    turn.saw(cut)
+    turn.note_input()
+    turn.note_frame(cut)
     assert not turn.answered
 
 
@@ -147,20 +147,20 @@ def approval(status: str = "asked", **more: object) -> frames.Approval:
 
 def test_an_approval_is_shown_with_its_tool_and_ends_the_turn_until_answered(pipe):
     turn = Turn()
-    turn.asked()
+    turn.note_input()
     for frame in (tool("started"), approval()):
-        turn.saw(frame)
+        turn.note_frame(frame)
         pipe.view.show(frame)
     assert turn.answered
     assert pipe.text.splitlines()[1:] == [
         '· approval approve of delete({"key": "a"}): sure?',
         "· y or n, within 300 s?",
     ]
-    turn.asked()
+    turn.note_input()
     for frame in (approval("answered"), tool("success")):
-        turn.saw(frame)
+        turn.note_frame(frame)
         assert not turn.answered
-    turn.saw(said("Deleted."))
+    turn.note_frame(said("Deleted."))
     assert turn.answered
 
 
