@@ -75,11 +75,11 @@ def main(
 
     async def work() -> Story:
         story = Story(visit, show)
-        there = await _found(name) if name else None
-        replace = partial(redeploy.by_command, command) if command else None
-        if is_redeployed and there is not None:
-            replace = there.redeploy  # type: ignore[assignment]  # takes nothing either
-        await story.play(there=there, replace=replace)
+        deployed = await _find_stack(name) if name else None
+        redeployment = partial(redeploy.by_command, command) if command else None
+        if is_redeployed and deployed is not None:
+            redeployment = deployed.redeploy  # type: ignore[assignment]  # takes nothing either
+        await story.play(deployed=deployed, redeployment=redeployment)
         return story
 
     report = asyncio.run(work()).report
@@ -90,7 +90,7 @@ def main(
     sys.exit(0 if report.well else 1)
 
 
-async def _found(name: str) -> stack.Stack:
+async def _find_stack(name: str) -> stack.Stack:
     try:
         return await stack.find(name)
     except OSError as error:

@@ -48,7 +48,7 @@ class Call:
                 self._changed.notify_all()
 
     async def first(
-        self, fits: Callable[[ServerFrame], bool], within: float, after: int = 0
+        self, matches: Callable[[ServerFrame], bool], within: float, after: int = 0
     ) -> tuple[float, ServerFrame]:
         """Wait for a frame that fits, among those after a place; its time, and itself.
 
@@ -58,7 +58,7 @@ class Call:
         async with asyncio.timeout(within), self._changed:
             while True:
                 for at, frame in self.heard[after:]:
-                    if fits(frame):
+                    if matches(frame):
                         return at, frame
                 await self._changed.wait()
 
@@ -90,11 +90,11 @@ class Call:
         rate = self.rate or 16000
         loop = asyncio.get_running_loop()
         due = loop.time()
-        left = pieces(pcm, rate)
+        remaining = pieces(pcm, rate)
         while True:
-            piece = left.pop(0) if left else bytes(2 * int(rate * PIECE_SECONDS))
+            piece = remaining.pop(0) if remaining else bytes(2 * int(rate * PIECE_SECONDS))
             await self.client.send_audio(piece)
-            if not left and not ended.done():
+            if not remaining and not ended.done():
                 ended.set_result(time.monotonic())
             due += PIECE_SECONDS
             await asyncio.sleep(max(0.0, due - loop.time()))

@@ -33,11 +33,11 @@ async def idle(visit: Visit) -> Outcome:
     connection, epoch = call.client.connection, call.client.epoch
     await asyncio.sleep(visit.idle_seconds)
     seconds, _ = await call.ask("Say that you are still there", ANSWER_SECONDS)
-    same = call.client.connection == connection and call.client.epoch == epoch
+    is_unchanged = call.client.connection == connection and call.client.epoch == epoch
     return Outcome(
         came=f"answered {seconds * 1000:.0f} ms after {visit.idle_seconds:g} s of silence, "
-        + ("same connection and holder" if same else "on another connection or by another holder"),
-        state=in_time(seconds, 10.0) if same else State.DIFFERS,
+        + ("same connection and holder" if is_unchanged else "on another connection or by another holder"),
+        state=in_time(seconds, 10.0) if is_unchanged else State.DIFFERS,
         figures={"answer": round(seconds * 1000, 1)},
     )
 

@@ -22,7 +22,7 @@ from segue.wire.frames import (
 from smoke.call import is_answer, is_direct
 from smoke.report import State, in_words, percentiles
 from smoke.visit import ANSWER_SECONDS, Outcome, Step, Visit, in_time
-from smoke.wire import Wire, opened
+from smoke.wire import Wire, open_wire
 
 READY_SECONDS: Final = 60.0
 HELLO_SECONDS: Final = 2.0
@@ -41,9 +41,9 @@ REPEAT_SECONDS: Final = 1.0
 
 
 async def _ready(visit: Visit) -> Outcome:
-    async with opened(visit.url, visit.token) as wire:
+    async with open_wire(visit.url, visit.token) as wire:
         began = time.monotonic()
-        at, ready = await _greeted(wire, visit.session)
+        at, ready = await _greet(wire, visit.session)
     seconds = at - began
     audio = (
         f"hears {ready.audio.input.rate} and speaks {ready.audio.output.rate} samples a second"
@@ -58,13 +58,13 @@ async def _ready(visit: Visit) -> Outcome:
 
 
 async def _strays(visit: Visit) -> Outcome:
-    async with opened(visit.url, visit.token) as wire:
-        _, ready = await _greeted(wire, visit.session)
-        before = len(wire.strays)
+    async with open_wire(visit.url, visit.token) as wire:
+        _, ready = await _greet(wire, visit.session)
+        strays_before = len(wire.strays)
         for _ in range(UNANSWERED_FRAMES):
             await wire.send(OutputAck(epoch=ready.epoch or 0, seq=ready.seq or 1))
         await asyncio.sleep(STRAY_SECONDS)
-        strays = wire.strays[before:]
+        strays = wire.strays[strays_before:]
     came = f"{len(strays)} messages for {UNANSWERED_FRAMES} frames"
     if strays:
         came += f", the first: {strays[0][:80]!r}"
@@ -74,8 +74,8 @@ async def _strays(visit: Visit) -> Outcome:
 
 async def _echoes(visit: Visit) -> Outcome:
     times = []
-    async with opened(visit.url, visit.token) as wire:
-        await _greeted(wire, visit.session)
+    async with open_wire(visit.url, visit.token) as wire:
+        await _greet(wire, visit.session)
         for _ in range(PINGS):
             place, began = len(wire.frames), time.monotonic()
             await wire.send(Ping())
@@ -90,18 +90,22 @@ async def _echoes(visit: Visit) -> Outcome:
 
 async def _echoes_of_the_worker(visit: Visit) -> Outcome:
     times = []
-    async with opened(visit.url, visit.token) as wire:
-        _, ready = await _greeted(wire, visit.session)
+    async with open_wire(visit.url, visit.token) as wire:
+        _, ready = await _greet(wire, visit.session)
         if ready.audio is None:
             return Outcome(came="the session has no audio", state=State.SKIPPED)
         silence = bytes(2 * int(ready.audio.input.rate * SILENCE_SECONDS))
         for number in range(ROUNDS):
-            last = (number + 1) * ROUND_FRAMES
+            last_seq = (number + 1) * ROUND_FRAMES
             began = time.monotonic()
-            for seq in range(last - ROUND_FRAMES + 1, last + 1):
+            for seq in range(last_seq - ROUND_FRAMES + 1, last_seq + 1):
                 audio = AudioInput.from_pcm(silence)
                 await wire.send(AudioInput(audio=audio.audio, seq=seq))
-            at, _received = await wire.first(Received, ANSWER_SECONDS, lambda frame, last=last: frame.upto >= last)  # type: ignore[misc]
+            at, _received = await wire.first(
+                Received,
+                ANSWER_SECONDS,
+                lambda frame, last_seq=last_seq: frame.upto >= last_seq,  # type: ignore[misc]
+            )
             times.append(at - began)
             await asyncio.sleep(ROUND_FRAMES * SILENCE_SECONDS)
     figures = percentiles(times)
@@ -109,38 +113,38 @@ async def _echoes_of_the_worker(visit: Visit) -> Outcome:
     return Outcome(came=came, state=in_time(figures["p90"] / 1000, 1.5), figures=figures)
 
 
-async def _back(visit: Visit) -> Outcome:
+async def _answer_after_loss(visit: Visit) -> Outcome:
     """Ask, lose the connection before the answer, come back on another, and be shown the answer once."""
     client_id = secrets.token_hex(8)
     text = TextInput(text="Say that I am back", seq=1)
-    async with opened(visit.url, visit.token) as wire:
-        _, ready = await _greeted(wire, visit.session, client_id=client_id)
-        shown = ready.head - 1
+    async with open_wire(visit.url, visit.token) as wire:
+        _, ready = await _greet(wire, visit.session, client_id=client_id)
+        last_record = ready.head - 1
         await wire.send(text)
         await wire.first(Received, ANSWER_SECONDS)
         wire.cut()
     began = time.monotonic()
-    async with opened(visit.url, visit.token) as wire:
-        _, ready = await _greeted(wire, visit.session, client_id=client_id, connection=2, last_record=shown)
+    async with open_wire(visit.url, visit.token) as wire:
+        _, ready = await _greet(wire, visit.session, client_id=client_id, connection=2, last_record=last_record)
         if ready.known.upto < 1:
             await wire.send(text)
-        at, _ = await wire.first(
+        answered_at, _ = await wire.first(
             Transcript | TextOutput,  # type: ignore[arg-type]  # isinstance takes it
             ANSWER_SECONDS,
-            lambda frame: is_answer(frame) and (frame.record or 0) > shown,
+            lambda frame: is_answer(frame) and (frame.record or 0) > last_record,
         )
         await asyncio.sleep(REPEAT_SECONDS)
         answers = [frame.record for _, frame in wire.frames if is_answer(frame)]  # type: ignore[union-attr]
-    seconds = at - began
-    twice = len(answers) != len(set(answers))
+    seconds = answered_at - began
+    is_repeated = len(answers) != len(set(answers))
     return Outcome(
-        came=f"the answer {'twice' if twice else 'once'}, {seconds * 1000:.0f} ms after the connection was lost",
-        state=State.DIFFERS if twice else State.WELL,
+        came=f"the answer {'twice' if is_repeated else 'once'}, {seconds * 1000:.0f} ms after the connection was lost",
+        state=State.DIFFERS if is_repeated else State.WELL,
         figures={"back": round(seconds * 1000, 1)},
     )
 
 
-async def _greeted(
+async def _greet(
     wire: Wire, session: str, *, client_id: str | None = None, connection: int = 1, last_record: int | None = None
 ) -> tuple[float, Ready]:
     """Say hello, again and again, until the session is ready."""
@@ -157,10 +161,10 @@ async def _greeted(
                 at, ready = await wire.first(Ready, HELLO_SECONDS)
             except TimeoutError:
                 continue
-            return at, (await _settled(wire, ready) if is_direct(ready) else ready)
+            return at, (await _wait_until_settled(wire, ready) if is_direct(ready) else ready)
 
 
-async def _settled(wire: Wire, ready: Ready) -> Ready:
+async def _wait_until_settled(wire: Wire, ready: Ready) -> Ready:
     """Wait until the session has followed its socket, if it does: its next holder says ``ready`` again."""
     while True:
         place = len(wire.frames)
@@ -185,5 +189,10 @@ STEPS = (
         "docs/benchmarks.md",
         _echoes_of_the_worker,
     ),
-    Step("a lost connection", "the answer comes once, on the next connection", "docs/protocol.md", _back),
+    Step(
+        "a lost connection",
+        "the answer comes once, on the next connection",
+        "docs/protocol.md",
+        _answer_after_loss,
+    ),
 )

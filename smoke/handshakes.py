@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smoke.report import State
 from smoke.visit import Outcome, Step, Visit
-from smoke.wire import PROTOCOL, opened, refusal
+from smoke.wire import PROTOCOL, open_wire, refusal
 
 REFUSED = frozenset({401, 403})
 
@@ -24,7 +24,7 @@ def _refused(status: int | None) -> Outcome:
 
 
 async def _with_token(visit: Visit) -> Outcome:
-    async with opened(visit.url, visit.token) as wire:
+    async with open_wire(visit.url, visit.token) as wire:
         chosen = wire.subprotocol
     if chosen == PROTOCOL:
         return Outcome(came=f"let in, subprotocol {chosen}")

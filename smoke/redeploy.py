@@ -36,32 +36,32 @@ async def redeployed(visit: Visit, redeploy: Redeploy) -> Outcome:
     """Ask one thing after another until the call is with another holder and the redeployment is over."""
     call = visit.on_the_line
     connection, epoch = call.client.connection, call.client.epoch or 0
-    place, until = len(call.heard), time.monotonic() + REDEPLOYED_SECONDS
+    heard_before, deadline = len(call.heard), time.monotonic() + REDEPLOYED_SECONDS
     times: list[float] = []
-    work = asyncio.ensure_future(redeploy())
+    redeployment = asyncio.ensure_future(redeploy())
     try:
-        while time.monotonic() < until and not (work.done() and (call.client.epoch or 0) > epoch):
+        while time.monotonic() < deadline and not (redeployment.done() and (call.client.epoch or 0) > epoch):
             seconds, _ = await call.ask(f"Say the number {len(times) + 1}", ANSWER_SECONDS)
             times.append(seconds)
             await asyncio.sleep(PAUSE_SECONDS)
-        over = work.done()
-        if over:
-            work.result()
+        is_over = redeployment.done()
+        if is_over:
+            redeployment.result()
     finally:
-        work.cancel()
-    records = [getattr(frame, "record", None) for _, frame in call.heard[place:] if is_answer(frame)]
+        redeployment.cancel()
+    records = [getattr(frame, "record", None) for _, frame in call.heard[heard_before:] if is_answer(frame)]
     figures = percentiles(times)
-    moved, once = (call.client.epoch or 0) > epoch, len(records) == len(set(records))
-    same, direct = call.client.connection == connection, is_direct(call.client.ready)
+    has_moved, each_once = (call.client.epoch or 0) > epoch, len(records) == len(set(records))
+    same_connection, direct = call.client.connection == connection, is_direct(call.client.ready)
     came = [
-        f"{len(times)} texts answered {'once each' if once else 'more than once'} ({in_words(figures)})",
+        f"{len(times)} texts answered {'once each' if each_once else 'more than once'} ({in_words(figures)})",
         f"holder of epoch {call.client.epoch} after {epoch}",
-        "same connection" if same else "a connection to another worker" if direct else "another connection",
+        "same connection" if same_connection else "a connection to another worker" if direct else "another connection",
     ]
-    if not over:
+    if not is_over:
         came.append(f"the redeployment is not over after {REDEPLOYED_SECONDS:g} s")
-    holds = over and moved and once and (same or direct)
-    return Outcome(came=", ".join(came), state=State.WELL if holds else State.DIFFERS, figures=figures)
+    is_well = is_over and has_moved and each_once and (same_connection or direct)
+    return Outcome(came=", ".join(came), state=State.WELL if is_well else State.DIFFERS, figures=figures)
 
 
 async def by_command(command: str) -> None:

@@ -35,15 +35,15 @@ def question(rate: int, *, offline: bool, recording: Path = RECORDING) -> bytes:
         return resampled(file.readframes(file.getnframes()), file.getframerate(), rate)
 
 
-def resampled(pcm: bytes, rate: int, wanted: int) -> bytes:
+def resampled(pcm: bytes, rate: int, target_rate: int) -> bytes:
     """PCM16 mono at another rate."""
-    if rate == wanted:
+    if rate == target_rate:
         return pcm
     import numpy as np  # with soxr a quarter of a second, which other steps need not wait for
     import soxr  # type: ignore[import-untyped]  # it has neither stubs nor a marker
 
-    found: bytes = soxr.resample(np.frombuffer(pcm, dtype="<i2"), rate, wanted).astype("<i2").tobytes()
-    return found
+    resampled_pcm: bytes = soxr.resample(np.frombuffer(pcm, dtype="<i2"), rate, target_rate).astype("<i2").tobytes()
+    return resampled_pcm
 
 
 def pieces(pcm: bytes, rate: int) -> list[bytes]:

@@ -40,15 +40,15 @@ class Stack:
         if "WorkerServiceName" not in self.outputs:
             raise OSError("the deployment has no workers to replace (workers=text)")
         ecs = _client("ecs")
-        named = {"cluster": self.outputs["ClusterName"], "service": self.outputs["WorkerServiceName"]}
-        await asyncio.to_thread(ecs.update_service, **named, forceNewDeployment=True)
-        until = time.monotonic() + DEPLOYED_SECONDS
-        while time.monotonic() < until:
+        service = {"cluster": self.outputs["ClusterName"], "service": self.outputs["WorkerServiceName"]}
+        await asyncio.to_thread(ecs.update_service, **service, forceNewDeployment=True)
+        deadline = time.monotonic() + DEPLOYED_SECONDS
+        while time.monotonic() < deadline:
             await asyncio.sleep(POLL_SECONDS)
-            found = await asyncio.to_thread(
-                ecs.describe_services, cluster=named["cluster"], services=[named["service"]]
+            described = await asyncio.to_thread(
+                ecs.describe_services, cluster=service["cluster"], services=[service["service"]]
             )
-            newest = found["services"][0]["deployments"][0]
+            newest = described["services"][0]["deployments"][0]
             if newest.get("rolloutState") == "FAILED":
                 raise OSError(f"the deployment failed: {newest.get('rolloutStateReason', '')}")
             if newest.get("rolloutState") == "COMPLETED":
@@ -65,12 +65,12 @@ class Stack:
         from segue.errors import SegueError, SessionHeld
 
         sessions = Sessions.s3(self.outputs["BucketName"], self.outputs["LockTableName"], principal=principal)
-        until = time.monotonic() + DELETE_SECONDS
+        deadline = time.monotonic() + DELETE_SECONDS
         while True:
             try:
                 objects = await asyncio.to_thread(sessions.delete, session)
             except SessionHeld as held:
-                if time.monotonic() > until:
+                if time.monotonic() > deadline:
                     raise OSError(str(held)) from held
             except SegueError as error:
                 raise OSError(str(error)) from error
@@ -97,8 +97,8 @@ async def find(name: str) -> Stack:
     try:
         cloudformation = _client("cloudformation")
         for part in ("Data", "Service"):
-            found = await asyncio.to_thread(cloudformation.describe_stacks, StackName=f"{name}-{part}")
-            outputs |= {each["OutputKey"]: each["OutputValue"] for each in found["Stacks"][0].get("Outputs", [])}
+            description = await asyncio.to_thread(cloudformation.describe_stacks, StackName=f"{name}-{part}")
+            outputs |= {each["OutputKey"]: each["OutputValue"] for each in description["Stacks"][0].get("Outputs", [])}
     except (BotoCoreError, ClientError) as error:
         raise OSError(
             f"{error} (needed: credentials and AWS_REGION of the deployment, stacks {name}-Data and {name}-Service)"
@@ -122,7 +122,7 @@ def delete_command(principal: str, session: str, outputs: Mapping[str, str]) -> 
     ]
 
 
-def shown(command: list[str]) -> str:
+def command_line(command: list[str]) -> str:
     """The command for people."""
     return shlex.join([".venv/bin/python", *command])
 

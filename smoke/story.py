@@ -32,24 +32,24 @@ class Story:
         self._show = show
         self._stopped: str | None = None
 
-    async def play(self, *, there: Stack | None = None, replace: Redeploy | None = None) -> Report:
+    async def play(self, *, deployed: Stack | None = None, redeployment: Redeploy | None = None) -> Report:
         """Play everything.
 
         Args:
-            there: The deployment's stack, for those who have credentials.
-            replace: Redeploys; None leaves it out.
+            deployed: The deployment's stack, for those who have credentials.
+            redeployment: Redeploys; None leaves it out.
         """
         for step in (*handshakes.STEPS, *frames.STEPS):
             await self._try(step)
         async with self._call():
             for step in (turns.TYPED, turns.SPOKEN, turns.BARGE_IN, connections.IDLE):
                 await self._try(step)
-            if replace is not None:
-                await self._try(redeploy.step(replace))
+            if redeployment is not None:
+                await self._try(redeploy.step(redeployment))
         await self._try(connections.RETURNED)
-        if there is not None:
+        if deployed is not None:
             await self._try(turns.TEXT_FUNCTION)
-        await self._clean_up(there)
+        await self._clean_up(deployed)
         return self.report
 
     @contextlib.asynccontextmanager
@@ -62,8 +62,10 @@ class Story:
             try:
                 self._visit.call = await line.enter_async_context(calling(self._visit.client()))
             except FAILURES as error:
-                self._stopped = f"no call: {_said(error)}"
-                self._add(Line(step="a call", expected="ready", came=_said(error), state=State.DIFFERS, page=CALL_PAGE))
+                self._stopped = f"no call: {_error_text(error)}"
+                self._add(
+                    Line(step="a call", expected="ready", came=_error_text(error), state=State.DIFFERS, page=CALL_PAGE)
+                )
             yield
         self._visit.call = None
 
@@ -74,7 +76,7 @@ class Story:
             try:
                 outcome = await step.work(self._visit)
             except FAILURES as error:
-                outcome = Outcome(came=_said(error), state=State.DIFFERS)
+                outcome = Outcome(came=_error_text(error), state=State.DIFFERS)
             if step.needed and outcome.state is State.DIFFERS:
                 self._stopped = f"{step.name} differs"
         self._add(step.line(outcome))
@@ -83,23 +85,23 @@ class Story:
         self.report.lines.append(line)
         self._show(line)
 
-    async def _clean_up(self, there: Stack | None) -> None:
+    async def _clean_up(self, deployed: Stack | None) -> None:
         visit = self._visit
         owner = stack.principal(visit.token)
-        if there is None:
-            command = stack.shown(stack.delete_command(owner, visit.session, {}))
+        if deployed is None:
+            command = stack.command_line(stack.delete_command(owner, visit.session, {}))
             self.report.notes.append(f"what is left is one session; this deletes it: {command}")
             return
 
         async def work(_: Visit) -> Outcome:
-            said = [await there.delete(owner, name) for name in (visit.session, f"{visit.session}-text")]
-            return Outcome(came="; ".join(each.splitlines()[-1] for each in said))
+            results = [await deployed.delete(owner, name) for name in (visit.session, f"{visit.session}-text")]
+            return Outcome(came="; ".join(each.splitlines()[-1] for each in results))
 
         if self._stopped is None:
             await self._try(Step("cleaning up", "the sessions are deleted", "docs/cli.md", work))
 
 
-def _said(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     if isinstance(error, TimeoutError) and not str(error):
         return "nothing came in time"
     return f"{type(error).__name__}: {error}"

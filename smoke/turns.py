@@ -47,16 +47,20 @@ async def spoken(visit: Visit, recording: Path = RECORDING) -> Outcome:
     if call.rate is None:
         return Outcome(came="the session has no audio", state=State.SKIPPED)
     await call.silence()
-    place = len(call.heard)
+    heard_before = len(call.heard)
     async with call.speaking(question(call.rate, offline=visit.offline, recording=recording)) as ended:
         spoken_at = await ended
-        first_at, _ = await call.first(lambda frame: isinstance(frame, AudioOutput), ANSWER_SECONDS, place)
-        _, heard = await call.first(
-            lambda frame: isinstance(frame, Transcript) and frame.final and frame.role == "user", ANSWER_SECONDS, place
+        first_at, _ = await call.first(lambda frame: isinstance(frame, AudioOutput), ANSWER_SECONDS, heard_before)
+        _, question_frame = await call.first(
+            lambda frame: isinstance(frame, Transcript) and frame.final and frame.role == "user",
+            ANSWER_SECONDS,
+            heard_before,
         )
-        _, answer = await call.first(is_answer, ANSWER_SECONDS, place)
+        _, answer = await call.first(is_answer, ANSWER_SECONDS, heard_before)
     seconds = max(0.0, first_at - spoken_at)
-    came = f"heard {words(heard)[:60]!r}, first sound after {seconds * 1000:.0f} ms, says {words(answer)[:60]!r}"
+    came = (
+        f"heard {words(question_frame)[:60]!r}, first sound after {seconds * 1000:.0f} ms, says {words(answer)[:60]!r}"
+    )
     return timed("first_sound", seconds, 3.0, came)
 
 
@@ -66,15 +70,15 @@ async def spoken_over(visit: Visit, recording: Path = RECORDING) -> Outcome:
     if call.rate is None:
         return Outcome(came="the session has no audio", state=State.SKIPPED)
     await call.silence()
-    place = len(call.heard)
+    heard_before = len(call.heard)
     await call.client.send_text(LONG_ANSWER)
-    await call.first(lambda frame: isinstance(frame, AudioOutput), ANSWER_SECONDS, place)
+    await call.first(lambda frame: isinstance(frame, AudioOutput), ANSWER_SECONDS, heard_before)
     await asyncio.sleep(LISTENING_SECONDS)
-    place, began = len(call.heard), time.monotonic()
+    heard_before, began = len(call.heard), time.monotonic()
     async with call.speaking(question(call.rate, offline=visit.offline, recording=recording)):
-        at, _ = await call.first(lambda frame: isinstance(frame, BargeIn), ANSWER_SECONDS, place)
-        place = len(call.heard)
-        await call.first(is_answer, ANSWER_SECONDS, place)
+        at, _ = await call.first(lambda frame: isinstance(frame, BargeIn), ANSWER_SECONDS, heard_before)
+        heard_before = len(call.heard)
+        await call.first(is_answer, ANSWER_SECONDS, heard_before)
     seconds = at - began
     return timed("barge_in", seconds, 2.0, f"silent {seconds * 1000:.0f} ms after the caller began")
 

@@ -45,19 +45,19 @@ class Wire:
         """Read until the connection ends."""
         with contextlib.suppress(ConnectionClosed):
             async for message in self._socket:
-                self._take(message)
+                self._note_message(message)
                 async with self._changed:
                     self._changed.notify_all()
 
     async def first[Frame: ServerFrame](
-        self, kind: type[Frame], within: float, fits: Callable[[Frame], bool] = lambda _: True, after: int = 0
+        self, kind: type[Frame], within: float, matches: Callable[[Frame], bool] = lambda _: True, after: int = 0
     ) -> tuple[float, Frame]:
         """Wait for a frame.
 
         Args:
             kind: Its class.
             within: Seconds.
-            fits: The frame that is meant.
+            matches: The frame that is meant.
             after: Frames that are left out, from the beginning.
 
         Returns:
@@ -69,7 +69,7 @@ class Wire:
         async with asyncio.timeout(within), self._changed:
             while True:
                 for at, frame in self.frames[after:]:
-                    if isinstance(frame, kind) and fits(frame):
+                    if isinstance(frame, kind) and matches(frame):
                         return at, frame
                 await self._changed.wait()
 
@@ -77,23 +77,23 @@ class Wire:
         """Break the connection, as a network that is gone does."""
         self._socket.transport.abort()
 
-    def _take(self, message: str | bytes) -> None:
-        now = time.monotonic()
+    def _note_message(self, message: str | bytes) -> None:
+        arrived_at = time.monotonic()
         try:
             frames = decode_server_message(message)
         except FrameError:
             frames = []
-        self.frames += [(now, frame) for frame in frames]
+        self.frames += [(arrived_at, frame) for frame in frames]
         if not frames:
             self.strays.append(message if isinstance(message, str) else message.decode(errors="replace"))
 
 
 @contextlib.asynccontextmanager
-async def opened(url: str, token: str) -> AsyncIterator[Wire]:
+async def open_wire(url: str, token: str) -> AsyncIterator[Wire]:
     """Open a connection, and read from it until the end of the block."""
-    offered = [Subprotocol(PROTOCOL), Subprotocol(f"bearer.{token}")]
+    subprotocols = [Subprotocol(PROTOCOL), Subprotocol(f"bearer.{token}")]
     async with connect(
-        url, subprotocols=offered, open_timeout=OPEN_SECONDS, max_size=LARGEST_MESSAGE_BYTES, compression=None
+        url, subprotocols=subprotocols, open_timeout=OPEN_SECONDS, max_size=LARGEST_MESSAGE_BYTES, compression=None
     ) as socket:
         wire = Wire(socket)
         async with running(wire.read()):
@@ -102,9 +102,9 @@ async def opened(url: str, token: str) -> AsyncIterator[Wire]:
 
 async def refusal(url: str, token: str | None) -> int | None:
     """The HTTP status with which a handshake is refused; None if it is accepted."""
-    offered = [Subprotocol(PROTOCOL), Subprotocol(f"bearer.{token}")] if token else None
+    subprotocols = [Subprotocol(PROTOCOL), Subprotocol(f"bearer.{token}")] if token else None
     try:
-        async with connect(url, subprotocols=offered, open_timeout=OPEN_SECONDS, compression=None):
+        async with connect(url, subprotocols=subprotocols, open_timeout=OPEN_SECONDS, compression=None):
             return None
     except InvalidStatus as error:
         return error.response.status_code
