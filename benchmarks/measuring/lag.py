@@ -26,28 +26,28 @@ TICK_SECONDS: Final = 0.005
 _ANSWER_SECONDS: Final = 5.0
 
 
-async def keep() -> None:
+async def keep_lag() -> None:
     """Keep the lateness of a tick every 5 ms, for ever."""
     path = Path(os.environ[VARIABLE])
-    late: list[float] = []
+    late_ms: list[float] = []
     ticking = asyncio.Event()
     ticking.set()
 
-    def tell() -> None:
-        told = msgspec.json.encode(Spread.of(late or [0.0]))
-        late.clear()
+    def write_lag() -> None:
+        report = msgspec.json.encode(Spread.of(late_ms or [0.0]))
+        late_ms.clear()
         ticking.set()
-        path.with_suffix(".new").write_bytes(told)
+        path.with_suffix(".new").write_bytes(report)
         path.with_suffix(".new").rename(path)
 
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGUSR1, tell)
+    loop.add_signal_handler(signal.SIGUSR1, write_lag)
     loop.add_signal_handler(signal.SIGUSR2, ticking.clear)
     while True:
         await ticking.wait()
         before = time.perf_counter()
         await asyncio.sleep(TICK_SECONDS)
-        late.append((time.perf_counter() - before - TICK_SECONDS) * 1e3)
+        late_ms.append((time.perf_counter() - before - TICK_SECONDS) * 1e3)
 
 
 def ask(pid: int, path: Path) -> Spread:
@@ -66,6 +66,6 @@ def ask(pid: int, path: Path) -> Spread:
     return msgspec.json.decode(path.read_bytes(), type=Spread)
 
 
-def rest(pid: int) -> None:
+def pause_ticks(pid: int) -> None:
     """Let the ticker of a process rest until it is asked again."""
     os.kill(pid, signal.SIGUSR2)

@@ -78,11 +78,11 @@ class Meter:
     def take(self) -> Traffic:
         """Return what was counted since the last call, and begin anew."""
         with self._lock:
-            taken = msgspec.structs.replace(self._traffic, requests=dict(self._requests))
+            traffic = msgspec.structs.replace(self._traffic, requests=dict(self._requests))
             self._requests.clear()
             self._reads.clear()
             self._traffic = Traffic()
-        return taken
+        return traffic
 
     def _before_send(self, request: Any, event_name: str, **_rest: Any) -> None:
         service, operation = event_name.split(".")[1:]

@@ -117,11 +117,11 @@ class StallMeter:
         """Say what was seen, as soon as the ticker has woken from a stall that may be under way."""
         await self._some_ticks()
         busy, ticks = self._began
-        own = (self._ticks - ticks) * self._tick_cost
+        ticker_busy = (self._ticks - ticks) * self._tick_cost
         return Window(
             stall=max(self.lates),
             turn=self._selector.longest * 1e3,
-            busy=max(0.0, self._selector.busy - busy - own) * 1e3,
+            busy=max(0.0, self._selector.busy - busy - ticker_busy) * 1e3,
         )
 
     async def _some_ticks(self) -> None:

@@ -40,18 +40,18 @@ def verdicts(run: Run) -> Sequence[Verdict]:
 
 def _managers(run: Run) -> Iterator[Verdict]:
     for name in ("segue-await", "segue-gate"):
-        cells = sorted((cell for cell in run.cells if cell.manager == name), key=lambda cell: cell.length)
+        cells = sorted((each for each in run.cells if each.manager == name), key=lambda each: each.length)
         label = f'"{name.removeprefix("segue-")}"'
         if not cells:
             continue
-        paced = [load for one in cells for load in (one.texts, one.turns) if load and load.idle]
-        if paced:
-            yield _stalls(label, paced)
-        if any(one.texts and one.texts.messages < _SEVERAL_PAGES for one in cells):
+        paced_loads = [load for cell in cells for load in (cell.texts, cell.turns) if load and load.idle]
+        if paced_loads:
+            yield _stalls(label, paced_loads)
+        if any(cell.texts and cell.texts.messages < _SEVERAL_PAGES for cell in cells):
             continue
-        yield _requests(label, [one.texts for one in cells if one.texts])
-        for what, loads in (("texts", [one.texts for one in cells]), ("turns", [one.turns for one in cells])):
-            yield _bytes(f"{what}, {label}", [load for load in loads if load])
+        yield _requests(label, [cell.texts for cell in cells if cell.texts])
+        for kind, loads in (("texts", [cell.texts for cell in cells]), ("turns", [cell.turns for cell in cells])):
+            yield _bytes(f"{kind}, {label}", [load for load in loads if load])
     yield from _bursts(run.cells)
     yield from _restores(run.cells)
 
@@ -60,25 +60,25 @@ def _stalls(label: str, loads: Sequence[Load]) -> Verdict:
     """All lengths together, less the share of idle moments: no process is free of the machine's pauses (RFC 0009)."""
     count = sum(load.stall.count for load in loads)
     over, idle = (sum(load.over[which] for load in loads) for which in (0, 1))
-    each = [load.over[0] / load.stall.count for load in loads]
+    shares = [load.over[0] / load.stall.count for load in loads]
     return Verdict(
         figure=f"event loop stall for each message, {label}",
         target=f"p99 ≤ {STALL_MS:g} ms at any length",
-        measured=f"{over / count:.1%} of {count:,} above it ({min(each):.1%} to {max(each):.1%} at one length); "
+        measured=f"{over / count:.1%} of {count:,} above it ({min(shares):.1%} to {max(shares):.1%} at one length); "
         f"{idle / count:.1%} of idle moments",
         met=over - idle <= STALL_SHARE * count,
     )
 
 
-def _bytes(what: str, loads: Sequence[Load]) -> Verdict:
+def _bytes(kind: str, loads: Sequence[Load]) -> Verdict:
     """All lengths together: a volume is written once in hundreds of messages, which is more than are added at one."""
     ratios = [load.traffic.s3_written / load.own_bytes for load in loads]
-    together = sum(load.traffic.s3_written for load in loads) / sum(load.own_bytes for load in loads)
+    ratio_of_all = sum(load.traffic.s3_written for load in loads) / sum(load.own_bytes for load in loads)
     return Verdict(
-        figure=f"bytes written to S3, {what}",
+        figure=f"bytes written to S3, {kind}",
         target=f"≤ {BYTES_RATIO:g} x the message's own size at any length",
-        measured=f"{together:.2f} x ({min(ratios):.2f} to {max(ratios):.2f} x at one length)",
-        met=together <= BYTES_RATIO,
+        measured=f"{ratio_of_all:.2f} x ({min(ratios):.2f} to {max(ratios):.2f} x at one length)",
+        met=ratio_of_all <= BYTES_RATIO,
     )
 
 
@@ -111,31 +111,31 @@ def _bursts(cells: Sequence[Cell]) -> Iterator[Verdict]:
 
 
 def _restores(cells: Sequence[Cell]) -> Iterator[Verdict]:
-    found = {cell.manager: cell.restore.ms for cell in cells if cell.length == RESTORE_LENGTH and cell.restore}
-    if len(found) < 4:
+    restore_ms = {cell.manager: cell.restore.ms for cell in cells if cell.length == RESTORE_LENGTH and cell.restore}
+    if len(restore_ms) < 4:
         return
-    segue = (found["segue-await"] + found["segue-gate"]) / 2
+    segue_ms = (restore_ms["segue-await"] + restore_ms["segue-gate"]) / 2
     yield Verdict(
         figure=f"restore of {RESTORE_LENGTH:,} messages, beside S3SessionManager",
         target=f"≥ {TIMES_FASTER} x faster",
-        measured=f"{found['s3'] / segue:.0f} x ({segue:,.0f} ms)",
-        met=found["s3"] / segue >= TIMES_FASTER,
+        measured=f"{restore_ms['s3'] / segue_ms:.0f} x ({segue_ms:,.0f} ms)",
+        met=restore_ms["s3"] / segue_ms >= TIMES_FASTER,
     )
     yield Verdict(
         figure=f"restore of {RESTORE_LENGTH:,} messages, beside SnapshotSessionManager",
         target="no slower",
-        measured=f"{segue:,.0f} ms beside {found['snapshot']:,.0f} ms",
-        met=segue <= found["snapshot"],
+        measured=f"{segue_ms:,.0f} ms beside {restore_ms['snapshot']:,.0f} ms",
+        met=segue_ms <= restore_ms["snapshot"],
     )
 
 
 def _handover(run: Run) -> Iterator[Verdict]:
-    found = run.handover
-    if found is None:
+    handover = run.handover
+    if handover is None:
         return
-    yield handoff("planned handoff", found.handoff)
-    yield dead(found.takeover_killed)
-    yield hung(found.takeover_stopped.max, found.lease_ms)
+    yield handoff("planned handoff", handover.handoff)
+    yield dead(handover.takeover_killed)
+    yield hung(handover.takeover_stopped.max, handover.lease_ms)
 
 
 def handoff(figure: str, gap: Spread) -> Verdict:

@@ -71,26 +71,30 @@ def bounds(load: Load, sessions: int) -> list[Bound]:
     """The quotas, the tightest first; those that are not known last."""
     task = 1 / ASSUMED["sessions a task"]
     each = {name: load.peak(name) / sessions for name in ("table_writes", "puts", "gets")}
-    twice = ROLLING * task
+    tasks_at_deployment = ROLLING * task
     known = [
-        Bound("Fargate: vCPUs on demand, twice at a deployment", 6, twice, source=_ECS),
-        Bound("load balancer: targets of a group, likewise", 1_000, twice, source=_ELB),
+        Bound("Fargate: vCPUs on demand, twice at a deployment", 6, tasks_at_deployment, source=_ECS),
+        Bound("load balancer: targets of a group, likewise", 1_000, tasks_at_deployment, source=_ELB),
         Bound(
             f"load balancer: targets in {AVAILABILITY_ZONES} zones, likewise",
             500 * AVAILABILITY_ZONES,
-            twice,
+            tasks_at_deployment,
             source=_ELB,
         ),
-        Bound("load balancer: targets in all, likewise", 3_000, twice, source=_ELB),
-        Bound("ECS: tasks of a service, likewise", 5_000, twice, source=_ECS),
-        Bound("VPC: network interfaces of a region, likewise", 5_000, twice, source=_VPC),
+        Bound("load balancer: targets in all, likewise", 3_000, tasks_at_deployment, source=_ELB),
+        Bound("ECS: tasks of a service, likewise", 5_000, tasks_at_deployment, source=_ECS),
+        Bound("VPC: network interfaces of a region, likewise", 5_000, tasks_at_deployment, source=_VPC),
         Bound(
-            "VPC: addresses of two /20 subnets, likewise", 8_182, twice, More.SUBNETS, "`infra/constructs/network.py`"
+            "VPC: addresses of two /20 subnets, likewise",
+            8_182,
+            tasks_at_deployment,
+            More.SUBNETS,
+            "`infra/constructs/network.py`",
         ),
         Bound("DynamoDB: write units a second and table", 40_000, each["table_writes"], source=_TABLES),
         Bound("S3: PUTs a second and partitioned prefix", 3_500, each["puts"], More.GROWS, _S3),
         Bound("KMS: requests a second", 10_000, (each["puts"] + each["gets"]) * KMS_REQUESTS, source=_KMS),
-        Bound("CloudWatch Logs: PutLogEvents a second", 5_000, LOG_REQUESTS * twice, source=_LOGS),
+        Bound("CloudWatch Logs: PutLogEvents a second", 5_000, LOG_REQUESTS * tasks_at_deployment, source=_LOGS),
     ]
     unknown = [
         Bound("load balancer: connections, and new ones a second", None, 1.0),
@@ -100,41 +104,41 @@ def bounds(load: Load, sessions: int) -> list[Bound]:
     return sorted(known, key=lambda each: each.calls or 0) + unknown
 
 
-def bounds_section(found: list[Bound]) -> str:
+def bounds_section(quotas: list[Bound]) -> str:
     """The page's section on quotas, with what binds first, as Markdown."""
     rows = [
-        f"| {each.what} | {_number(each.limit)} | {_number(each.calls)} | {_more(each)} | {_source(each)} |"
-        for each in found
+        f"| {each.what} | {_number(each.limit)} | {_number(each.calls)} | {_remedy_text(each)} | {_source(each)} |"
+        for each in quotas
     ]
     head = ["| quota | without asking | binds at calls | more | source |", "|---|--:|--:|---|---|"]
     title = "### Calls of an account on the direct transport"
-    return "\n".join([title, "", *head, *rows, "", verdict(found), ""])
+    return "\n".join([title, "", *head, *rows, "", verdict(quotas), ""])
 
 
-def verdict(found: list[Bound]) -> str:
+def verdict(quotas: list[Bound]) -> str:
     """Say which quota binds first: without asking, beside Fargate's, and with everything raised that AWS raises."""
-    known = [each for each in found if each.calls is not None]
+    known = [each for each in quotas if each.calls is not None]
     first, second = known[:2]
-    grows = next(each for each in known if each.more is More.GROWS)
-    stays = next(each for each in known if each.more is More.SUBNETS)
+    growing = next(each for each in known if each.more is More.GROWS)
+    fixed = next(each for each in known if each.more is More.SUBNETS)
     return "\n".join(
         [
             "What binds first, the model aside:",
             "",
-            f"- without asking: {_named(first)}. The target of {CALLS_WANTED:,} is {_met(first)}.",
-            f"- with that one raised: {_named(second)}. The target is {_met(second)}.",
-            f"- with all raised that AWS raises on request: {_named(grows)}, until S3 has split the prefix.",
-            f"- beyond that: {_named(stays)}.",
-            f"- unknown: of {len(found) - len(known)} quotas no page gives a number, and nothing is said of them.",
+            f"- without asking: {_bound_text(first)}. The target of {CALLS_WANTED:,} is {_met_text(first)}.",
+            f"- with that one raised: {_bound_text(second)}. The target is {_met_text(second)}.",
+            f"- with all raised that AWS raises on request: {_bound_text(growing)}, until S3 has split the prefix.",
+            f"- beyond that: {_bound_text(fixed)}.",
+            f"- unknown: of {len(quotas) - len(known)} quotas no page gives a number, and nothing is said of them.",
         ]
     )
 
 
-def _named(bound: Bound) -> str:
+def _bound_text(bound: Bound) -> str:
     return f"*{bound.what.split(',')[0]}*, at {bound.calls:,} calls"
 
 
-def _met(bound: Bound) -> str:
+def _met_text(bound: Bound) -> str:
     return "met, as far as quotas are known" if (bound.calls or 0) >= CALLS_WANTED else "missed"
 
 
@@ -142,7 +146,7 @@ def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:,.0f}"
 
 
-def _more(each: Bound) -> str:
+def _remedy_text(each: Bound) -> str:
     return each.more if each.source else "unknown"
 
 

@@ -62,17 +62,17 @@ class Sessions:
 
     def _beat(self, now: float, committed: np.ndarray) -> int:
         """Call the heartbeats that are due, as ``segue.session.heartbeat`` does after a recent commit."""
-        called = self._due < now + 1
-        before = np.where(committed <= self._due, np.maximum(self._renewed, committed), self._renewed)
-        recently = self._due - before
-        beats = called & (recently >= HEARTBEAT_SECONDS / 2)
-        self._renewed = np.where(beats, self._due, self._renewed)
-        delay = np.where(beats, HEARTBEAT_SECONDS, HEARTBEAT_SECONDS - recently)
+        is_due = self._due < now + 1
+        last_renewal = np.where(committed <= self._due, np.maximum(self._renewed, committed), self._renewed)
+        since_renewal = self._due - last_renewal
+        sends_beat = is_due & (since_renewal >= HEARTBEAT_SECONDS / 2)
+        self._renewed = np.where(sends_beat, self._due, self._renewed)
+        delay = np.where(sends_beat, HEARTBEAT_SECONDS, HEARTBEAT_SECONDS - since_renewal)
         delay *= self._random.uniform(1 - SPREAD, 1, len(delay))
-        self._due = np.where(called, self._due + delay, self._due)
-        return int(np.count_nonzero(beats))
+        self._due = np.where(is_due, self._due + delay, self._due)
+        return int(np.count_nonzero(sends_beat))
 
-    def goes_on(self, now: float, state: np.ndarray, ending: np.ndarray, commits: np.ndarray) -> None:
+    def note_turn_ends(self, now: float, state: np.ndarray, ending: np.ndarray, commits: np.ndarray) -> None:
         """Note the end of turns.
 
         Args:

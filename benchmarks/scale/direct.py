@@ -79,13 +79,13 @@ class Traffic:
             binary: Whether sound is sent as it is, or in base64.
         """
         each = {name: load.mean(name) / sessions for name in ("up", "sound", "speaking")}
-        coded = 1.0 if binary else ASSUMED["base64"]
-        beside = ASSUMED["KB of a frame beside its sound"]
+        coding_factor = 1.0 if binary else ASSUMED["base64"]
+        overhead = ASSUMED["KB of a frame beside its sound"]
         frames_down = each["speaking"] * 1000 / ALL["audio a post, ms"]
         frames_down += ASSUMED["frames to the client a second, beside sound"]
         return cls(
-            up=each["sound"] * ASSUMED["sound in, KB a second"] * coded + each["up"] * beside,
-            down=each["speaking"] * ASSUMED["sound out, KB a second"] * coded + frames_down * beside,
+            up=each["sound"] * ASSUMED["sound in, KB a second"] * coding_factor + each["up"] * overhead,
+            down=each["speaking"] * ASSUMED["sound out, KB a second"] * coding_factor + frames_down * overhead,
             frames_up=each["up"],
         )
 
@@ -111,23 +111,25 @@ def voice_hour(load: Load, sessions: int, calls: int, stored: Hour, *, binary: b
         binary: Whether sound is sent as it is, or in base64.
     """
     traffic = Traffic.of(load, sessions, binary=binary)
-    new = load.mean("connects") / sessions * calls
+    connects = load.mean("connects") / sessions * calls
     posts = 2 * traffic.frames_up * ASSUMED["KB of a post to a worker and its answer, beside the frame"]
-    passed = ASSUMED["frames that pass by another worker"] * (traffic.up + traffic.down + posts)
-    elsewhere = 1 - 1 / ASSUMED["zones"]
-    across = (passed + (traffic.up + traffic.down if crosses(calls) else 0.0)) * elsewhere * 3600 / 1e6
+    passed_on = ASSUMED["frames that pass by another worker"] * (traffic.up + traffic.down + posts)
+    other_zone_share = 1 - 1 / ASSUMED["zones"]
+    gb_across_zones = (
+        (passed_on + (traffic.up + traffic.down if crosses(calls) else 0.0)) * other_zone_share * 3600 / 1e6
+    )
     rows = 3600 / ASSUMED["seconds between renewals of a row"] * 2
     rows += load.mean("connects") / sessions * 3600 * ASSUMED["writes of a call's rows"]
     return {
         "load balancer: its hour": PRICES["load balancer, hour"] / calls,
-        "load balancer: capacity units": max(units(traffic, calls, new).values())
+        "load balancer: capacity units": max(units(traffic, calls, connects).values())
         * PRICES["load balancer, unit hour"]
         / calls,
         "public addresses of the load balancer": ASSUMED["zones"] * PRICES["public IPv4 address, hour"] / calls,
         "Fargate: tasks": tasks(calls) * PRICES["Fargate, task hour (arm64, 1 vCPU, 2 GB)"] / calls,
         "public addresses of the tasks": tasks(calls) * PRICES["public IPv4 address, hour"] / calls,
         # Sent by one zone and received by the other: both are billed.
-        "between zones: to workers, among workers": across * 2 * PRICES["between zones, GB, each way"],
+        "between zones: to workers, among workers": gb_across_zones * 2 * PRICES["between zones, GB, each way"],
         "DynamoDB: rows of connections": rows * DYNAMODB_WRITE_UNIT,
         "data out: the voice": traffic.down * 3600 / 1e6 * PRICES["data out, GB"],
         **stored,

@@ -111,7 +111,7 @@ def simulate(sessions: int, seed: int = 1, *, marks: bool = False, frame_ms: flo
         said = ending & ((state == SPEAKS) | (state == IS_ANSWERED))
         speaking = int(np.count_nonzero(state == IS_ANSWERED))
         settled, beating = held.second(second)
-        held.goes_on(second + 1, state, ending, said & (random.random(count) < COMMITS_A_TURN))
+        held.note_turn_ends(second + 1, state, ending, said & (random.random(count) < COMMITS_A_TURN))
         joined = random.poisson(count / (60 * ASSUMED["length of a call, min"]))
         sound, markers = _sound(state, quiet, ending) if marks else (float(count), 0.0)
         commits = int(np.count_nonzero(said)) * COMMITS_A_TURN

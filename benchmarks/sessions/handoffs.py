@@ -47,7 +47,7 @@ class Holder:
         self._process.kill()
         self._process.communicate()
 
-    def tell(self, do: str, session_id: str = "") -> Answer:
+    def request(self, do: str, session_id: str = "") -> Answer:
         """Have something done, and wait for it.
 
         Raises:
@@ -62,9 +62,9 @@ class Holder:
             raise BenchmarkError(f"a holder ended at {do!r}: its error is above")
         return msgspec.json.decode(line, type=Answer)
 
-    def done(self, do: str, session_id: str = "") -> Answer:
+    def perform(self, do: str, session_id: str = "") -> Answer:
         """Have something done that must succeed, and wait for it."""
-        answer = self.tell(do, session_id)
+        answer = self.request(do, session_id)
         if answer.error:
             raise BenchmarkError(f"{do!r} ended with {answer.error}")
         return answer
@@ -93,28 +93,28 @@ def measure(
     tasks = [task, task, *[lasting] * takeovers, *[task] * takeovers]
     prepare("segue", SESSION, _HISTORY, place, endpoint)
     with ExitStack() as processes:  # all at once: starting takes longer than what is measured
-        one, other, *victims = (processes.enter_context(Holder(each, endpoint)) for each in tasks)
+        holder, successor, *victims = (processes.enter_context(Holder(each, endpoint)) for each in tasks)
         say("acquiring, committing")
-        for holder in (one, other):  # loads and connects what is loaded and connected once
-            holder.done("open", f"warm-{id(holder)}")
-            holder.done("close")
+        for each in (holder, successor):  # loads and connects what is loaded and connected once
+            each.perform("open", f"warm-{id(each)}")
+            each.perform("close")
         new = []
         for number in range(handoffs):
-            new.append(_ms(one.done("open", f"new-{number}")))
-            one.done("close")
-        acquired = one.done("open", SESSION)
-        commits = [_ms(one.done("say")) for _ in range(handoffs)]
+            new.append(_ms(holder.perform("open", f"new-{number}")))
+            holder.perform("close")
+        acquired = holder.perform("open", SESSION)
+        commits = [_ms(holder.perform("say")) for _ in range(handoffs)]
         say("handing off")
         opened, released, gaps = [_ms(acquired)], [], []
         for _ in range(handoffs):
-            closed, ready = one.done("close"), other.done("open", SESSION)
+            closed, ready = holder.perform("close"), successor.perform("open", SESSION)
             opened.append(_ms(ready))
             released.append(_ms(closed))
             gaps.append((ready.done - closed.began) * 1e3)
-            one, other = other, one
-        one.done("close")
-        killed = _takeovers(signal.SIGKILL, victims[:takeovers], one, say)
-        stopped = _takeovers(signal.SIGSTOP, victims[takeovers:], one, say)
+            holder, successor = successor, holder
+        holder.perform("close")
+        killed = _takeovers(signal.SIGKILL, victims[:takeovers], holder, say)
+        stopped = _takeovers(signal.SIGSTOP, victims[takeovers:], holder, say)
     return Handover(
         acquire_new=Spread.of(new),
         acquire=Spread.of(opened),
@@ -133,19 +133,19 @@ def _takeovers(
     number: signal.Signals, victims: Sequence[Holder], successor: Holder, say: Callable[[str], None]
 ) -> list[tuple[float, str]]:
     """Kill or stop holders; returns how long taking over took, and what each holder found when it was woken."""
-    found = []
+    outcomes = []
     for holder in victims:
         say(f"taking over after {number.name}")
-        holder.done("open", SESSION)
+        holder.perform("open", SESSION)
         holder.signal(number)
-        took = _ms(successor.done("open", SESSION))
+        takeover_ms = _ms(successor.perform("open", SESSION))
         error = ""
         if number == signal.SIGSTOP:
             holder.signal(signal.SIGCONT)
-            error = holder.tell("say").error
-        found.append((took, error))
-        successor.done("close")
-    return found
+            error = holder.request("say").error
+        outcomes.append((takeover_ms, error))
+        successor.perform("close")
+    return outcomes
 
 
 def _ms(answer: Answer) -> float:

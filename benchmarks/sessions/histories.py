@@ -30,7 +30,7 @@ from segue.strands.manager import GuardedSessionManager
 from segue.testing import provision
 
 _UPLOADS = 8
-_NOBODY = "AWS4-HMAC-SHA256 Credential=test/20250101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
+_UNSIGNED = "AWS4-HMAC-SHA256 Credential=test/20250101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 """The emulator takes any signature."""
 
 
@@ -77,7 +77,7 @@ def _segue(session_id: str, length: int, place: Place, endpoint: str) -> None:
 
 
 def _s3(session_id: str, length: int, place: Place, endpoint: str) -> None:
-    client = _Remembering()
+    client = _ObjectRecorder()
     manager: Any = S3SessionManager(session_id, place.bucket, boto_session=cast("boto3.Session", client))
     BidiAgent(model=TimedModel(), messages=messages(length), session_manager=manager)
     _upload(client.objects, place, endpoint)
@@ -88,13 +88,13 @@ def _snapshot(session_id: str, length: int, place: Place) -> None:
     manager.sync_agent(BidiAgent(model=TimedModel(), messages=messages(length)))
 
 
-class _Remembering:
+class _ObjectRecorder:
     """A boto3 session and its S3 client in one, that keep what is put and have nothing to get."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
 
-    def client(self, **_: Any) -> _Remembering:
+    def client(self, **_: Any) -> _ObjectRecorder:
         return self
 
     def put_object(self, *, Key: str, Body: bytes, **_: Any) -> None:  # noqa: N803 - as boto3 names them
@@ -114,7 +114,7 @@ def _upload(objects: Mapping[str, bytes], place: Place, endpoint: str) -> None:
 
     def put(entry: tuple[str, bytes]) -> None:
         key, body = entry
-        answer = pool.request("PUT", f"/{place.bucket}/{quote(key)}", body=body, headers={"authorization": _NOBODY})
+        answer = pool.request("PUT", f"/{place.bucket}/{quote(key)}", body=body, headers={"authorization": _UNSIGNED})
         if answer.status != 200:
             with lock:
                 failed.append(answer.status)

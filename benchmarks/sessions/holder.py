@@ -75,9 +75,9 @@ async def hold(task: Task) -> None:
     meter = Meter(task.delay_s)
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
     endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    held: tuple[GuardedS3SessionManager, BidiAgent] | None = None
+    open_session: tuple[GuardedS3SessionManager, BidiAgent] | None = None
 
-    async def opened(session_id: str) -> tuple[GuardedS3SessionManager, BidiAgent]:
+    async def open_manager(session_id: str) -> tuple[GuardedS3SessionManager, BidiAgent]:
         manager = GuardedS3SessionManager(
             session_id,
             bucket=task.place.bucket,
@@ -95,16 +95,16 @@ async def hold(task: Task) -> None:
         began = time.monotonic()
         try:
             if command.do == "open":
-                held = await opened(command.session_id)
-            elif held is not None:
-                manager, agent = held
+                open_session = await open_manager(command.session_id)
+            elif open_session is not None:
+                manager, agent = open_session
                 if command.do == "say":
                     manager.append_message({"role": "user", "content": [{"text": "Are you still there?"}]}, agent)
                     await manager.flush()
                 else:
                     await manager.close()
-        except SegueError as found:
-            error = type(found).__name__
+        except SegueError as refusal:
+            error = type(refusal).__name__
         answer = Answer(began=began, done=time.monotonic(), error=error)
         sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
         sys.stdout.flush()

@@ -63,7 +63,7 @@ async def measure(task: Task, stalls: StallMeter) -> Crowd:
     beats = _Beats(meter)
     gate = asyncio.Semaphore(_OPENING)
 
-    async def opened(number: int) -> tuple[GuardedS3SessionManager, BidiAgent]:
+    async def open_session(number: int) -> tuple[GuardedS3SessionManager, BidiAgent]:
         async with gate:
             manager = GuardedS3SessionManager(
                 f"one-of-many-{number}",
@@ -77,14 +77,14 @@ async def measure(task: Task, stalls: StallMeter) -> Crowd:
             await manager.flush()
             return manager, agent
 
-    warm, _ = await opened(-1)
+    warm, _ = await open_session(-1)
     await warm.close()
     gc.collect()
-    before, start = resident_kb(), time.perf_counter()
-    crowd = await asyncio.gather(*(opened(number) for number in range(task.sessions)))
+    memory_before, start = resident_kb(), time.perf_counter()
+    crowd = await asyncio.gather(*(open_session(number) for number in range(task.sessions)))
     open_s = time.perf_counter() - start
     gc.collect()
-    memory = resident_kb() - before
+    memory = resident_kb() - memory_before
 
     heartbeat_s = crowd[0][0].settings.lease.heartbeat
     await asyncio.sleep(heartbeat_s)  # all have settled into their rhythm
@@ -94,7 +94,7 @@ async def measure(task: Task, stalls: StallMeter) -> Crowd:
     await asyncio.sleep(task.seconds)
     seconds = time.perf_counter() - start
     cpu = (time.process_time() - cpu) / seconds
-    found = Crowd(
+    figures = Crowd(
         sessions=task.sessions,
         seconds=seconds,
         open_s=open_s,
@@ -111,7 +111,7 @@ async def measure(task: Task, stalls: StallMeter) -> Crowd:
     )
     meter.delay_s = 0.0
     await asyncio.gather(*(manager.close() for manager, _ in crowd))
-    return found
+    return figures
 
 
 def main(arguments: list[str]) -> None:

@@ -84,48 +84,48 @@ async def _talk_once(agent: BidiAgent) -> None:
 
 
 async def _restored(task: Task, meter: Meter, stalls: StallMeter) -> tuple[Restore | None, Session, BidiAgent]:
-    took: list[float] = []
+    took_ms: list[float] = []
     windows: list[Window] = []
     peak, reads, traffic, agent = 0.0, meter.reads(), meter.take(), None
     while True:
-        opened = session(task.manager, f"history-{task.length}", task.place, meter)
+        measured = session(task.manager, f"history-{task.length}", task.place, meter)
         gc.collect()
         memory.forget_peak()
-        before = memory.resident_kb()
+        memory_before = memory.resident_kb()
         await stalls.begin()
         start = time.perf_counter()
-        agent = await opened.open(TimedModel())
-        took.append((time.perf_counter() - start) * 1e3)
+        agent = await measured.open(TimedModel())
+        took_ms.append((time.perf_counter() - start) * 1e3)
         windows.append(await stalls.end())
-        if len(took) == 1:
-            peak, reads, traffic = (memory.peak_kb() - before) / 1024, meter.reads(), meter.take()
-        if len(took) >= task.restores or sum(took) > _LONG_SECONDS * 1e3:
+        if len(took_ms) == 1:
+            peak, reads, traffic = (memory.peak_kb() - memory_before) / 1024, meter.reads(), meter.take()
+        if len(took_ms) >= task.restores or sum(took_ms) > _LONG_SECONDS * 1e3:
             break
-        await opened.close()
+        await measured.close()
     with_content = sum(bool(message["content"]) for message in agent.messages)
     if task.manager == "none":
-        return None, opened, agent
+        return None, measured, agent
     restore = Restore(
-        ms=statistics.median(took),
+        ms=statistics.median(took_ms),
         stall=statistics.median(window.stall for window in windows),
-        count=len(took),
+        count=len(took_ms),
         peak_mb=peak,
         messages=with_content,
         traffic=traffic,
         bare_ms=None
         if task.manager == "s3"
-        else await asyncio.to_thread(bare_reads.read, reads, task.delay_s, len(took)),
+        else await asyncio.to_thread(bare_reads.read, reads, task.delay_s, len(took_ms)),
     )
-    return restore, opened, agent
+    return restore, measured, agent
 
 
 class _Talk:
     """Adds messages to a conversation, and looks at the loop meanwhile."""
 
-    def __init__(self, agent: BidiAgent, opened: Session, meter: Meter, stalls: StallMeter) -> None:
+    def __init__(self, agent: BidiAgent, measured: Session, meter: Meter, stalls: StallMeter) -> None:
         self._agent = agent
         self._model: Any = agent.model
-        self._session = opened
+        self._session = measured
         self._meter = meter
         self._stalls = stalls
         self._texts = texts("talk")
@@ -133,7 +133,7 @@ class _Talk:
     async def paced(self, count: int, say: Callable[[_Talk], Awaitable[float]]) -> Load:
         """One exchange at a time, each durable before the next, and each followed by as long without one."""
         self._meter.take()
-        before, windows, idle, to_model = len(self._agent.messages), [], [], []
+        messages_before, windows, idle, to_model = len(self._agent.messages), [], [], []
         began = time.perf_counter()
         for _ in range(count):
             await self._stalls.begin()
@@ -146,7 +146,7 @@ class _Talk:
             await self._stalls.begin()
             await asyncio.sleep(took)
             idle.append((await self._stalls.end()).stall)
-        load = self._load(before, windows, to_model, time.perf_counter() - began)
+        load = self._load(messages_before, windows, to_model, time.perf_counter() - began)
         load.idle = Spread.of(idle)
         load.over = sum(window.stall > STALL_MS for window in windows), sum(stall > STALL_MS for stall in idle)
         return load
@@ -154,7 +154,7 @@ class _Talk:
     async def burst(self, count: int) -> Load:
         """All at once: what storage cannot keep up with."""
         self._meter.take()
-        before, to_model = len(self._agent.messages), []
+        messages_before, to_model = len(self._agent.messages), []
 
         async def say(text: str) -> None:
             start = time.perf_counter()
@@ -168,7 +168,7 @@ class _Talk:
         window = await self._stalls.end()
         seconds = time.perf_counter() - start
         each = Window(stall=window.stall, turn=window.turn, busy=window.busy / count)
-        return self._load(before, [each], to_model, seconds)
+        return self._load(messages_before, [each], to_model, seconds)
 
     def next_text(self) -> str:
         """The next text of the conversation."""
@@ -182,8 +182,8 @@ class _Talk:
     def model(self) -> Any:
         return self._model
 
-    def _load(self, before: int, windows: list[Window], to_model: list[float], seconds: float) -> Load:
-        added = self._agent.messages[before:]
+    def _load(self, messages_before: int, windows: list[Window], to_model: list[float], seconds: float) -> Load:
+        added = self._agent.messages[messages_before:]
         return Load(
             messages=len(added),
             own_bytes=sum(map(own_size, added)),

@@ -130,22 +130,22 @@ def _cell(name: str, length: int, place: managers.Place, url: str, extent: Exten
 
 def _child[T](module: str, task: msgspec.Struct, url: str, kind: type[T]) -> T:
     """Measure something in a process of its own."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", module, msgspec.json.encode(task).decode()],
         env=endpoint.client_environment(url),
         cwd=endpoint.ROOT,
         stdout=subprocess.PIPE,
         check=False,
     )
-    if done.returncode:
-        raise endpoint.BenchmarkError(f"{module} ended with {done.returncode}: its error is above")
-    return msgspec.json.decode(done.stdout, type=kind)
+    if process.returncode:
+        raise endpoint.BenchmarkError(f"{module} ended with {process.returncode}: its error is above")
+    return msgspec.json.decode(process.stdout, type=kind)
 
 
 @contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
     """Be an AWS client of the endpoint, and of nothing else."""
-    before = dict(os.environ)
+    variables_before = dict(os.environ)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(variables)
@@ -153,7 +153,7 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
         yield
     finally:
         os.environ.clear()
-        os.environ.update(before)
+        os.environ.update(variables_before)
 
 
 def _machine() -> str:

@@ -54,15 +54,15 @@ def _managers(run: Run) -> Iterator[Table]:
         *,
         detail: bool = False,
     ) -> Table:
-        shown = [name for name in names if only(name)]
+        columns_shown = [name for name in names if only(name)]
         rows = [
-            [f"{length:,}", *(show(cells[name, length]) if (name, length) in cells else "" for name in shown)]
+            [f"{length:,}", *(show(cells[name, length]) if (name, length) in cells else "" for name in columns_shown)]
             for length in lengths
         ]
-        columns = ["messages", *(LABELS[name] for name in shown)]
+        columns = ["messages", *(LABELS[name] for name in columns_shown)]
         return Table(title=title, note=note, columns=columns, rows=rows, detail=detail)
 
-    keeping = lambda name: name != "none"  # noqa: E731
+    keeps_history = lambda name: name != "none"  # noqa: E731
     yield grid(
         "Event loop stall for each text message, ms: p50 / p99 / max",
         "How late the ticker woke, at worst, while the message was added and until it was durable.",
@@ -101,15 +101,17 @@ def _managers(run: Run) -> Iterator[Table]:
         "S3 requests + DynamoDB requests for each message · bytes put to S3, as times the message's own JSON · "
         f"US dollars for a million messages ([prices]({prices.PAGE})).",
         lambda cell: _of(cell.texts, _price),
-        keeping,
+        keeps_history,
     )
-    yield grid("Streamed turns: requests, bytes and cost", "The same.", lambda cell: _of(cell.turns, _price), keeping)
+    yield grid(
+        "Streamed turns: requests, bytes and cost", "The same.", lambda cell: _of(cell.turns, _price), keeps_history
+    )
     yield grid(
         "A burst, all messages at once: requests, bytes and cost",
         'The same, then messages a second until all were durable. With `"await"` Strands adds one message after '
         "the other, each when the one before is durable.",
         lambda cell: _of(cell.burst, lambda load: f"{_price(load)} · {load.messages / load.seconds:,.0f}/s"),
-        keeping,
+        keeps_history,
     )
     yield grid(
         "Restore",
@@ -120,55 +122,55 @@ def _managers(run: Run) -> Iterator[Table]:
             if cell.restore is None
             else f"{_ms(cell.restore.ms)}{_bare(cell.restore)} · {_ms(cell.restore.stall)} · {cell.restore.peak_mb:.1f}"
         ),
-        keeping,
+        keeps_history,
     )
 
 
-def _handover(found: Handover) -> Table:
+def _handover(handover: Handover) -> Table:
     rows = [
-        ("acquire a new session", found.acquire_new),
-        (f"acquire and restore {found.history} messages", found.acquire),
-        ("commit a message", found.commit),
-        ("handoff: close in one process, open in the other", found.handoff),
-        ("of this, until it was released", found.release),
-        ("takeover, holder killed, its address refuses", found.takeover_killed),
-        (f"takeover, holder stopped, lease {found.lease_ms / 1000:g} s", found.takeover_stopped),
+        ("acquire a new session", handover.acquire_new),
+        (f"acquire and restore {handover.history} messages", handover.acquire),
+        ("commit a message", handover.commit),
+        ("handoff: close in one process, open in the other", handover.handoff),
+        ("of this, until it was released", handover.release),
+        ("takeover, holder killed, its address refuses", handover.takeover_killed),
+        (f"takeover, holder stopped, lease {handover.lease_ms / 1000:g} s", handover.takeover_stopped),
     ]
     return Table(
         title="From hand to hand, ms",
-        note=f"Of {found.takeover_stopped.count} stopped holders, woken again, {found.fenced} were fenced at their "
+        note=f"Of {handover.takeover_stopped.count} stopped holders, woken again, {handover.fenced} were fenced at their "
         "next commit.",
         columns=["", "p50", "p99", "max", "times"],
         rows=[[name, _ms(each.p50), _ms(each.p99), _ms(each.max), str(each.count)] for name, each in rows],
     )
 
 
-def _crowd(found: Crowd) -> Table:
+def _crowd(crowd: Crowd) -> Table:
     return Table(
-        title=f"{found.sessions:,} sessions open in one process",
-        note=f"Watched for {found.seconds:.0f} s; a lease is {found.lease_s:g} s, a heartbeat every "
-        f"{found.heartbeat_s:g} s.",
+        title=f"{crowd.sessions:,} sessions open in one process",
+        note=f"Watched for {crowd.seconds:.0f} s; a lease is {crowd.lease_s:g} s, a heartbeat every "
+        f"{crowd.heartbeat_s:g} s.",
         columns=["", ""],
         rows=[
-            ["processor", f"{found.cpu:.0%} of one core"],
-            ["memory a session, with its agent", f"{found.kb_each:.0f} KB"],
-            ["threads", str(found.threads)],
-            ["heartbeats a second", f"{found.beats / found.seconds:.0f}"],
-            ["heartbeat begun late, ms: p50 / p99 / max", _spread(found.late)],
-            ["between two renewals of a session, s: p50 / p99 / max", _spread(found.interval)],
-            ["event loop stall, every tick, ms: p50 / p99 / max", _spread(found.stall)],
-            ["leases not fresh at the end", str(found.lost)],
-            ["opening all, s", f"{found.open_s:.1f}"],
+            ["processor", f"{crowd.cpu:.0%} of one core"],
+            ["memory a session, with its agent", f"{crowd.kb_each:.0f} KB"],
+            ["threads", str(crowd.threads)],
+            ["heartbeats a second", f"{crowd.beats / crowd.seconds:.0f}"],
+            ["heartbeat begun late, ms: p50 / p99 / max", _spread(crowd.late)],
+            ["between two renewals of a session, s: p50 / p99 / max", _spread(crowd.interval)],
+            ["event loop stall, every tick, ms: p50 / p99 / max", _spread(crowd.stall)],
+            ["leases not fresh at the end", str(crowd.lost)],
+            ["opening all, s", f"{crowd.open_s:.1f}"],
         ],
     )
 
 
-def _verdicts(found: Sequence[Verdict]) -> Table:
+def _verdicts(verdicts: Sequence[Verdict]) -> Table:
     return Table(
         title="Against the targets",
         words=True,
         columns=["figure", "target", "measured", ""],
-        rows=[[one.figure, one.target, one.measured, "met" if one.met else "**missed**"] for one in found],
+        rows=[[each.figure, each.target, each.measured, "met" if each.met else "**missed**"] for each in verdicts],
     )
 
 
@@ -177,12 +179,12 @@ def show(run: Run) -> None:
     console = Console(width=None if Console().is_terminal else 160)
     console.print(_caption(run), highlight=False)
     for table in tables(run):
-        shown = RichTable(title=_plain(table.title), caption=_plain(table.note) or None, title_justify="left")
+        rich_table = RichTable(title=_plain(table.title), caption=_plain(table.note) or None, title_justify="left")
         for number, column in enumerate(table.columns):
-            shown.add_column(_plain(column), justify="left" if number == 0 or table.words else "right")
+            rich_table.add_column(_plain(column), justify="left" if number == 0 or table.words else "right")
         for row in table.rows:
-            shown.add_row(*map(_plain, row))
-        console.print(shown, highlight=False)
+            rich_table.add_row(*map(_plain, row))
+        console.print(rich_table, highlight=False)
 
 
 def markdown(run: Run) -> str:

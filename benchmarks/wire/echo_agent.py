@@ -77,13 +77,13 @@ if __name__ == "__main__":
     from worker import app
     from worker.__main__ import main
 
-    async def watched() -> None:
+    async def watch_lag() -> None:
         """Be the worker, and keep how late its loop is."""
-        keeping = asyncio.create_task(lag.keep())
+        lag_task = asyncio.create_task(lag.keep_lag())
         try:
             await main()
         finally:
-            keeping.cancel()
+            lag_task.cancel()
 
     app.build_agent = build_agent  # type: ignore[attr-defined]  # in place of the one that the worker imports
-    asyncio.run(watched())
+    asyncio.run(watch_lag())

@@ -146,8 +146,8 @@ def tables(run: Wire) -> str:
         "| sessions | server | processor | times plain | memory | loop late, p50 / p99 / max | echo p50 | p99 | back |",
         "|--:|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    plain = {one.sessions: one for one in run.crowds if one.name == PLAIN}
-    lines += [_crowd_row(one, plain.get(one.sessions)) for one in run.crowds]
+    plain = {each.sessions: each for each in run.crowds if each.name == PLAIN}
+    lines += [_crowd_row(each, plain.get(each.sessions)) for each in run.crowds]
     targets = f"{PLAIN_TIMES[DIRECT]:g} x (direct) and {PLAIN_TIMES[GATEWAY]:g} x (gateway), with all frames back"
     lines += ["", f"Bold: target missed. Targets: {targets}; echo p99 {ECHO_MS:g} ms.", ""]
     columns = (
@@ -158,43 +158,42 @@ def tables(run: Wire) -> str:
     )
     lines += [f"| {' | '.join(columns)} |", "|---|--:|--:|---|"]
     lines += [
-        f"| {one.name} | {_percentiles(one.gap_ms)} | {_percentiles(one.seen_ms)} | {_judged(_handoffs([one]))} |"
-        for one in run.handoffs
+        f"| {each.name} | {_percentiles(each.gap_ms)} | {_percentiles(each.seen_ms)} | {_judged(_handoffs([each]))} |"
+        for each in run.handoffs
     ]
     lines += ["", "| pause that the caller sees | p50 | p99 | longest | samples |", "|---|--:|--:|--:|--:|"]
-    for name, spread_or_none in (
+    for name, pause in (
         ("holder killed, SIGKILL to `ready`", run.killed_ms),
         (f"holder stopped, SIGSTOP to `ready` (lease {run.lease_ms} ms)", run.stopped_ms),
         ("holder killed, at its socket: SIGKILL to `ready`", run.direct_killed_ms),
         ("holder stopped, at its socket: SIGSTOP to `ready`", run.direct_stopped_ms),
     ):
-        if spread_or_none is not None:
-            one = spread_or_none
-            lines.append(f"| {name} | {one.p50:.0f} ms | {one.p99:.0f} ms | {one.max:.0f} ms | {one.count} |")
+        if pause is not None:
+            lines.append(f"| {name} | {pause.p50:.0f} ms | {pause.p99:.0f} ms | {pause.max:.0f} ms | {pause.count} |")
     lines += ["", "| import of | processor time, p50 | longest | memory |", "|---|--:|--:|--:|"]
     lines += [
-        f"| `{one.name}` | {1000 * one.seconds.p50:.0f} ms | {1000 * one.seconds.max:.0f} ms | "
-        f"{one.memory_mib:.0f} MiB |"
-        for one in run.entries
+        f"| `{each.name}` | {1000 * each.seconds.p50:.0f} ms | {1000 * each.seconds.max:.0f} ms | "
+        f"{each.memory_mib:.0f} MiB |"
+        for each in run.entries
     ]
     lines += ["", "| against the target | target | measured | |", "|---|---|---|---|"]
     lines += [
-        f"| {one.figure} | {one.target} | {one.measured} | {'met' if one.met else MISSED} |"
-        for one in (*_imports(run.entries), *_echoes(run.echoes), *_takeovers(run))
+        f"| {each.figure} | {each.target} | {each.measured} | {'met' if each.met else MISSED} |"
+        for each in (*_imports(run.entries), *_echoes(run.echoes), *_takeovers(run))
     ]
     return "\n".join(lines) + "\n"
 
 
-def _crowd_row(one: Crowd, plain: Crowd | None) -> str:
+def _crowd_row(crowd: Crowd, plain: Crowd | None) -> str:
     """A row of the crowds' table; a figure that misses its target is bold."""
-    times = f"{one.cpu / plain.cpu:.2f} x" if plain and plain.cpu else "-"
-    met = [verdict.met for verdict in _held_against(one, plain)] or [True, True]
+    times = f"{crowd.cpu / plain.cpu:.2f} x" if plain and plain.cpu else "-"
+    met = [verdict.met for verdict in _compare_with_plain(crowd, plain)] or [True, True]
     return (
-        f"| {one.sessions} | {one.name} | {100 * one.cpu:.1f} % | {_marked(times, met=met[0])} | "
-        f"{one.memory_mib:.0f} MiB | "
-        f"{one.lag_ms.p50:.1f} / {one.lag_ms.p99:.1f} / {one.lag_ms.max:.1f} ms | "
-        f"{one.round_trip_ms.p50:.1f} ms | {_marked(f'{one.round_trip_ms.p99:.1f} ms', met=met[1])} | "
-        f"{100 * one.back:.1f} % |"
+        f"| {crowd.sessions} | {crowd.name} | {100 * crowd.cpu:.1f} % | {_marked(times, met=met[0])} | "
+        f"{crowd.memory_mib:.0f} MiB | "
+        f"{crowd.lag_ms.p50:.1f} / {crowd.lag_ms.p99:.1f} / {crowd.lag_ms.max:.1f} ms | "
+        f"{crowd.round_trip_ms.p50:.1f} ms | {_marked(f'{crowd.round_trip_ms.p99:.1f} ms', met=met[1])} | "
+        f"{100 * crowd.back:.1f} % |"
     )
 
 
@@ -215,53 +214,53 @@ def _judged(found: Iterator[Verdict]) -> str:
 
 def _imports(entries: Sequence[Entry]) -> Iterator[Verdict]:
     """Compare the medians of one run: how long an import takes depends on the machine, and how much longer hardly."""
-    seconds = {one.name: one.seconds.p50 for one in entries}
-    for name, beside, most in _IMPORTS:
-        if seconds.get(name) and seconds.get(beside):
-            times = seconds[name] / seconds[beside]
+    seconds = {each.name: each.seconds.p50 for each in entries}
+    for name, compared, most in _IMPORTS:
+        if seconds.get(name) and seconds.get(compared):
+            times = seconds[name] / seconds[compared]
             yield Verdict(
-                figure=f"import of `{name}` beside `import {beside}`",
+                figure=f"import of `{name}` beside `import {compared}`",
                 target=f"≤ {most:g} x",
-                measured=f"{times:.2f} x ({1000 * seconds[name]:.0f} and {1000 * seconds[beside]:.0f} ms)",
+                measured=f"{times:.2f} x ({1000 * seconds[name]:.0f} and {1000 * seconds[compared]:.0f} ms)",
                 met=times <= most,
             )
 
 
 def _echoes(echoes: Sequence[Echo]) -> Iterator[Verdict]:
     """Compare ways that took turns in one run."""
-    p99 = {one.name: one.milliseconds.p99 for one in echoes}
-    for name, beside in _ECHOES:
-        if name in p99 and p99.get(beside):
-            times = p99[name] / p99[beside]
+    p99 = {each.name: each.milliseconds.p99 for each in echoes}
+    for name, compared in _ECHOES:
+        if name in p99 and p99.get(compared):
+            times = p99[name] / p99[compared]
             yield Verdict(
-                figure=f"echo, {name}, beside {beside}",
+                figure=f"echo, {name}, beside {compared}",
                 target=f"p99 ≤ {ECHO_TIMES:g} x",
-                measured=f"{times:.2f} x ({p99[name]:.2f} and {p99[beside]:.2f} ms)",
+                measured=f"{times:.2f} x ({p99[name]:.2f} and {p99[compared]:.2f} ms)",
                 met=times <= ECHO_TIMES,
             )
 
 
 def _crowds(crowds: Sequence[Crowd]) -> Iterator[Verdict]:
     """Compare a worker with the plain server that had as many sessions in the same run."""
-    plain = {one.sessions: one for one in crowds if one.name == PLAIN}
-    for one in crowds:
-        yield from _held_against(one, plain.get(one.sessions))
+    plain = {crowd.sessions: crowd for crowd in crowds if crowd.name == PLAIN}
+    for crowd in crowds:
+        yield from _compare_with_plain(crowd, plain.get(crowd.sessions))
 
 
-def _held_against(one: Crowd, plain: Crowd | None) -> Iterator[Verdict]:
+def _compare_with_plain(crowd: Crowd, plain: Crowd | None) -> Iterator[Verdict]:
     """Compare the processor with a plain server's, and the echo with its target; nothing without a plain server."""
-    most = PLAIN_TIMES.get(one.name)
+    most = PLAIN_TIMES.get(crowd.name)
     if most is None or plain is None or not plain.cpu:
         return
-    times, p99 = one.cpu / plain.cpu, one.round_trip_ms.p99
+    times, p99 = crowd.cpu / plain.cpu, crowd.round_trip_ms.p99
     yield Verdict(
-        figure=f"processor of {one.sessions} sessions, {one.name}, beside a plain server",
+        figure=f"processor of {crowd.sessions} sessions, {crowd.name}, beside a plain server",
         target=f"≤ {most:g} x, and all frames come back",
-        measured=f"{times:.2f} x, {100 * one.back:.1f} % came back",
-        met=times <= most and one.back >= ALL_BACK,
+        measured=f"{times:.2f} x, {100 * crowd.back:.1f} % came back",
+        met=times <= most and crowd.back >= ALL_BACK,
     )
     yield Verdict(
-        figure=f"echo with {one.sessions} sessions on the worker, {one.name}",
+        figure=f"echo with {crowd.sessions} sessions on the worker, {crowd.name}",
         target=f"p99 ≤ {ECHO_MS:g} ms",
         measured=f"{p99:.1f} ms",
         met=p99 <= ECHO_MS,
@@ -279,9 +278,9 @@ def verdicts(run: Wire) -> Iterator[Verdict]:
 
 def _handoffs(handoffs: Sequence[Handoffs]) -> Iterator[Verdict]:
     """Compare what clients saw of planned handoffs with the target."""
-    for one in handoffs:
-        if one.seen_ms and one.judged:
-            yield handoff(f"planned handoff seen by the client, model start included, {one.name}", one.seen_ms)
+    for each in handoffs:
+        if each.seen_ms and each.judged:
+            yield handoff(f"planned handoff seen by the client, model start included, {each.name}", each.seen_ms)
 
 
 def _takeovers(run: Wire) -> Iterator[Verdict]:

@@ -114,7 +114,7 @@ async def watch(
     await asyncio.to_thread(lag.ask, pid, server.lag)  # what was before is of no interest
     await _talk(sessions, seconds / 2, trips, send)
     late = await asyncio.to_thread(lag.ask, pid, server.lag)
-    lag.rest(pid)
+    lag.pause_ticks(pid)
     await asyncio.sleep(_SETTLING_SECONDS)
     trips.forget()
     began, cpu = loop.time(), cpu_seconds(pid)
@@ -192,21 +192,21 @@ async def measure(place: Place, sessions: int, seconds: float, say: Callable[[st
         say: Told of progress.
     """
     crowds = []
-    for measure_one in (_by_gateway, _directly, _plainly):
+    for measure_one in (_measure_gateway, _measure_direct, _measure_plain):
         crowd = await measure_one(place, sessions, seconds)
         say(f"{sessions} sessions, {crowd.name}: {100 * crowd.cpu:.0f} % of a core")
         crowds.append(crowd)
     return crowds
 
 
-async def _by_gateway(place: Place, sessions: int, seconds: float) -> Crowd:
+async def _measure_gateway(place: Place, sessions: int, seconds: float) -> Crowd:
     trips = RoundTrips()
     async with (
         connections(trips) as posts,
         place.echo_worker(SEGUE_MANAGEMENT_ENDPOINT=posts, SEGUE_CAPACITY=CAPACITY) as worker,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64)) as http,
     ):
-        keys = await _hold(place.deployment, worker, sessions)
+        keys = await _give_sessions_to(place.deployment, worker, sessions)
         numbers = [0] * sessions
 
         async def post(session: int, frame: dict[str, Any]) -> None:
@@ -232,7 +232,7 @@ async def _by_gateway(place: Place, sessions: int, seconds: float) -> Crowd:
         return crowd
 
 
-async def _directly(place: Place, sessions: int, seconds: float) -> Crowd:
+async def _measure_direct(place: Place, sessions: int, seconds: float) -> Crowd:
     run = random.randbytes(3).hex()
     async with place.echo_worker(SEGUE_CAPACITY=CAPACITY) as worker, contextlib.AsyncExitStack() as stack:
         opening = asyncio.Semaphore(OPENING)
@@ -250,7 +250,7 @@ async def _directly(place: Place, sessions: int, seconds: float) -> Crowd:
         return await _converse(Server(DIRECT, worker.child.pid, place.lag), callers, seconds)
 
 
-async def _plainly(place: Place, sessions: int, seconds: float) -> Crowd:
+async def _measure_plain(place: Place, sessions: int, seconds: float) -> Crowd:
     async with place.plain_server(plain_servers.AGENT) as server, contextlib.AsyncExitStack() as stack:
         callers = [await stack.enter_async_context(PlainCaller.of(server.url)) for _ in range(sessions)]
         return await _converse(Server(PLAIN, server.pid, place.lag), callers, seconds)
@@ -273,7 +273,7 @@ async def _converse(server: Server, callers: Sequence[Caller], seconds: float) -
         await asyncio.gather(*hearing, return_exceptions=True)
 
 
-async def _hold(deployment: Deployment, worker: Worker, sessions: int) -> list[dict[str, str]]:
+async def _give_sessions_to(deployment: Deployment, worker: Worker, sessions: int) -> list[dict[str, str]]:
     """Let a worker take many sessions; return each one's key and route token."""
     sqs = deployed.client("sqs", deployment.endpoint)
     dynamodb = deployed.client("dynamodb", deployment.endpoint)
@@ -291,18 +291,18 @@ async def _hold(deployment: Deployment, worker: Worker, sessions: int) -> list[d
         await asyncio.to_thread(
             sqs.send_message, QueueUrl=deployment.outputs["ClaimsQueueUrl"], MessageBody=encode_claim(claim)
         )
-    held: list[dict[str, str]] = []
+    held_keys: list[dict[str, str]] = []
     async with asyncio.timeout(HELD_SECONDS):
-        while len(held) < sessions:
+        while len(held_keys) < sessions:
             answer = await asyncio.to_thread(
                 dynamodb.get_item,
                 TableName=deployment.outputs["LockTableName"],
-                Key={"session_key": {"S": keys[len(held)]}},
+                Key={"session_key": {"S": keys[len(held_keys)]}},
                 ConsistentRead=True,
             )
             item = answer.get("Item", {})
             if item.get("holder", {}).get("S") == worker.id:
-                held.append({"session_key": keys[len(held)], "token": item["route_token"]["S"]})
+                held_keys.append({"session_key": keys[len(held_keys)], "token": item["route_token"]["S"]})
             else:
                 await asyncio.sleep(0.05)
-    return held
+    return held_keys

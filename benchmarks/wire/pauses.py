@@ -91,7 +91,7 @@ class Faults:
 
 
 @dataclass(frozen=True)
-class Where:
+class Target:
     """The deployment to measure, and the listener of progress."""
 
     settings: Settings
@@ -100,30 +100,30 @@ class Where:
     say: Callable[[str], None]
 
 
-async def measure(where: Where, faults: Faults, run: Wire) -> None:
+async def measure(target: Target, faults: Faults, run: Wire) -> None:
     """Measure handoffs and takeovers as two callers see them."""
-    await measure_handoffs(where, faults, run)
-    run.killed_ms, run.stopped_ms = await _lost_holders(where, AT_ONCE, faults.kills, faults.stops)
+    await measure_handoffs(target, faults, run)
+    run.killed_ms, run.stopped_ms = await _lost_holders(target, AT_ONCE, faults.kills, faults.stops)
     run.direct_killed_ms, run.direct_stopped_ms = await _lost_holders(
-        where, DIRECTLY, (faults.kills + 1) // 2, (faults.stops + 1) // 2
+        target, DIRECTLY, (faults.kills + 1) // 2, (faults.stops + 1) // 2
     )
     run.lease_ms = round(1000 * DEFAULT_LEASE.duration)
 
 
-async def _lost_holders(where: Where, scene: Scene, kills: int, stops: int) -> tuple[Spread | None, Spread | None]:
+async def _lost_holders(target: Target, scene: Scene, kills: int, stops: int) -> tuple[Spread | None, Spread | None]:
     """Measure the pauses after SIGKILL and SIGSTOP of holders."""
-    where.say(f"{kills} kills, {stops} stops, {scene.name}")
-    killed, _ = await _faults(where, scene, kills=kills)
-    stopped, _ = await _faults(where, scene, stops=stops)
+    target.say(f"{kills} kills, {stops} stops, {scene.name}")
+    killed, _ = await _faults(target, scene, kills=kills)
+    stopped, _ = await _faults(target, scene, stops=stops)
     return _milliseconds(killed.killed), _milliseconds(stopped.stopped)
 
 
-async def measure_handoffs(where: Where, faults: Faults, run: Wire) -> None:
+async def measure_handoffs(target: Target, faults: Faults, run: Wire) -> None:
     """Measure planned handoffs, whatever their model takes to start."""
     for scene in SCENES:
         redeploys = faults.redeploys if scene is AT_ONCE else faults.slow_redeploys
-        where.say(f"{redeploys} redeployments, {scene.name}")
-        outcome, gaps = await _faults(where, scene, redeploys=redeploys)
+        target.say(f"{redeploys} redeployments, {scene.name}")
+        outcome, gaps = await _faults(target, scene, redeploys=redeploys)
         run.handoffs.append(
             Handoffs(
                 name=scene.name,
@@ -135,47 +135,47 @@ async def measure_handoffs(where: Where, faults: Faults, run: Wire) -> None:
 
 
 async def _faults(
-    where: Where, scene: Scene, *, redeploys: int = 0, kills: int = 0, stops: int = 0
+    target: Target, scene: Scene, *, redeploys: int = 0, kills: int = 0, stops: int = 0
 ) -> tuple[calls.Outcome, list[float]]:
     """Have two calls live through something; also return the gaps of handoffs that the workers measured, in ms.
 
     Raises:
         click.ClickException: The account of the frames is not right.
     """
-    home = where.settings.home / f"faults-{random.randbytes(3).hex()}"
+    home = target.settings.home / f"faults-{random.randbytes(3).hex()}"
     (home / "logs").mkdir(parents=True)
     model_log = home / "heard.jsonl"
     variables = {"SEGUE_REHEARSAL_LOG": str(model_log), **scene.variables}
-    settings = replace(where.settings, home=home, worker_environment=variables)
+    settings = replace(target.settings, home=home, worker_environment=variables)
     dice = random.Random(f"{scene} {redeploys} {kills} {stops}")  # also names the sessions: each has its own
     plan = calls.Plan(2, redeploys, kills, stops, lines=1, faults=NO_FAULTS, pause_s=scene.pause_s)
-    async with Fleet(settings, where.deployment, 2, NO_FAULTS, dice, lease=DEFAULT_LEASE) as fleet:
+    async with Fleet(settings, target.deployment, 2, NO_FAULTS, dice, lease=DEFAULT_LEASE) as fleet:
         urls = (fleet.direct_url,) if scene.directly else ()
-        at = calls.Place(where.deployment, where.token, fleet, model_log, dice, urls)
-        outcome = await calls.play(plan, at, where.say)
+        place = calls.Place(target.deployment, target.token, fleet, model_log, dice, urls)
+        outcome = await calls.play(plan, place, target.say)
     if outcome.problems:
         raise click.ClickException(
             "frames were lost or doubled, so there are no figures:\n" + "\n".join(outcome.problems)
         )
     for line in slowest(settings.logs):
-        where.say(line)
+        target.say(line)
     return outcome, list(gaps(settings.logs))
 
 
 def gaps(logs: Path) -> Iterator[float]:
     """Gaps from the first frame that the predecessor refused to the successor's ``ready``, from the workers' logs."""
-    return (float(line["gap_ms"]) for line in _opened(logs))
+    return (float(line["gap_ms"]) for line in _opened_by_handoff(logs))
 
 
 def slowest(logs: Path, count: int = SHOWN) -> Iterator[str]:
     """Return what the longest of these gaps consist of, in words."""
-    for line in heapq.nlargest(count, _opened(logs), key=lambda line: line["gap_ms"]):
+    for line in heapq.nlargest(count, _opened_by_handoff(logs), key=lambda line: line["gap_ms"]):
         parts = {"refused to claim": round(line["gap_ms"] - line["ms"]), **line["parts_ms"]}
         ready = "ready" if line["prepared"] else "out of date" if line["opened_ahead"] else "not ready"
         yield f"{line['gap_ms']} ms, {ready}: " + ", ".join(f"{part} {spent}" for part, spent in parts.items())
 
 
-def _opened(logs: Path) -> Iterator[dict[str, Any]]:
+def _opened_by_handoff(logs: Path) -> Iterator[dict[str, Any]]:
     for log in logs.glob("worker-*.log"):
         for line in log.read_text(encoding="utf-8").splitlines():
             # Of the calls only: sessions of the crowd that were in the queue are taken as well.

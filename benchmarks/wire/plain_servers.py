@@ -59,11 +59,11 @@ async def main(kind: str) -> None:
     Args:
         kind: ``AGENT`` or ``BARE``.
     """
-    keeping = asyncio.create_task(lag.keep())
+    lag_task = asyncio.create_task(lag.keep_lag())
     async with serve({AGENT: _talk, BARE: _send_back}[kind], LOOPBACK, 0, compression=None) as server:
         print(next(iter(server.sockets)).getsockname()[1], flush=True)
         await server.serve_forever()
-    keeping.cancel()
+    lag_task.cancel()
 
 
 if __name__ == "__main__":

@@ -31,30 +31,36 @@ def draw(run: Wire, path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, ((pauses, processor), (late, imports)) = plt.subplots(2, 2, figsize=(11, 7.5), layout="constrained")
-    found = [(f"handoff,\n{one.name}", one.seen_ms) for one in run.handoffs if one.seen_ms]
-    found += [(name, each) for name, each in _lost(run) if each]
-    names = [name for name, _ in found]
-    pauses.barh(names, [each.p99 for _, each in found], color="#5fb49c", label="p99")
-    pauses.barh(names, [each.p50 for _, each in found], color="#0b6e4f", label="p50")
-    pauses.set(title="pause that the caller sees, ms", xscale="log" if found else "linear")
-    if found:
+    figure, ((pauses, processor), (lateness, imports)) = plt.subplots(2, 2, figsize=(11, 7.5), layout="constrained")
+    spreads = [(f"handoff,\n{entry.name}", entry.seen_ms) for entry in run.handoffs if entry.seen_ms]
+    spreads += [(name, each) for name, each in _lost(run) if each]
+    names = [name for name, _ in spreads]
+    pauses.barh(names, [each.p99 for _, each in spreads], color="#5fb49c", label="p99")
+    pauses.barh(names, [each.p50 for _, each in spreads], color="#0b6e4f", label="p50")
+    pauses.set(title="pause that the caller sees, ms", xscale="log" if spreads else "linear")
+    if spreads:
         pauses.legend(frameon=False)
-    for server in dict.fromkeys(one.name for one in run.crowds):
-        crowds = [one for one in run.crowds if one.name == server]
-        sessions, colour = [one.sessions for one in crowds], _COLOURS[server]
-        processor.plot(sessions, [100 * one.cpu for one in crowds], marker="o", color=colour, label=server)
-        late.plot(sessions, [one.lag_ms.p99 for one in crowds], marker="o", color=colour, label=f"{server}, loop")
-        echoes = [one.round_trip_ms.p99 for one in crowds]
-        late.plot(sessions, echoes, marker="x", linestyle="--", color=colour, label=f"{server}, echo")
+    for server in dict.fromkeys(entry.name for entry in run.crowds):
+        crowds = [entry for entry in run.crowds if entry.name == server]
+        sessions, colour = [entry.sessions for entry in crowds], _COLOURS[server]
+        processor.plot(sessions, [100 * entry.cpu for entry in crowds], marker="o", color=colour, label=server)
+        lateness.plot(
+            sessions, [entry.lag_ms.p99 for entry in crowds], marker="o", color=colour, label=f"{server}, loop"
+        )
+        echoes = [entry.round_trip_ms.p99 for entry in crowds]
+        lateness.plot(sessions, echoes, marker="x", linestyle="--", color=colour, label=f"{server}, echo")
     processor.set(title="processor, % of one core", xlabel="sessions, ten frames a second each way", ylim=(0, None))
-    late.set(title="event loop late, and echo: p99, ms", xlabel="sessions", yscale="log" if run.crowds else "linear")
-    for axis in (processor, late):
+    lateness.set(
+        title="event loop late, and echo: p99, ms", xlabel="sessions", yscale="log" if run.crowds else "linear"
+    )
+    for axis in (processor, lateness):
         axis.grid(alpha=0.3)
         if run.crowds:
             axis.legend(frameon=False)
     imports.barh(
-        [one.name for one in run.entries], [1000 * one.seconds.p50 for one in run.entries], color=_COLOURS[GATEWAY]
+        [entry.name for entry in run.entries],
+        [1000 * entry.seconds.p50 for entry in run.entries],
+        color=_COLOURS[GATEWAY],
     )
     imports.set(title="import, p50, ms")
     path.parent.mkdir(parents=True, exist_ok=True)

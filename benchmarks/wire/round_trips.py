@@ -41,7 +41,7 @@ class GatewayCaller:
 
 
 @dataclass
-class Way:
+class EchoRoute:
     """A way there and back.
 
     Attributes:
@@ -74,18 +74,18 @@ class Way:
         return Echo(name=self.name, milliseconds=Spread.of(self.took[1:] or [float("inf")]), lost=self.lost)
 
 
-async def take_turns(ways: Sequence[Way], count: int) -> list[Echo]:
+async def take_turns(routes: Sequence[EchoRoute], count: int) -> list[Echo]:
     """Send frames by each way, one after the other, ten times a second.
 
     Args:
-        ways: With callers that are connected.
+        routes: With callers that are connected.
         count: Frames for each.
     """
     for _ in range(count):
         await asyncio.sleep(FRAME_SECONDS)
-        for way in ways:
-            await way.once()
-    return [way.echo for way in ways]
+        for route in routes:
+            await route.once()
+    return [route.echo for route in routes]
 
 
 async def measure(place: Place, count: int, say: Callable[[str], None]) -> list[Echo]:
@@ -103,12 +103,12 @@ async def measure(place: Place, count: int, say: Callable[[str], None]) -> list[
         agent = await stack.enter_async_context(place.plain_server(plain_servers.AGENT))
         client = Client(place.deployment.websocket_url, session="echo", token=place.token)
         direct = DirectCaller.of(sockets_url(worker), place.token(), "echo-direct")
-        ways = [
-            Way(figures.GATEWAY_FLOOR, await stack.enter_async_context(PlainCaller.of(url))),
-            Way(figures.GATEWAY_ECHO, GatewayCaller(await stack.enter_async_context(client))),
-            Way(figures.BARE_ECHO, await stack.enter_async_context(PlainCaller.of(bare.url))),
-            Way(figures.AGENT_ECHO, await stack.enter_async_context(PlainCaller.of(agent.url))),
-            Way(figures.DIRECT_ECHO, await stack.enter_async_context(direct)),
+        routes = [
+            EchoRoute(figures.GATEWAY_FLOOR, await stack.enter_async_context(PlainCaller.of(url))),
+            EchoRoute(figures.GATEWAY_ECHO, GatewayCaller(await stack.enter_async_context(client))),
+            EchoRoute(figures.BARE_ECHO, await stack.enter_async_context(PlainCaller.of(bare.url))),
+            EchoRoute(figures.AGENT_ECHO, await stack.enter_async_context(PlainCaller.of(agent.url))),
+            EchoRoute(figures.DIRECT_ECHO, await stack.enter_async_context(direct)),
         ]
-        say(f"echo: {count} frames by each of {len(ways)} ways")
-        return await take_turns(ways, count)
+        say(f"echo: {count} frames by each of {len(routes)} ways")
+        return await take_turns(routes, count)

@@ -72,18 +72,18 @@ async def measure(home: Path, extent: Extent, parts: Sequence[str]) -> Wire:
         run.entries = await asyncio.to_thread(import_times.measure, extent.imports)
     if set(parts) <= {"imports"}:
         return run
-    async with place(home) as here:
+    async with place(home) as deployed:
         if "echo" in parts:
-            run.echoes = await round_trips.measure(here, extent.echoes, say)
+            run.echoes = await round_trips.measure(deployed, extent.echoes, say)
         if "crowd" in parts:
             for sessions in extent.crowds:
-                run.crowds += await many_sessions.measure(here, sessions, extent.crowd_s, say)
+                run.crowds += await many_sessions.measure(deployed, sessions, extent.crowd_s, say)
         faults = pauses.Faults(extent.redeploys, extent.slow_redeploys, extent.kills, extent.stops)
-        where = pauses.Where(here.settings, here.deployment, here.token, say)
+        target = pauses.Target(deployed.settings, deployed.deployment, deployed.token, say)
         if "pauses" in parts:
-            await pauses.measure(where, faults, run)
+            await pauses.measure(target, faults, run)
         elif HANDOFFS in parts:
-            await pauses.measure_handoffs(where, faults, run)
+            await pauses.measure_handoffs(target, faults, run)
     return run
 
 
@@ -94,11 +94,11 @@ def put_into(path: Path, text: str) -> None:
         click.ClickException: The marks are not there.
     """
     page = path.read_text(encoding="utf-8")
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    head, begin, marked = page.partition(BEGIN)
+    _, end, tail = marked.partition(END)
     if not begin or not end:
         raise click.ClickException(f"{path} has no place between {BEGIN} and {END}")
-    path.write_text(f"{before}{begin}\n\n{text}\n{end}{after}", encoding="utf-8")
+    path.write_text(f"{head}{begin}\n\n{text}\n{end}{tail}", encoding="utf-8")
 
 
 PARTS = ("imports", "echo", "crowd", "pauses")

@@ -122,7 +122,7 @@ class Alone:
         for left in range(seconds, 0, -1):
             counted += self.session.second(self.now)
             self.now += 1
-            self.session.goes_on(self.now, self.state, np.array([left == 1]), np.array([False]))
+            self.session.note_turn_ends(self.now, self.state, np.array([left == 1]), np.array([False]))
         self.state = (self.state + 1) % 4
         return [int(each) for each in counted]
 

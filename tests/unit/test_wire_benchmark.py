@@ -25,7 +25,7 @@ from benchmarks.wire.import_times import measure
 from benchmarks.wire.many_sessions import RoundTrips
 from benchmarks.wire.pauses import gaps, slowest
 from benchmarks.wire.plot import draw
-from benchmarks.wire.round_trips import Way, take_turns
+from benchmarks.wire.round_trips import EchoRoute, take_turns
 from segue.lease.item import Known
 from segue.wire.binary import decode_binary_client, encode_binary
 from segue.wire.frames import AudioOutput, Bye, Ready, decode_client_frame, encode_frame
@@ -207,7 +207,7 @@ def telling(program: str, folder: Path) -> Iterator[tuple[int, Path]]:
 def test_a_process_tells_how_late_its_loop_is(tmp_path: Path) -> None:
     busy = (
         "import asyncio, time\nfrom benchmarks.measuring import lag\nasync def main():\n"
-        "    task = asyncio.create_task(lag.keep())\n    await asyncio.sleep(0.02)\n    time.sleep(0.1)\n"
+        "    task = asyncio.create_task(lag.keep_lag())\n    await asyncio.sleep(0.02)\n    time.sleep(0.1)\n"
         "    await asyncio.sleep(0.02)\n    print('late', flush=True)\n    await asyncio.sleep(60)\nasyncio.run(main())"
     )
     with telling(busy, tmp_path) as (process, told):
@@ -218,14 +218,14 @@ def test_a_process_tells_how_late_its_loop_is(tmp_path: Path) -> None:
 def test_a_ticker_that_rests_takes_no_turns_of_the_loop(tmp_path: Path) -> None:
     idle = (
         "import asyncio\nfrom benchmarks.measuring import lag\nasync def main():\n"
-        "    task = asyncio.create_task(lag.keep())\n    await asyncio.sleep(0)\n    print('ready', flush=True)\n"
+        "    task = asyncio.create_task(lag.keep_lag())\n    await asyncio.sleep(0)\n    print('ready', flush=True)\n"
         "    await asyncio.sleep(60)\nasyncio.run(main())"
     )
     with telling(idle, tmp_path) as (process, told):
         lag.ask(process, told)
         began = time.monotonic()
         lag.ask(process, told)
-        lag.rest(process)
+        lag.pause_ticks(process)
         ticking = time.monotonic() - began
         time.sleep(0.25)  # fifty ticks, if it did not rest
         at_rest = lag.ask(process, told)
@@ -262,7 +262,7 @@ async def test_ways_take_turns_and_what_does_not_come_back_is_lost(monkeypatch: 
     monkeypatch.setattr(round_trips, "LOST_SECONDS", 0.01)
     monkeypatch.setattr(round_trips, "FRAME_SECONDS", 0.0)
     order: list[str] = []
-    found = await take_turns([Way("a", _Echo(order, "a")), Way("b", _Echo(order, "b", deaf=True))], 3)
+    found = await take_turns([EchoRoute("a", _Echo(order, "a")), EchoRoute("b", _Echo(order, "b", deaf=True))], 3)
     assert order == ["a", "b"] * 3
     assert [(one.name, one.lost) for one in found] == [("a", 0), ("b", 3)]
     assert found[0].milliseconds.count == 2, "the first one opens connections, and does not count"
