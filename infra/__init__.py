@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import os
 
-from infra.node import OLD
+from infra.node import END_OF_LIFE
 
 # One line of ours (infra.node) takes the place of the banner that jsii prints at each start.
-os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", ",".join(OLD))
+os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", ",".join(END_OF_LIFE))

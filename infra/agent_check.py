@@ -32,7 +32,7 @@ def check_agent(config: Config) -> None:
     if config.target is EMULATOR:
         return
     # The command is fixed but for paths of this checkout.
-    done = subprocess.run(  # noqa: S603
+    check = subprocess.run(  # noqa: S603
         _command(config),
         env={**os.environ, **_environment(config)},
         capture_output=True,
@@ -40,10 +40,10 @@ def check_agent(config: Config) -> None:
         timeout=CHECK_SECONDS,
         check=False,
     )
-    if done.returncode != 0:
-        raise AgentError(f"agent.py has mistakes, and nothing was synthesized:\n{done.stderr.strip()}")
-    if done.stderr:
-        sys.stderr.write(done.stderr)
+    if check.returncode != 0:
+        raise AgentError(f"agent.py has mistakes, and nothing was synthesized:\n{check.stderr.strip()}")
+    if check.stderr:
+        sys.stderr.write(check.stderr)
 
 
 def _command(config: Config) -> list[str]:
@@ -57,7 +57,7 @@ def _command(config: Config) -> list[str]:
 
 def _environment(config: Config) -> dict[str, str]:
     """The settings of the deployment's model; instead of its key, which is a secret, a word that is none."""
-    given = {
+    variables = {
         "SEGUE_PROVIDER": config.provider,
         "SEGUE_TEXT_MODEL_ID": config.text_model_id,
         "AWS_REGION": config.region or "us-east-1",
@@ -65,5 +65,7 @@ def _environment(config: Config) -> dict[str, str]:
     }
     path = os.pathsep.join((str(FUNCTIONS), str(SESSION_LAYER / "python")))
     return (
-        config.model_environment | {name: str(value) for name, value in given.items() if value} | {"PYTHONPATH": path}
+        config.model_environment
+        | {name: str(value) for name, value in variables.items() if value}
+        | {"PYTHONPATH": path}
     )

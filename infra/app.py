@@ -45,7 +45,7 @@ def compose(
     if page is not None:
         web = WebStack(app, f"Segue-{config.stage}-Web", config, auth=data.auth, files=page, env=environment)
         web.add_stack_dependency(data)
-        nag_findings.acknowledge(web, {**nag_findings.WEB, **nag_findings.uploading(web, web)})
+        nag_findings.acknowledge(web, {**nag_findings.WEB, **nag_findings.upload_grants(web, web)})
     service = ServiceStack(
         app,
         f"Segue-{config.stage}-Service",
@@ -60,10 +60,10 @@ def compose(
     nag_findings.acknowledge(data, nag_findings.DATA)
     nag_findings.acknowledge(service, nag_findings.SERVICE)
     api = cast("CfnElement", service.gateway.api.node.default_child) if service.gateway else None
-    nag_findings.acknowledge(service, nag_findings.under_a_prefix(data, service, api, config.stage))
-    nag_findings.acknowledge(service, nag_findings.under_profiles(service, config))
+    nag_findings.acknowledge(service, nag_findings.prefix_grants(data, service, api, config.stage))
+    nag_findings.acknowledge(service, nag_findings.profile_grants(service, config))
     if web is not None:
-        nag_findings.acknowledge(service, nag_findings.uploading(service, web))
+        nag_findings.acknowledge(service, nag_findings.upload_grants(service, web))
     if config.direct:
         nag_findings.acknowledge(service, nag_findings.DIRECT)
     if config.trace_sampling_percent:
@@ -77,7 +77,7 @@ def main(*rules: Callable[[App], IPolicyValidationPlugin]) -> None:
     Args:
         rules: Rule packs that the templates have to pass; a finding ends it as well.
     """
-    node.tell_of_old()
+    node.warn_if_outdated()
     app = App()
     Validations.of(app).add_plugins(*(pack(app) for pack in rules))
     try:

@@ -81,21 +81,21 @@ class Config(Network, Web, Direct, Access, Workers, Model, Conversations, Deploy
 
     @field_validator("*", mode="before")
     @classmethod
-    def _from_the_command_line(cls, value: Any, info: ValidationInfo) -> Any:
+    def _parse_value(cls, value: Any, info: ValidationInfo) -> Any:
         """Take numbers as text, as the command line gives them, and refuse what Python takes for a number."""
-        words = get_args(cls.model_fields[str(info.field_name)].annotation)
+        allowed = get_args(cls.model_fields[str(info.field_name)].annotation)
         if isinstance(value, bool):  # as cdk.json has it; on the command line it is a text
             value = str(value).lower()
-            if value not in words:
+            if value not in allowed:
                 raise ValueError("this setting is not true or false")
         if isinstance(value, dict):  # as cdk.json has it; on the command line it is a text
             return json.dumps(value)
         if isinstance(value, float) and value.is_integer():  # numbers in cdk.json may arrive as 3.0
             value = int(value)
-        return next((word for word in words if str(word) == str(value)), value)
+        return next((each for each in allowed if str(each) == str(value)), value)
 
     @model_validator(mode="after")
-    def _together(self) -> Self:
+    def _check_combinations(self) -> Self:
         check_together(self)
         return self
 
@@ -137,7 +137,7 @@ class Config(Network, Web, Direct, Access, Workers, Model, Conversations, Deploy
     @property
     def model_environment(self) -> dict[str, str]:
         """Variables of the model settings that were chosen; the worker takes the others from its own table."""
-        chosen = {
+        variables = {
             "SEGUE_MODEL_ID": self.model_id,
             "SEGUE_VOICE": self.model_voice,
             "SEGUE_PROVIDER_INPUT_RATE": self.provider_input_rate,
@@ -147,7 +147,7 @@ class Config(Network, Web, Direct, Access, Workers, Model, Conversations, Deploy
             "SEGUE_PROVIDER_OPTIONS": self.provider_options,
             "SEGUE_TOOL_ERRORS": self.hidden_tool_errors,
         }
-        return {name: str(value) for name, value in chosen.items() if value}
+        return {name: str(value) for name, value in variables.items() if value}
 
     @property
     def offline(self) -> bool:
@@ -214,19 +214,19 @@ def from_context(context: Mapping[str, Any], region: str | None = None) -> Confi
         ConfigurationError: A setting is unknown, has a value that is not allowed, or does not go with another.
     """
     context = with_stage(context, LOCAL_STAGE)
-    given = {name: value for name, value in context.items() if re.fullmatch(r"[A-Za-z_]\w*", name)}
-    given = {name: value for name, value in given.items() if value is not None}
-    settings = {**(local_defaults() if given.get("stage") == LOCAL_STAGE else {}), **given}
+    values = {name: value for name, value in context.items() if re.fullmatch(r"[A-Za-z_]\w*", name)}
+    values = {name: value for name, value in values.items() if value is not None}
+    settings = {**(local_defaults() if values.get("stage") == LOCAL_STAGE else {}), **values}
     provider = settings.get("provider", Config.model_fields["provider"].default)
     if provider in DEFAULT_MODEL_ID:
         settings.setdefault("model_id", DEFAULT_MODEL_ID[provider])
     if provider in DEFAULT_TEXT_MODEL_ID and "text_model_id" not in settings:
-        where = settings.get("region") or region or _callers_region()
-        settings["text_model_id"] = regional(DEFAULT_TEXT_MODEL_ID[provider], where)
+        model_region = settings.get("region") or region or _callers_region()
+        settings["text_model_id"] = regional(DEFAULT_TEXT_MODEL_ID[provider], model_region)
     try:
         return Config(**settings)
     except ValidationError as error:
-        raise _explained(error) from None
+        raise _configuration_error(error) from None
 
 
 def regional(model: str, region: str | None) -> str:
@@ -244,18 +244,18 @@ def _callers_region() -> str | None:
     return next((os.environ[name] for name in names if os.environ.get(name)), None)
 
 
-def _explained(error: ValidationError) -> ConfigurationError:
+def _configuration_error(error: ValidationError) -> ConfigurationError:
     """The first thing that is wrong, as a person wants to know it."""
-    first = error.errors()[0]
-    cause = first.get("ctx", {}).get("error")
+    detail = error.errors()[0]
+    cause = detail.get("ctx", {}).get("error")
     if isinstance(cause, ConfigurationError):
         return cause
-    name = str(first["loc"][0])
-    if first["type"] == "extra_forbidden":
+    name = str(detail["loc"][0])
+    if detail["type"] == "extra_forbidden":
         close = difflib.get_close_matches(name, settings_by_name(), n=1, cutoff=0.5)
         hint = f"did you mean {close[0]}? " if close else ""
-        return ConfigurationError(name, first["input"], f"unknown; {hint}All settings: docs/configuration.md")
-    return ConfigurationError(name, first["input"], allowed_values(settings_by_name()[name]))
+        return ConfigurationError(name, detail["input"], f"unknown; {hint}All settings: docs/configuration.md")
+    return ConfigurationError(name, detail["input"], allowed_values(settings_by_name()[name]))
 
 
 def settings_by_name() -> dict[str, FieldInfo]:

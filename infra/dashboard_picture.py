@@ -25,21 +25,21 @@ COLUMNS: Final = 3
 
 def read_figures(logs: Path) -> Series:
     """The metrics in all logs below a folder."""
-    found: Series = defaultdict(list)
+    figures: Series = defaultdict(list)
     for path in sorted(logs.rglob("*.log")):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             start = line.find("{")
             if "CloudWatchMetrics" in line and start >= 0:
-                _collect(json.loads(line[start:]), found)
-    return found
+                _collect(json.loads(line[start:]), figures)
+    return figures
 
 
-def _collect(line: dict[str, Any], found: Series) -> None:
+def _collect(line: dict[str, Any], figures: Series) -> None:
     for directive in line["_aws"]["CloudWatchMetrics"]:
         for metric in directive["Metrics"]:
             values = line[metric["Name"]]
             for value in values if isinstance(values, list) else [values]:
-                found[line["service"], metric["Name"]].append((line["_aws"]["Timestamp"] / 1000, value))
+                figures[line["service"], metric["Name"]].append((line["_aws"]["Timestamp"] / 1000, value))
 
 
 def statistic(name: str, values: list[float]) -> float:
@@ -51,14 +51,14 @@ def statistic(name: str, values: list[float]) -> float:
     if name.startswith("p"):
         ordered = sorted(values)
         return ordered[math.ceil(float(name[1:]) / 100 * len(ordered)) - 1]
-    known: dict[str, Callable[[list[float]], float]] = {
+    functions: dict[str, Callable[[list[float]], float]] = {
         "Sum": sum,
         "Maximum": max,
         "Average": lambda them: sum(them) / len(them),
     }
-    if name not in known:
+    if name not in functions:
         raise ValueError(f"no statistic {name}")
-    return float(known[name](values))
+    return float(functions[name](values))
 
 
 def graphs(template: dict[str, Any]) -> list[tuple[str, str, list[dict[str, Any]]]]:
@@ -70,14 +70,14 @@ def graphs(template: dict[str, Any]) -> list[tuple[str, str, list[dict[str, Any]
         if isinstance(body, str)
         else "".join(part if isinstance(part, str) else "reference" for part in body["Fn::Join"][1])
     )
-    question, found = "", []
+    question, graphs_of_segue = "", []
     for widget in json.loads(text)["widgets"]:
         properties = widget["properties"]
         question = properties.get("markdown", question).removeprefix("## ")
         lines = [_line(metric) for metric in properties.get("metrics", []) if metric[0] == "Segue"]
         if lines and all(metric[0] == "Segue" for metric in properties["metrics"]):
-            found.append((question, properties["title"], lines))
-    return found
+            graphs_of_segue.append((question, properties["title"], lines))
+    return graphs_of_segue
 
 
 def _line(metric: list[Any]) -> dict[str, Any]:
@@ -94,11 +94,11 @@ def draw(template: dict[str, Any], figures: Series, picture: Path) -> None:
     """Write the picture."""
     from matplotlib.figure import Figure
 
-    every = graphs(template)
-    shown = [graph for graph in every if any(line["key"] in figures for line in graph[2])]
-    empty = ", ".join(title for _, title, _ in every if title not in {title for _, title, _ in shown})
+    all_graphs = graphs(template)
+    shown = [graph for graph in all_graphs if any(line["key"] in figures for line in graph[2])]
+    empty = ", ".join(title for _, title, _ in all_graphs if title not in {title for _, title, _ in shown})
     rows = math.ceil(len(shown) / COLUMNS)
-    begun = min((when for series in figures.values() for when, _ in series), default=0.0)
+    first_timestamp = min((timestamp for series in figures.values() for timestamp, _ in series), default=0.0)
     figure = Figure(figsize=(5 * COLUMNS, 2.9 * rows), layout="constrained")
     figure.suptitle("Segue's own metrics in the workers' logs of one run of `make demo`")
     note = (
@@ -106,22 +106,24 @@ def draw(template: dict[str, Any], figures: Series, picture: Path) -> None:
     )
     figure.supxlabel("\n".join(textwrap.wrap(note, 150)), fontsize=8)
     axes = list(figure.subplots(rows, COLUMNS, squeeze=False).flat)
-    for place, (question, title, lines) in zip(axes, shown, strict=False):
-        place.set_title(f"{question}\n{title}", fontsize=9)
-        place.tick_params(labelsize=7)
+    for axis, (question, title, lines) in zip(axes, shown, strict=False):
+        axis.set_title(f"{question}\n{title}", fontsize=9)
+        axis.tick_params(labelsize=7)
         for line in lines:
             minutes: defaultdict[int, list[float]] = defaultdict(list)
-            for when, value in figures.get(line["key"], []):
-                minutes[int((when - begun) // 10)].append(value)
+            for timestamp, value in figures.get(line["key"], []):
+                minutes[int((timestamp - first_timestamp) // 10)].append(value)
             if minutes:
-                points = sorted((10 * at, statistic(line["statistic"], values)) for at, values in minutes.items())
-                place.plot(*zip(*points, strict=True), marker="o", label=line["label"], markersize=4)
-        highest = max(place.dataLim.y1, 0.0)
-        place.set_ylim(0, 1.45 * highest or 1.0)  # the legend lies above the points
-        place.legend(fontsize=7, loc="upper left", ncols=2)
-        place.set_xlabel("seconds", fontsize=7)
-    for place in axes[len(shown) :]:
-        place.set_visible(False)
+                points = sorted(
+                    (10 * second, statistic(line["statistic"], values)) for second, values in minutes.items()
+                )
+                axis.plot(*zip(*points, strict=True), marker="o", label=line["label"], markersize=4)
+        highest = max(axis.dataLim.y1, 0.0)
+        axis.set_ylim(0, 1.45 * highest or 1.0)  # the legend lies above the points
+        axis.legend(fontsize=7, loc="upper left", ncols=2)
+        axis.set_xlabel("seconds", fontsize=7)
+    for axis in axes[len(shown) :]:
+        axis.set_visible(False)
     figure.savefig(picture, dpi=90)
 
 

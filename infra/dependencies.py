@@ -103,20 +103,20 @@ def build(config: Config, lock: Path = LAYER_LOCK, folder: Path = FOLDER) -> Dep
     digest = hashlib.sha256("\n".join(parts).encode() + b"\n" + lock.read_bytes()).hexdigest()
     target = folder / name
     stamp = target / "stamp"
-    with _alone(folder):
+    with _exclusive(folder):
         if not (stamp.is_file() and stamp.read_text(encoding="ascii").strip() == digest):
             # Built beside its place and moved there: an interrupted build is never taken for a finished one.
             with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as scratch:
-                made = Path(scratch) / name
-                _install(lock, made / "python", choice)
-                (made / "stamp").write_text(digest + "\n", encoding="ascii")
+                built = Path(scratch) / name
+                _install(lock, built / "python", choice)
+                (built / "stamp").write_text(digest + "\n", encoding="ascii")
                 shutil.rmtree(target, ignore_errors=True)
-                made.rename(target)
+                built.rename(target)
     return Dependencies(folder=target, digest=digest)
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _exclusive(folder: Path) -> Iterator[None]:
     """Keep two syntheses from building at the same time; the second finds the first one's folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
@@ -142,13 +142,13 @@ def _install(lock: Path, target: Path, choice: list[str]) -> None:
     ]
     try:
         # The command is fixed but for paths of this checkout.
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)  # noqa: S603
+        install = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)  # noqa: S603
     except subprocess.TimeoutExpired as error:
         raise LayerBuildError(
             f"uv did not finish within {TIMEOUT_SECONDS} s; is the package index reachable?"
         ) from error
-    if done.returncode != 0:
-        raise LayerBuildError(f"uv could not install {lock.name} for the Lambda layer:\n{done.stderr.strip()}")
+    if install.returncode != 0:
+        raise LayerBuildError(f"uv could not install {lock.name} for the Lambda layer:\n{install.stderr.strip()}")
     # Console scripts carry the path of the interpreter that installed them, and no function calls one.
     shutil.rmtree(target / "bin", ignore_errors=True)
     (target / ".lock").unlink(missing_ok=True)

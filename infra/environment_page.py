@@ -37,7 +37,7 @@ OTHERS: Final = {
 
 def table() -> str:
     """The table: the worker's own settings from their code, and the others."""
-    rows = [f"| `{name}` | {default} | {text} |" for name, default, text in own()]
+    rows = [f"| `{name}` | {default} | {text} |" for name, default, text in worker_variables()]
     rows += [
         f"| {', '.join(f'`{each}`' for each in names.split(', '))} | {default} | {text} |"
         for names, (default, text) in OTHERS.items()
@@ -45,7 +45,7 @@ def table() -> str:
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
 
 
-def own() -> Iterator[tuple[str, str, str]]:
+def worker_variables() -> Iterator[tuple[str, str, str]]:
     """Name, default and meaning of each variable that the worker's settings read."""
     tree = ast.parse(SETTINGS.read_text(encoding="utf-8"))
     (environment,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Environment")
@@ -53,12 +53,12 @@ def own() -> Iterator[tuple[str, str, str]]:
     for node in environment.body:
         if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
             continue
-        given = _given(node.value)
-        name = given.get("name", node.target.id)
-        yield f"SEGUE_{str(name).upper()}", _default(given), meanings[node.target.id]
+        constants = _field_constants(node.value)
+        name = constants.get("name", node.target.id)
+        yield f"SEGUE_{str(name).upper()}", _default(constants), meanings[node.target.id]
 
 
-def _given(value: ast.expr | None) -> dict[str, object]:
+def _field_constants(value: ast.expr | None) -> dict[str, object]:
     """Name in the environment and default of a declared field, as far as they are constants."""
     if value is None:
         return {}
@@ -68,10 +68,10 @@ def _given(value: ast.expr | None) -> dict[str, object]:
     return {"default": None} | {str(name): constant for name, constant in constants.items()}
 
 
-def _default(given: dict[str, object]) -> str:
-    if "default" not in given:
+def _default(constants: dict[str, object]) -> str:
+    if "default" not in constants:
         return "needed"
-    default = "0" if given["default"] is False else given["default"]
+    default = "0" if constants["default"] is False else constants["default"]
     return "" if default is None else f"`{default}`"
 
 

@@ -12,7 +12,7 @@ from aws_cdk import Acknowledgment, Aws, CfnElement, Stack, Validations
 from constructs import Construct
 
 from infra.config import Config
-from infra.constructs.bedrock import behind_a_profile
+from infra.constructs.bedrock import model_of_profile
 
 _PACK: Final = "AwsSolutions"
 _RUNTIME: Final = (
@@ -118,12 +118,12 @@ _OBJECTS: Final = (
 )
 _CONNECTIONS: Final = "Which connections there will be is not known beforehand; there is one action on them."
 _ANY_REGION: Final = "An inference profile chooses among its regions, and the model is named in full."
-_KEEPERS: Final = (
+_OBJECT_ROLES: Final = (
     "Workers/Task/TaskRole",
     "Turns/HandlerRole",
     *(f"Janitor/{n}Role" for n in ("Ended", "Again", "Weekly")),
 )
-_POSTERS: Final = {"Workers/Task/TaskRole": "*", "Turns/HandlerRole": "POST", "Gateway/MessageRole": "POST"}
+_POSTING_ROLES: Final = {"Workers/Task/TaskRole": "*", "Turns/HandlerRole": "POST", "Gateway/MessageRole": "POST"}
 _BUCKET_OUTPUT: Final = "PublishOutputFnGetAttStorageSessionsFCE686BDArnC7CD3A97"
 """As CDK names it after the bucket's logical id, which never changes: that would be another bucket."""
 _PAGE_FILES: Final = "PageFiles79CCA538"
@@ -132,7 +132,7 @@ _QUALIFIER: Final = "hnb659fds"
 """Of the CDK's bootstrap."""
 
 
-def under_a_prefix(data: Stack, service: Stack, api: CfnElement | None, stage: str) -> dict[str, dict[str, str]]:
+def prefix_grants(data: Stack, service: Stack, api: CfnElement | None, stage: str) -> dict[str, dict[str, str]]:
     """Grants under a prefix: cdk-nag wants each named as its template names it.
 
     Args:
@@ -143,44 +143,44 @@ def under_a_prefix(data: Stack, service: Stack, api: CfnElement | None, stage: s
     """
     bucket = {"StackName": data.stack_name, "Region": service.resolve(data.region), "OutputName": _BUCKET_OUTPUT}
     objects = f"{json.dumps({'Fn::GetStackOutput': bucket}, separators=(',', ':'))}/sessions/*"
-    partition, region = (_shown(service.resolve(each)) for each in (service.partition, service.region))
-    reasons = {path: {f"IAM5[Resource::{objects}]": _OBJECTS} for path in _KEEPERS}
+    partition, region = (_as_nag_shows(service.resolve(each)) for each in (service.partition, service.region))
+    reasons = {path: {f"IAM5[Resource::{objects}]": _OBJECTS} for path in _OBJECT_ROLES}
     if api is None:
         return reasons
     of_api = f"arn:{partition}:execute-api:{region}:<AWS::AccountId>:<{service.get_logical_id(api)}>/{stage}"
-    for path, method in _POSTERS.items():
+    for path, method in _POSTING_ROLES.items():
         reasons.setdefault(path, {})[f"IAM5[Resource::{of_api}/{method}/@connections/*]"] = _CONNECTIONS
     return reasons
 
 
-def uploading(stack: Stack, web: Stack) -> dict[str, dict[str, str]]:
+def upload_grants(stack: Stack, web: Stack) -> dict[str, dict[str, str]]:
     """Grants of CDK's function that puts files into the page's bucket.
 
     Args:
         stack: The stack with the function.
         web: The stack with the bucket.
     """
-    partition, region = (_shown(stack.resolve(each)) for each in (stack.partition, stack.region))
+    partition, region = (_as_nag_shows(stack.resolve(each)) for each in (stack.partition, stack.region))
     bucket = f"<{_PAGE_FILES}.Arn>"
     if stack is not web:
         output = f"PublishOutputFnGetAtt{_PAGE_FILES}Arn12A6ACFB"
-        outer = {"StackName": web.stack_name, "Region": stack.resolve(web.region), "OutputName": output}
-        bucket = json.dumps({"Fn::GetStackOutput": outer}, separators=(",", ":"))
+        stack_output = {"StackName": web.stack_name, "Region": stack.resolve(web.region), "OutputName": output}
+        bucket = json.dumps({"Fn::GetStackOutput": stack_output}, separators=(",", ":"))
     assets = f"arn:{partition}:s3:::cdk-{_QUALIFIER}-assets-<AWS::AccountId>-{region}"
     # As CDK writes it, also where the region is named.
-    log = f"arn:{_shown(stack.resolve(Aws.PARTITION))}:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
-    wide = [f"Action::s3:{action}*" for action in ("GetBucket", "GetObject", "List", "Abort", "DeleteObject")]
-    wide += [f"Resource::{each}/*" for each in (assets, bucket)]
+    log = f"arn:{_as_nag_shows(stack.resolve(Aws.PARTITION))}:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+    wildcards = [f"Action::s3:{action}*" for action in ("GetBucket", "GetObject", "List", "Abort", "DeleteObject")]
+    wildcards += [f"Resource::{each}/*" for each in (assets, bucket)]
     return {
         UPLOADER: {"L1": "The runtime is CDK's choice for its own function."},
         f"{UPLOADER}/ServiceRole": {
             f"IAM4[Policy::{log}]": "CDK's own function writes a log by the policy that AWS keeps for it.",
-            **{f"IAM5[{each}]": _UPLOADS for each in wide},
+            **{f"IAM5[{each}]": _UPLOADS for each in wildcards},
         },
     }
 
 
-def under_profiles(service: Stack, config: Config) -> dict[str, dict[str, str]]:
+def profile_grants(service: Stack, config: Config) -> dict[str, dict[str, str]]:
     """Grants on the models behind inference profiles, which choose the region themselves.
 
     Args:
@@ -191,15 +191,15 @@ def under_profiles(service: Stack, config: Config) -> dict[str, dict[str, str]]:
         "Turns/HandlerRole": config.text_model_id if config.text and not config.offline else None,
         "Workers/Task/TaskRole": config.model_id if config.voice and config.provider == "nova-sonic" else None,
     }
-    partition = _shown(service.resolve(Aws.PARTITION))  # as in the grant, also where the region is named
+    partition = _as_nag_shows(service.resolve(Aws.PARTITION))  # as in the grant, also where the region is named
     return {
         path: {f"IAM5[Resource::arn:{partition}:bedrock:*::foundation-model/{model}]": _ANY_REGION}
         for path, model_id in users.items()
-        if (model := behind_a_profile(model_id))
+        if (model := model_of_profile(model_id))
     }
 
 
-def _shown(value: str | dict[str, str]) -> str:
+def _as_nag_shows(value: str | dict[str, str]) -> str:
     """A value as cdk-nag shows it: known because the region was given, or a reference."""
     return value if isinstance(value, str) else f"<{value['Ref']}>"
 

@@ -112,22 +112,24 @@ def _check_provider(config: Config) -> None:
 
 def _check_provider_formats(config: Config) -> None:
     provider = "offline" if config.offline else config.provider
-    named = zip(
+    rates_by_setting = zip(
         ("provider_input_rate", "provider_output_rate"),
         PROVIDER_RATES[provider],
         strict=True,
     )
-    for name, rates in named:
+    for name, rates in rates_by_setting:
         if getattr(config, name) not in {None, *rates}:
             _refuse(config, name, f"{', '.join(map(str, sorted(rates)))} (provider={config.provider})")
-    known = PROVIDER_OPTIONS[provider]
+    known_options = PROVIDER_OPTIONS[provider]
     try:
-        given = json.loads(config.provider_options or "{}")
+        options = json.loads(config.provider_options or "{}")
     except ValueError:
         _refuse(config, "provider_options", "a JSON object")
     else:
-        if not given.keys() <= set(known):
-            _refuse(config, "provider_options", f"an object with {', '.join(known)} (provider={config.provider})")
+        if not options.keys() <= set(known_options):
+            _refuse(
+                config, "provider_options", f"an object with {', '.join(known_options)} (provider={config.provider})"
+            )
 
 
 def _check_auth(config: Config) -> None:
@@ -188,16 +190,16 @@ def _check_image(config: Config) -> None:
 
 
 def _check_network(config: Config) -> None:
-    given = [name for name in VPC_PARTS if getattr(config, name) is not None]
+    present = [name for name in VPC_PARTS if getattr(config, name) is not None]
     if config.vpc_id is None:
-        if given:
-            _refuse(config, given[0], "only with vpc_id")
+        if present:
+            _refuse(config, present[0], "only with vpc_id")
         return
     for name in _needed_of_a_vpc(config):
-        if name not in given:
+        if name not in present:
             _refuse(config, name, "needed with vpc_id")
     zones = len(str(config.vpc_zones).split(","))
-    for name in given:
+    for name in present:
         if len(getattr(config, name).split(",")) != zones:
             _refuse(config, name, f"one subnet for each of vpc_zones ({zones})")
 

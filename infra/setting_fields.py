@@ -38,16 +38,16 @@ def allowed_values(field: FieldInfo) -> str:
     extra = field.json_schema_extra
     if isinstance(extra, dict) and "allowed" in extra:
         return str(extra["allowed"])
-    if words := _words(field.annotation):
+    if words := _allowed_words(field.annotation):
         return ", ".join(words)
     low, high = (_bound(field, name) for name in ("ge", "le"))
     return f"a whole number from {low} to {high}"
 
 
-def _words(annotation: Any) -> list[str]:
+def _allowed_words(annotation: Any) -> list[str]:
     if get_origin(annotation) is Literal:
         return [str(each) for each in get_args(annotation)]
-    return [word for part in get_args(annotation) for word in _words(part)]
+    return [word for part in get_args(annotation) for word in _allowed_words(part)]
 
 
 def _bound(field: FieldInfo, name: str) -> Any:

@@ -32,7 +32,7 @@ def version(content: str, variables: Mapping[str, str]) -> str:
         content: A hash of the image's content, or its address.
         variables: Of the container.
     """
-    return _hash(VERSION_DIGITS, content, _known(variables))
+    return _hash(VERSION_DIGITS, content, _resolved(variables))
 
 
 def parts(config: Config, content: str, variables: Mapping[str, str]) -> str:
@@ -44,13 +44,13 @@ def parts(config: Config, content: str, variables: Mapping[str, str]) -> str:
         variables: As for ``version``.
     """
     task = [config.worker_cpu, config.worker_memory, config.architecture, config.provider_secret_arn]
-    named = {
+    inputs = {
         # An image from elsewhere has an agent of its own.
         "agent": "" if config.worker_image else AGENT.read_text(encoding="utf-8"),
         "image": content,
-        "settings": [_known(variables), task],
+        "settings": [_resolved(variables), task],
     }
-    return ",".join(f"{name}={_hash(PART_DIGITS, part)}" for name, part in named.items())
+    return ",".join(f"{name}={_hash(PART_DIGITS, part)}" for name, part in inputs.items())
 
 
 def changed(before: str, now: str) -> list[str]:
@@ -60,14 +60,14 @@ def changed(before: str, now: str) -> list[str]:
         before: ``WorkerParts`` of the deployed stack.
         now: Of the synthesis.
     """
-    old, new = (dict(each.partition("=")[::2] for each in given.split(",")) for given in (before, now))
+    old, new = (dict(each.partition("=")[::2] for each in version_parts.split(",")) for version_parts in (before, now))
     different = [name for name in REASONS if old.get(name) != new.get(name)]
     if "agent" in different and "image" in different:
         different.remove("image")  # the agent is in it
     return [REASONS[name] for name in different]
 
 
-def _known(variables: Mapping[str, str]) -> dict[str, str]:
+def _resolved(variables: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in variables.items() if not Token.is_unresolved(value)}
 
 

@@ -50,7 +50,7 @@ class Auth(Construct):
         return ",".join(filter(None, [self.audience, page_client_id]))
 
     def _pool(self, config: Config) -> cognito.UserPool:
-        keeps = config.target.keeps_data
+        keeps_data = config.target.keeps_data
         return cognito.UserPool(
             self,
             "Users",
@@ -73,8 +73,8 @@ class Auth(Construct):
             ),
             mfa=cognito.Mfa.OPTIONAL,
             mfa_second_factor=cognito.MfaSecondFactor(otp=True, sms=False),
-            deletion_protection=keeps,
-            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if keeps else RemovalPolicy.DESTROY,
+            deletion_protection=keeps_data,
+            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if keeps_data else RemovalPolicy.DESTROY,
         )
 
     def _client(self, pool: cognito.UserPool) -> cognito.UserPoolClient:

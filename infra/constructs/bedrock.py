@@ -9,7 +9,7 @@ from aws_cdk import Aws
 _PROFILE = re.compile(r"(?:us|eu|apac|jp|au|ca|global|us-gov)\.(?P<model>.+)")
 
 
-def behind_a_profile(model_id: str | None) -> str | None:
+def model_of_profile(model_id: str | None) -> str | None:
     """The model behind an inference profile; None if it is another name."""
     profile = _PROFILE.fullmatch(model_id or "")
     return profile["model"] if profile else None

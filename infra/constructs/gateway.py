@@ -85,7 +85,7 @@ class Gateway(Construct):
             if queue is not None:
                 queue.grant(message, "sqs:SendMessage")
         self.api = self._api(self.entries)
-        self._permitted_first()
+        self._permit_before_routing()
         self.stage = apigateway.WebSocketStage(
             self,
             "Stage",
@@ -132,7 +132,7 @@ class Gateway(Construct):
             ),
         )
 
-    def _permitted_first(self) -> None:
+    def _permit_before_routing(self) -> None:
         """Let the API call a function before it does: frames of an upgrade would be errors in between."""
         for route in self.api.node.children:
             parts = route.node.find_all()

@@ -47,11 +47,11 @@ class Layers(Construct):
         if packages.turn:
             self.turn = [session, self._third_party("TurnDependencies", "text worker", packages.turn)]
 
-    def _third_party(self, construct_id: str, whose: str, dependencies: Dependencies) -> lambda_.LayerVersion:
+    def _third_party(self, construct_id: str, owner: str, dependencies: Dependencies) -> lambda_.LayerVersion:
         return lambda_.LayerVersion(
             self,
             construct_id,
-            description=f"third-party packages of the {whose}",
+            description=f"third-party packages of the {owner}",
             code=lambda_.Code.from_asset(
                 str(dependencies.folder),
                 exclude=DEPENDENCIES_EXCLUDES,

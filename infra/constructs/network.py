@@ -88,12 +88,12 @@ class Network(Construct):
         return self.public or not self.ipv6
 
     @property
-    def ways_out(self) -> list[IDependable]:
+    def egress(self) -> list[IDependable]:
         """Resources that must exist before a task can call anything."""
-        selected = self.vpc.select_subnets(
+        subnets = self.vpc.select_subnets(
             subnets=self.worker_subnets.subnets, subnet_group_name=self.worker_subnets.subnet_group_name
         )
-        return [selected.internet_connectivity_established, *self._endpoints]
+        return [subnets.internet_connectivity_established, *self._endpoints]
 
     @property
     def function_options(self) -> dict[str, Any]:
@@ -137,13 +137,13 @@ class Network(Construct):
         zones = str(self._config.vpc_zones).split(",")
         return ec2.Vpc.from_vpc_attributes(self, "Vpc", vpc_id=vpc_id, availability_zones=zones)
 
-    def _subnets(self, name: str, given: str | None) -> ec2.SubnetSelection:
-        if given is None:
+    def _subnets(self, name: str, subnet_ids: str | None) -> ec2.SubnetSelection:
+        if subnet_ids is None:
             return ec2.SubnetSelection(subnet_group_name=name)
         zones = str(self._config.vpc_zones).split(",")
         subnets = [
             ec2.Subnet.from_subnet_attributes(self, f"{name}-{zone}", subnet_id=subnet, availability_zone=zone)
-            for zone, subnet in zip(zones, given.split(","), strict=True)
+            for zone, subnet in zip(zones, subnet_ids.split(","), strict=True)
         ]
         for subnet in subnets:
             Validations.of(subnet).acknowledge(_ROUTES_UNKNOWN)

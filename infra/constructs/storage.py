@@ -28,8 +28,8 @@ class Storage(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, config: Config) -> None:
         super().__init__(scope, construct_id)
-        keeps = config.target.keeps_data
-        removal = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if keeps else RemovalPolicy.DESTROY
+        keeps_data = config.target.keeps_data
+        removal = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if keeps_data else RemovalPolicy.DESTROY
         self.key = kms.Key(
             self,
             "Key",
@@ -62,11 +62,13 @@ class Storage(Construct):
         self.lock_table = self._table(
             "Locks",
             removal,
-            protected=keeps,
+            protected=keeps_data,
             partition_key="session_key",
             stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES,
         )
-        self.connections_table = self._table("Connections", removal, protected=keeps, partition_key="pk", sort_key="sk")
+        self.connections_table = self._table(
+            "Connections", removal, protected=keeps_data, partition_key="pk", sort_key="sk"
+        )
 
     def allow_key(self, grantee: iam.IGrantable) -> None:
         """Let a role use the key, through the bucket and the tables and in no other way.

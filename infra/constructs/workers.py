@@ -144,7 +144,7 @@ class Workers(Construct):
             )
             self.service.node.add_dependency(providers)
         # Tasks that start before there is a way out cannot fetch their image, and the deployment would be rolled back.
-        self.service.node.add_dependency(*parts.network.ways_out)
+        self.service.node.add_dependency(*parts.network.egress)
 
     def _capacity(self) -> dict[str, Any]:
         config = self._config
@@ -214,7 +214,7 @@ class Workers(Construct):
         """The image, and what tells it from another: of one that is built a hash of all that it is built from."""
         config = self._config
         if config.worker_image is not None:
-            return self._given_image(config.worker_image), config.worker_image
+            return self._registry_image(config.worker_image), config.worker_image
         arm = config.architecture == "arm64"
         asset = ecr_assets.DockerImageAsset(
             self,
@@ -227,17 +227,17 @@ class Workers(Construct):
         )
         return ecs.ContainerImage.from_docker_image_asset(asset), asset.asset_hash
 
-    def _given_image(self, address: str) -> ecs.ContainerImage:
-        private = ECR_IMAGE.fullmatch(address)
-        if private is None:
+    def _registry_image(self, address: str) -> ecs.ContainerImage:
+        ecr_image = ECR_IMAGE.fullmatch(address)
+        if ecr_image is None:
             return ecs.ContainerImage.from_registry(address)
         repository = ecr.Repository.from_repository_attributes(
             self,
             "Repository",
-            repository_name=private["name"],
-            repository_arn=f"arn:{Aws.PARTITION}:ecr:{private['region']}:{private['account']}:repository/{private['name']}",
+            repository_name=ecr_image["name"],
+            repository_arn=f"arn:{Aws.PARTITION}:ecr:{ecr_image['region']}:{ecr_image['account']}:repository/{ecr_image['name']}",
         )
-        return ecs.ContainerImage.from_ecr_repository(repository, private["version"])
+        return ecs.ContainerImage.from_ecr_repository(repository, ecr_image["version"])
 
     def _environment(self) -> dict[str, str]:
         config, parts = self._config, self._parts

@@ -18,17 +18,17 @@ from infra.setting_fields import ConfigurationError
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option(
-    "-c", "--context", "given", multiple=True, metavar="NAME=VALUE", help="Setting, as for `cdk deploy`; repeatable."
+    "-c", "--context", "options", multiple=True, metavar="NAME=VALUE", help="Setting, as for `cdk deploy`; repeatable."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print facts as JSON.")
 @click.option("--strict", is_flag=True, help="Exit with 1 also for what is short or unknown.")
-def main(given: tuple[str, ...], *, as_json: bool, strict: bool) -> None:
+def main(options: tuple[str, ...], *, as_json: bool, strict: bool) -> None:
     """Check that the AWS account has what a deployment's settings need. Changes nothing.
 
     Exit codes: 0 nothing fails, 1 the deployment would fail, 2 wrong usage or an impossible setting.
     """
     try:
-        config = read(given)
+        config = read(options)
         account = Account(config.region)
     except (ConfigurationError, WrongUsageError, BotoCoreError) as error:  # the last: a profile that there is not
         click.echo(f"segue: {error}", err=True)
@@ -44,8 +44,8 @@ def main(given: tuple[str, ...], *, as_json: bool, strict: bool) -> None:
         console = Console()
         console.print(f"stage {config.stage}, account {account.id or 'unknown'}, {account.region}\n", highlight=False)
         show(console, findings)
-    bad = {State.FAILS, *((State.SHORT, State.UNKNOWN) if strict else ())}
-    sys.exit(1 if any(each.state in bad for each in findings) else 0)
+    failing_states = {State.FAILS, *((State.SHORT, State.UNKNOWN) if strict else ())}
+    sys.exit(1 if any(each.state in failing_states for each in findings) else 0)
 
 
 if __name__ == "__main__":

@@ -21,15 +21,15 @@ STUCK: Final = frozenset({"CREATE_FAILED", "DELETE_FAILED", "ROLLBACK_COMPLETE",
 def version(account: Account, _config: Config) -> Iterator[Finding]:
     """The bootstrap's version, from its parameter or, where that may not be read, its stack."""
     try:
-        found = _parameter(account)
+        found_version = _parameter(account)
     except NotAllowedError:
-        found = _output(account)
+        found_version = _output(account)
     yield judged(
         "bootstrap",
         "version",
-        holds=found is not None and found >= LEAST_VERSION,
+        holds=found_version is not None and found_version >= LEAST_VERSION,
         needed=f"{LEAST_VERSION} or later",
-        found="this account and region are not bootstrapped" if found is None else str(found),
+        found="this account and region are not bootstrapped" if found_version is None else str(found_version),
         mend=f"npx cdk bootstrap aws://{account.id}/{account.region}",
     )
 
@@ -59,17 +59,17 @@ def deploy_role(account: Account, _config: Config) -> Iterator[Finding]:
     """The role that the CDK deploys with, assumed for a moment: its credentials are not used."""
     name = f"cdk-{QUALIFIER}-deploy-role-{account.id}-{account.region}"
     arn = f"arn:{account.partition}:iam::{account.id}:role/{name}"
-    found, holds = "may be assumed", True
+    answer, is_assumed = "may be assumed", True
     try:
         account.ask("sts", "AssumeRole", RoleArn=arn, RoleSessionName="segue-preflight", DurationSeconds=900)
     except NotAllowedError:
-        found, holds = "is not there, or this caller may not assume it", False
+        answer, is_assumed = "is not there, or this caller may not assume it", False
     yield judged(
         "bootstrap",
         "deploy role",
-        holds=holds,
+        holds=is_assumed,
         needed=f"{name} may be assumed",
-        found=found,
+        found=answer,
         mend=f"allow sts:AssumeRole on arn:{account.partition}:iam::{account.id}:role/cdk-{QUALIFIER}-* to this "
         "caller (without it the CDK deploys with the caller's own permissions)",
         otherwise=State.SHORT,
@@ -82,24 +82,26 @@ def stacks(account: Account, config: Config) -> Iterator[Finding]:
     for part in ("Data", *(("Web",) if config.page else ()), "Service"):
         name = f"Segue-{config.stage}-{part}"
         stack = _stack(account, name) or {}
-        found = str(stack.get("StackStatus", "absent"))
-        of_it = f"--stack-name {name}"
+        stack_status = str(stack.get("StackStatus", "absent"))
+        stack_option = f"--stack-name {name}"
         state, mend = State.WELL, None
-        if found in STUCK:
+        if stack_status in STUCK:
             protected = stack.get("EnableTerminationProtection", False)
             state = State.FAILS if protected else State.SHORT
-            lift = f"aws cloudformation update-termination-protection --no-enable-termination-protection {of_it}; "
-            mend = (lift if protected else "") + f"aws cloudformation delete-stack {of_it}"
-        elif found == "UPDATE_ROLLBACK_FAILED":
-            state, mend = State.FAILS, f"aws cloudformation continue-update-rollback {of_it}"
-        elif found.endswith("_IN_PROGRESS") and found != "REVIEW_IN_PROGRESS":
+            unprotect = (
+                f"aws cloudformation update-termination-protection --no-enable-termination-protection {stack_option}; "
+            )
+            mend = (unprotect if protected else "") + f"aws cloudformation delete-stack {stack_option}"
+        elif stack_status == "UPDATE_ROLLBACK_FAILED":
+            state, mend = State.FAILS, f"aws cloudformation continue-update-rollback {stack_option}"
+        elif stack_status.endswith("_IN_PROGRESS") and stack_status != "REVIEW_IN_PROGRESS":
             state, mend = State.FAILS, "wait until it has ended"
         yield Finding(
             check="bootstrap",
             subject=f"stack {name}",
             state=state,
             needed="absent, or in a state that takes an update",
-            found=found,
+            found=stack_status,
             mend=mend,
         )
 
@@ -137,10 +139,10 @@ def status(account: Account, name: str) -> str:
 
 def _stack(account: Account, name: str) -> dict[str, Any] | None:
     try:
-        found: list[dict[str, Any]] = account.ask("cloudformation", "DescribeStacks", StackName=name)["Stacks"]
+        described: list[dict[str, Any]] = account.ask("cloudformation", "DescribeStacks", StackName=name)["Stacks"]
     except RefusedError as error:
         # CloudFormation has no error of its own for it.
         if error.code == "ValidationError" and "does not exist" in str(error):
             return None
         raise
-    return found[0]
+    return described[0]

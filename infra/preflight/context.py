@@ -21,11 +21,11 @@ class WrongUsageError(ValueError):
     """Raised when an option is not ``name=value``, or a file of the context is no JSON object."""
 
 
-def read(given: Iterable[str], files: Iterable[Path] = FILES) -> Config:
+def read(options: Iterable[str], files: Iterable[Path] = FILES) -> Config:
     """Read the configuration of the deployment that ``npx cdk deploy`` would make with these flags.
 
     Args:
-        given: The values of ``-c``, each ``name=value``.
+        options: The values of ``-c``, each ``name=value``.
         files: Files of the CDK's context, from the weakest to the strongest.
 
     Raises:
@@ -37,10 +37,10 @@ def read(given: Iterable[str], files: Iterable[Path] = FILES) -> Config:
         if path.is_file():
             content = _object(path)
             context |= content if path.name == "cdk.context.json" else content.get("context", {})
-    for each in given:
-        name, separator, value = each.partition("=")
+    for option in options:
+        name, separator, value = option.partition("=")
         if not separator:
-            raise WrongUsageError(f"-c {each}: give it as name=value")
+            raise WrongUsageError(f"-c {option}: give it as name=value")
         context[name] = value
     configured: str | None = get_session().get_config_variable("region")
     return from_context(context, region=callers_region(configured) or DEFAULT_REGION)

@@ -92,14 +92,14 @@ def _zone(account: Account, address: Address, zone_id: str) -> Finding:
     subject, needed = f"hosted zone{address.of}", f"a public zone above {address.name}"
     mend = f"aws route53 list-hosted-zones --query 'HostedZones[].[Id,Name]', then -c {address.setting}_zone_id=…"
     try:
-        found = account.ask("route53", "GetHostedZone", Id=zone_id)["HostedZone"]
+        hosted_zone = account.ask("route53", "GetHostedZone", Id=zone_id)["HostedZone"]
     except RefusedError as error:
         if error.code != "NoSuchHostedZone":
             raise
         return judged("domain", subject, holds=False, needed=needed, found="does not exist", mend=mend)
-    private = found.get("Config", {}).get("PrivateZone", False)
-    above = f".{address.name}.".endswith(f".{found['Name'].rstrip('.')}.")
-    text = f"{found['Name']}{', private' if private else ''}"
+    private = hosted_zone.get("Config", {}).get("PrivateZone", False)
+    above = f".{address.name}.".endswith(f".{hosted_zone['Name'].rstrip('.')}.")
+    text = f"{hosted_zone['Name']}{', private' if private else ''}"
     return judged("domain", subject, holds=above and not private, needed=needed, found=text, mend=mend)
 
 
@@ -121,13 +121,13 @@ def _record(account: Account, address: Address, zone_id: str) -> Iterator[Findin
             raise
         return  # `zone` says it
     kinds = [each["Type"] for each in listed["ResourceRecordSets"] if each["Name"] == name]
-    taken = sorted({"A", "AAAA", "CNAME"} & set(kinds))
+    address_kinds = sorted({"A", "AAAA", "CNAME"} & set(kinds))
     yield judged(
         "domain",
         f"address record{address.of}",
-        holds=not taken,
+        holds=not address_kinds,
         needed="none, or this stack's own",
-        found=", ".join(taken) or "none",
+        found=", ".join(address_kinds) or "none",
         mend=f"if it is not the stack's: aws route53 change-resource-record-sets --hosted-zone-id {zone_id} (DELETE)",
         otherwise=State.UNKNOWN,
     )

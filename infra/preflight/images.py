@@ -39,16 +39,16 @@ def builder(account: Account, config: Config) -> Iterator[Finding]:
         found = f"{program} does not answer" if shutil.which(program) else f"no {program} on this machine"
         yield judged("image", "builder", holds=False, needed=needed, found=found, mend=mend)
         return
-    same = MACHINES.get(platform.machine().lower()) == config.architecture
+    is_native = MACHINES.get(platform.machine().lower()) == config.architecture
     emulated = platform.system() != "Linux" or (EMULATORS / REGISTERED[config.architecture]).exists()
     other = "arm64" if config.architecture == "x86_64" else "x86_64"
     yield judged(
         "image",
         "builder",
-        holds=same or emulated,
+        holds=is_native or emulated,
         needed=needed,
         found=f"{program} {server} on {platform.machine()}"
-        + ("" if same else ", by emulation" if emulated else ", without emulation"),
+        + ("" if is_native else ", by emulation" if emulated else ", without emulation"),
         mend=f"{program} run --privileged --rm tonistiigi/binfmt --install "
         f"{'arm64' if config.architecture == 'arm64' else 'amd64'} (or deploy with -c architecture={other})",
     )
@@ -74,16 +74,16 @@ def page(account: Account, config: Config) -> Iterator[Finding]:
     )
 
 
-def given(account: Account, config: Config) -> Iterator[Finding]:
+def worker_image(account: Account, config: Config) -> Iterator[Finding]:
     """The image that ``worker_image`` names, if it is in a private registry of AWS."""
     address = ECR_IMAGE.fullmatch(config.worker_image or "")
     if address is None or not config.voice:
         return
     version = address["version"] or "latest"
     identifier = {"imageDigest": version} if version.startswith("sha256:") else {"imageTag": version}
-    place = f"{address['account']} in {address['region']}"
+    registry = f"{address['account']} in {address['region']}"
     if (address["account"], address["region"]) != (account.id, account.region):
-        found = f"in {place}"
+        found = f"in {registry}"
     else:
         try:
             account.ask(
@@ -105,7 +105,7 @@ def given(account: Account, config: Config) -> Iterator[Finding]:
         needed=f"{config.worker_image}, of this account and region",
         found=found,
         mend=f"docker push {config.worker_image}",
-        otherwise=State.FAILS if found != f"in {place}" else State.UNKNOWN,
+        otherwise=State.FAILS if found != f"in {registry}" else State.UNKNOWN,
     )
 
 
@@ -115,16 +115,18 @@ def _server(program: str) -> str | None:
     if path is None:
         return None
     try:
-        asked = subprocess.run(  # noqa: S603 - the program that the CDK would run
+        answer = subprocess.run(  # noqa: S603 - the program that the CDK would run
             [path, "version", "--format", "{{.Server.Version}}"],
             capture_output=True,
             text=True,
             timeout=COMMAND_SECONDS,
             check=False,
         )
-        if asked.returncode:  # finch and podman know no servers
-            asked = subprocess.run([path, "info"], capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)  # noqa: S603
-            return "(info answers)" if asked.returncode == 0 else None
+        if answer.returncode:  # finch and podman know no servers
+            answer = subprocess.run(  # noqa: S603 - likewise
+                [path, "info"], capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
+            )
+            return "(info answers)" if answer.returncode == 0 else None
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return asked.stdout.strip()
+    return answer.stdout.strip()

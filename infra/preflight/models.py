@@ -29,22 +29,22 @@ def text(account: Account, config: Config) -> Iterator[Finding]:
 def _model(account: Account, subject: str, model: str, setting: str) -> Iterator[Finding]:
     if model.startswith("arn:"):
         return  # of a kind that no listing has: provisioned, imported, a router
-    behind = _behind(account, model) if model.startswith(PROFILES) else _itself(account, model)
+    models = _models_of_profile(account, model) if model.startswith(PROFILES) else _listed_model(account, model)
     yield judged(
         "models",
         f"{subject} is listed",
-        holds=bool(behind),
+        holds=bool(models),
         needed=f"{model} in {account.region}",
-        found="listed" if behind else "not known there",
+        found="listed" if models else "not known there",
         mend=f"aws bedrock list-foundation-models --region {account.region} --query 'modelSummaries[].modelId' "
         f"(or list-inference-profiles), then -c {setting}=…; or another -c region=…",
         page="docs/providers.md",
     )
-    for each in behind[:1]:
+    for each in models[:1]:
         yield _access(account, subject, each)
 
 
-def _behind(account: Account, profile: str) -> list[str]:
+def _models_of_profile(account: Account, profile: str) -> list[str]:
     """The models that an inference profile leads to; none if there is no such profile in the region."""
     try:
         answer = account.ask("bedrock", "GetInferenceProfile", inferenceProfileIdentifier=profile)
@@ -55,7 +55,7 @@ def _behind(account: Account, profile: str) -> list[str]:
     return [each["modelArn"].rsplit("/", 1)[-1] for each in answer["models"]]
 
 
-def _itself(account: Account, model: str) -> list[str]:
+def _listed_model(account: Account, model: str) -> list[str]:
     """A foundation model's own id; none if the region does not have it."""
     try:
         account.ask("bedrock", "GetFoundationModel", modelIdentifier=model)
@@ -72,7 +72,7 @@ def _access(account: Account, subject: str, model: str) -> Finding:
     except RefusedError as error:
         if error.code not in UNKNOWN:
             raise
-        found, holds = f"not known in {account.region}", False
+        access, is_open = f"not known in {account.region}", False
     else:
         states = {
             "the region": answer["regionAvailability"],
@@ -81,13 +81,13 @@ def _access(account: Account, subject: str, model: str) -> Finding:
             "the entitlement": answer["entitlementAvailability"],
         }
         wrong = [f"{name} is {state}" for name, state in states.items() if state not in {"AVAILABLE", "AUTHORIZED"}]
-        found, holds = ", ".join(wrong) or "open to this account", not wrong
+        access, is_open = ", ".join(wrong) or "open to this account", not wrong
     return judged(
         "models",
         f"{subject} is open",
-        holds=holds,
+        holds=is_open,
         needed=f"{model} may be used by this account",
-        found=found,
+        found=access,
         mend=f"open {model} once in the Bedrock console of {account.region} (playground), or "
         f"aws bedrock list-foundation-model-agreement-offers --model-id {model} --region {account.region}",
         otherwise=State.FAILS,

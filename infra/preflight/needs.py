@@ -42,16 +42,16 @@ def needs(config: Config) -> Needs:
     tasks = config.worker_maximum if config.voice else 0
     sessions = config.worker_maximum * config.worker_capacity if config.voice else 0
     frames = (config.expected_frame_rate or sessions * FRAMES_PER_SESSION) if config.api else 0
-    task, spot = config.worker_cpu / 1024, config.worker_spot_percent / 100
-    most = ROLLING * config.worker_maximum * task if config.voice else 0.0
-    first = ROLLING * config.worker_count * task if config.voice else 0.0
+    task_vcpus, spot_share = config.worker_cpu / 1024, config.worker_spot_percent / 100
+    vcpus_at_most = ROLLING * config.worker_maximum * task_vcpus if config.voice else 0.0
+    vcpus_at_first = ROLLING * config.worker_count * task_vcpus if config.voice else 0.0
     return Needs(
         sessions=sessions,
         frames=frames,
         requests=frames * (1 + CALLBACKS_PER_FRAME),
         environments=max(math.ceil(frames / REQUESTS_PER_ENVIRONMENT), config.provisioned_concurrency),
         targets=ROLLING * tasks if config.direct else 0,
-        vcpus=most * (1 - spot),
-        first_vcpus=first * (1 - spot),
-        spot_vcpus=most * spot,
+        vcpus=vcpus_at_most * (1 - spot_share),
+        first_vcpus=vcpus_at_first * (1 - spot_share),
+        spot_vcpus=vcpus_at_most * spot_share,
     )

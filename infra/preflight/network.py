@@ -8,7 +8,7 @@ from typing import Any, Final
 from infra.config import Config
 from infra.preflight.account import Account, RefusedError
 from infra.preflight.findings import Finding, State, judged
-from infra.preflight.routes import Ways, ways_out
+from infra.preflight.routes import VpcRoutes, read_vpc_routes
 
 LEAST_ADDRESSES: Final = 8
 """Free addresses of a subnet below which a deployment may not find one for each new task or interface."""
@@ -76,38 +76,42 @@ def subnets(account: Account, config: Config) -> Iterator[Finding]:
     if not config.voice or config.vpc_id is None:
         return
     zones = str(config.vpc_zones).split(",")
-    named = {
+    zone_of_subnet = {
         subnet: zone
         for part in (config.vpc_worker_subnets, config.vpc_function_subnets, config.vpc_balancer_subnets)
         if part is not None
         for subnet, zone in zip(part.split(","), zones, strict=True)
     }
     try:
-        found = account.ask("ec2", "DescribeSubnets", SubnetIds=list(named))["Subnets"]
+        described = account.ask("ec2", "DescribeSubnets", SubnetIds=list(zone_of_subnet))["Subnets"]
     except RefusedError as error:
         if error.code != "InvalidSubnetID.NotFound":
             raise
-        found = []
+        described = []
         wrong = [str(error)]
     else:
-        wrong = [text for each in found if (text := _misplaced(each, str(config.vpc_id), named[each["SubnetId"]]))]
+        wrong = [
+            text
+            for each in described
+            if (text := _misplaced(each, str(config.vpc_id), zone_of_subnet[each["SubnetId"]]))
+        ]
     yield judged(
         "network",
         "subnets",
         holds=not wrong,
         needed=f"in {config.vpc_id}, each in its zone of vpc_zones",
-        found="; ".join(wrong) or f"{len(found)} subnets, as named",
+        found="; ".join(wrong) or f"{len(described)} subnets, as named",
         mend=f"aws ec2 describe-subnets --filters Name=vpc-id,Values={config.vpc_id} "
         "--query 'Subnets[].[SubnetId,AvailabilityZone]', then -c vpc_zones=… in the same order",
     )
-    few = [each for each in found if each["AvailableIpAddressCount"] < LEAST_ADDRESSES]
-    if few:
+    crowded = [each for each in described if each["AvailableIpAddressCount"] < LEAST_ADDRESSES]
+    if crowded:
         yield Finding(
             check="network",
             subject="addresses of the subnets",
             state=State.SHORT,
             needed=f"{LEAST_ADDRESSES} free in each",
-            found="; ".join(f"{each['SubnetId']}: {each['AvailableIpAddressCount']}" for each in few),
+            found="; ".join(f"{each['SubnetId']}: {each['AvailableIpAddressCount']}" for each in crowded),
             mend="name larger subnets",
         )
 
@@ -116,82 +120,82 @@ def routes(account: Account, config: Config) -> Iterator[Finding]:
     """Ways out of the subnets: of tasks to AWS and the provider, of function and load balancer to where they lead."""
     if not config.voice or config.vpc_id is None:
         return
-    ways = ways_out(account, config.vpc_id)
+    routing = read_vpc_routes(account, config.vpc_id)
     if config.api:
-        yield _private_dns(ways)
+        yield _private_dns(routing)
     for subnet in str(config.vpc_worker_subnets).split(","):
-        yield _tasks(ways, subnet, config)
+        yield _tasks(routing, subnet, config)
     for subnet in filter(None, (config.vpc_function_subnets or "").split(",")):
-        yield _function(ways, subnet)
+        yield _function(routing, subnet)
     for subnet in filter(None, (config.vpc_balancer_subnets or "").split(",")):
-        yield _balancer(ways, subnet)
-    wanted = _services(config)
+        yield _balancer(routing, subnet)
+    services = _services(config)
     for subnet in str(config.vpc_worker_subnets).split(","):
-        missing = ways.unreachable(subnet, wanted, public=config.network == "public")
+        missing = routing.unreachable(subnet, services, public=config.network == "public")
         if missing:
             yield judged(
                 "network",
                 f"tasks in {subnet}, to AWS",
                 holds=False,
-                needed=", ".join(wanted),
+                needed=", ".join(services),
                 found=f"no route and no endpoint for {', '.join(missing)}",
                 mend=f"aws ec2 create-vpc-endpoint --vpc-id {config.vpc_id} --vpc-endpoint-type Interface "
                 f"--service-name com.amazonaws.{account.region}.{missing[0]} --subnet-ids {subnet} …, or a NAT gateway",
             )
 
 
-def _private_dns(ways: Ways) -> Finding:
-    trap = ways.private_names("execute-api")
+def _private_dns(routing: VpcRoutes) -> Finding:
+    endpoint = routing.private_names("execute-api")
     return judged(
         "network",
         "endpoint of execute-api",
-        holds=not trap,
+        holds=not endpoint,
         needed="none with private DNS",
-        found=f"there is one: {PRIVATE_API_SENTENCE}" if trap else "none with private DNS",
+        found=f"there is one: {PRIVATE_API_SENTENCE}" if endpoint else "none with private DNS",
         mend="aws ec2 modify-vpc-endpoint --no-private-dns-enabled --vpc-endpoint-id "
-        f"{trap or '…'} (or name subnets of another VPC)",
+        f"{endpoint or '…'} (or name subnets of another VPC)",
         page="docs/deploy.md#a-vpc-of-your-own",
     )
 
 
-def _tasks(ways: Ways, subnet: str, config: Config) -> Finding:
+def _tasks(routing: VpcRoutes, subnet: str, config: Config) -> Finding:
     public = config.network == "public"
-    found = ways.default_route(subnet)
-    holds = found.startswith("igw-") if public else bool(found) and not found.startswith("igw-")
+    route = routing.default_route(subnet)
+    leads_out = route.startswith("igw-") if public else bool(route) and not route.startswith("igw-")
     return judged(
         "network",
         f"tasks in {subnet}",
-        holds=holds,
+        holds=leads_out,
         needed=f"an IPv4 route to {'an internet gateway' if public else 'a NAT or transit gateway'}",
-        found=_described(ways, subnet),
-        mend=f"aws ec2 create-route --route-table-id {ways.table(subnet)} --destination-cidr-block 0.0.0.0/0 "
+        found=_described(routing, subnet),
+        mend=f"aws ec2 create-route --route-table-id {routing.table(subnet)} --destination-cidr-block 0.0.0.0/0 "
         + ("--gateway-id igw-…" if public else "--nat-gateway-id nat-…"),
     )
 
 
-def _function(ways: Ways, subnet: str) -> Finding:
-    route = ways.default_route(subnet)
+def _function(routing: VpcRoutes, subnet: str) -> Finding:
+    route = routing.default_route(subnet)
     # The stack gives addresses of IPv6 to functions and APIs only with a VPC of its own.
-    holds = bool(route) and not route.startswith("igw-")
+    leads_out = bool(route) and not route.startswith("igw-")
     return judged(
         "network",
         f"message function in {subnet}",
-        holds=holds,
+        holds=leads_out,
         needed="an IPv4 route to a NAT or transit gateway, for the public endpoint of execute-api",
-        found=_described(ways, subnet) + ("; a function has no public address" if route.startswith("igw-") else ""),
-        mend=f"aws ec2 create-route --route-table-id {ways.table(subnet)} --destination-cidr-block 0.0.0.0/0 "
+        found=_described(routing, subnet) + ("; a function has no public address" if route.startswith("igw-") else ""),
+        mend=f"aws ec2 create-route --route-table-id {routing.table(subnet)} --destination-cidr-block 0.0.0.0/0 "
         "--nat-gateway-id nat-…",
     )
 
 
-def _balancer(ways: Ways, subnet: str) -> Finding:
+def _balancer(routing: VpcRoutes, subnet: str) -> Finding:
     return judged(
         "network",
         f"load balancer in {subnet}",
-        holds=ways.default_route(subnet).startswith("igw-"),
+        holds=routing.default_route(subnet).startswith("igw-"),
         needed="an IPv4 route to an internet gateway: a public subnet",
-        found=_described(ways, subnet),
-        mend=f"aws ec2 create-route --route-table-id {ways.table(subnet)} --destination-cidr-block 0.0.0.0/0 "
+        found=_described(routing, subnet),
+        mend=f"aws ec2 create-route --route-table-id {routing.table(subnet)} --destination-cidr-block 0.0.0.0/0 "
         "--gateway-id igw-…",
     )
 
@@ -205,9 +209,9 @@ def _services(config: Config) -> list[str]:
     return services
 
 
-def _described(ways: Ways, subnet: str) -> str:
-    found = {"IPv4": ways.default_route(subnet), "IPv6": ways.default_route(subnet, ipv6=True)}
-    return ", ".join(f"{name} to {target}" for name, target in found.items() if target) or "no default route"
+def _described(routing: VpcRoutes, subnet: str) -> str:
+    routes_by_family = {"IPv4": routing.default_route(subnet), "IPv6": routing.default_route(subnet, ipv6=True)}
+    return ", ".join(f"{name} to {target}" for name, target in routes_by_family.items() if target) or "no default route"
 
 
 def _misplaced(subnet: dict[str, Any], vpc: str, zone: str) -> str | None:

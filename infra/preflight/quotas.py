@@ -42,23 +42,23 @@ def lambda_concurrency(account: Account, config: Config) -> Iterator[Finding]:
     if not config.api:
         return  # the few others wait for one, and no caller with them
     limit = account.ask("lambda", "GetAccountSettings")["AccountLimit"]
-    all_of_them, free = limit["ConcurrentExecutions"], limit["UnreservedConcurrentExecutions"]
-    most = needs(config).environments
+    quota_now, free = limit["ConcurrentExecutions"], limit["UnreservedConcurrentExecutions"]
+    needed = needs(config).environments
     # What is kept warm is taken as what is reserved, or out of it.
     reserved = max(config.message_concurrency or 0, config.provisioned_concurrency)
-    state = State.WELL if free >= most else State.SHORT
+    state = State.WELL if free >= needed else State.SHORT
     if (reserved and free - reserved < UNRESERVED) or not free:
         # A service stack that is there may have reserved them before.
         state = State.SHORT if bootstrap.status(account, f"Segue-{config.stage}-Service") != "absent" else State.FAILS
-    wanted = max(most, reserved) + UNRESERVED + all_of_them - free
+    quota = max(needed, reserved) + UNRESERVED + quota_now - free
     yield Finding(
         check="quotas",
         subject="Lambda, environments at once",
         state=state,
-        needed=f"{most} at the most"
+        needed=f"{needed} at the most"
         + (f", {reserved} of them reserved or kept warm and {UNRESERVED} left" if reserved else ""),
-        found=f"{all_of_them}, {free} of them unreserved",
-        mend=None if state is State.WELL else _increase("lambda", LAMBDA_CONCURRENCY, wanted),
+        found=f"{quota_now}, {free} of them unreserved",
+        mend=None if state is State.WELL else _increase("lambda", LAMBDA_CONCURRENCY, quota),
         page="docs/scale.md",
     )
 
@@ -67,27 +67,27 @@ def fargate(account: Account, config: Config) -> Iterator[Finding]:
     """Virtual CPUs on demand and on Spot: a deployment needs twice what runs."""
     if not config.voice:
         return
-    wanted = needs(config)
-    if wanted.vcpus:
-        yield _vcpus(account, FARGATE, "Fargate, vCPUs on demand", wanted.vcpus, wanted.first_vcpus)
-    if wanted.spot_vcpus:
-        yield _vcpus(account, FARGATE_SPOT, "Fargate, vCPUs on Spot", wanted.spot_vcpus, 0)
+    need = needs(config)
+    if need.vcpus:
+        yield _vcpus(account, FARGATE, "Fargate, vCPUs on demand", need.vcpus, need.first_vcpus)
+    if need.spot_vcpus:
+        yield _vcpus(account, FARGATE_SPOT, "Fargate, vCPUs on Spot", need.spot_vcpus, 0)
 
 
 def api_requests(account: Account, config: Config) -> Iterator[Finding]:
     """Requests a second of API Gateway, of all APIs together."""
     if not config.api:
         return
-    wanted = needs(config)
-    has = _quota(account, "apigateway", API_REQUESTS)
-    enough = has >= wanted.requests
+    need = needs(config)
+    quota = _quota(account, "apigateway", API_REQUESTS)
+    enough = quota >= need.requests
     yield Finding(
         check="quotas",
         subject="API Gateway, requests a second",
         state=State.WELL if enough else State.SHORT,
-        needed=f"{wanted.requests:g} at the most ({wanted.frames:g} frames, as many answers)",
-        found=f"{has:g}",
-        mend=None if enough else _increase("apigateway", API_REQUESTS, wanted.requests),
+        needed=f"{need.requests:g} at the most ({need.frames:g} frames, as many answers)",
+        found=f"{quota:g}",
+        mend=None if enough else _increase("apigateway", API_REQUESTS, need.requests),
         page="docs/scale.md",
     )
 
@@ -96,16 +96,16 @@ def throttle(account: Account, config: Config) -> Iterator[Finding]:
     """The stage's throttle, capped by the setting ``account_message_rate``, beside what the account really has."""
     if not config.api:
         return
-    has, frames = _quota(account, "apigateway", API_REQUESTS), needs(config).frames
+    quota, frames = _quota(account, "apigateway", API_REQUESTS), needs(config).frames
     limit = config.throttle_rate
-    well = limit is None or frames <= limit <= has
+    is_well = limit is None or frames <= limit <= quota
     yield Finding(
         check="quotas",
         subject="API Gateway, throttle of the stage",
-        state=State.WELL if well else State.SHORT,
-        needed=f"from {frames:g} frames, which come at the most, to {has:g}, which the account has",
+        state=State.WELL if is_well else State.SHORT,
+        needed=f"from {frames:g} frames, which come at the most, to {quota:g}, which the account has",
         found="none" if limit is None else f"{limit:g}, by account_message_rate={config.account_message_rate}",
-        mend=None if well else f"-c account_message_rate={has:g}, and ask for more if that is too few",
+        mend=None if is_well else f"-c account_message_rate={quota:g}, and ask for more if that is too few",
         page="docs/configuration.md",
     )
 
@@ -121,18 +121,20 @@ def vpcs(account: Account, config: Config) -> Iterator[Finding]:
     """Room for one more VPC, unless the service stack has made its own before."""
     if not config.voice or config.vpc_id:
         return
-    found = account.ask_all("ec2", "DescribeVpcs", "Vpcs")
-    has = int(_quota(account, "vpc", VPCS))
+    present = account.ask_all("ec2", "DescribeVpcs", "Vpcs")
+    quota = int(_quota(account, "vpc", VPCS))
     stack = f"Segue-{config.stage}-Service"
-    made = any(_tag(vpc, "aws:cloudformation:stack-name") == stack for vpc in found)
-    enough = made or len(found) < has
+    has_own = any(_tag(vpc, "aws:cloudformation:stack-name") == stack for vpc in present)
+    enough = has_own or len(present) < quota
     yield Finding(
         check="quotas",
         subject="VPCs of the region",
         state=State.WELL if enough else State.FAILS,
-        needed="the stack's own" if made else "room for one more",
-        found=f"{len(found)} of {has}",
-        mend=None if enough else f"{_increase('vpc', VPCS, has + 1)} (or use a VPC that is there: the setting vpc_id)",
+        needed="the stack's own" if has_own else "room for one more",
+        found=f"{len(present)} of {quota}",
+        mend=None
+        if enough
+        else f"{_increase('vpc', VPCS, quota + 1)} (or use a VPC that is there: the setting vpc_id)",
     )
 
 
@@ -140,17 +142,17 @@ def balancers(account: Account, config: Config) -> Iterator[Finding]:
     """Room for one more Network Load Balancer, unless the service stack has made its own before."""
     if not config.direct:
         return
-    has = _limits_of_balancers(account)[BALANCERS]
+    quota = _limits_of_balancers(account)[BALANCERS]
     listed = account.ask("elbv2", "DescribeLoadBalancers", PageSize=400)["LoadBalancers"]
-    found = sum(each["Type"] == "network" for each in listed)
-    made = found >= has and bootstrap.status(account, f"Segue-{config.stage}-Service") != "absent"
-    state = State.WELL if found < has else State.SHORT if made else State.FAILS
+    present = sum(each["Type"] == "network" for each in listed)
+    has_own = present >= quota and bootstrap.status(account, f"Segue-{config.stage}-Service") != "absent"
+    state = State.WELL if present < quota else State.SHORT if has_own else State.FAILS
     yield Finding(
         check="quotas",
         subject="Network Load Balancers of the region",
         state=state,
         needed="room for one more, or the stack's own among them",
-        found=f"{found} of {has}",
+        found=f"{present} of {quota}",
         mend=None if state is State.WELL else _MORE_OF_BALANCERS,
     )
 
@@ -161,50 +163,50 @@ def targets(account: Account, config: Config) -> Iterator[Finding]:
         return
     limits = _limits_of_balancers(account)
     zones = len(config.vpc_zones.split(",")) if config.vpc_zones else AVAILABILITY_ZONES
-    has = limits[IN_A_ZONE] if config.crosses_zones else min(zones * limits[IN_A_ZONE], limits[IN_ALL], OF_A_GROUP)
-    most = needs(config).targets
-    enough = has >= most
+    quota = limits[IN_A_ZONE] if config.crosses_zones else min(zones * limits[IN_A_ZONE], limits[IN_ALL], OF_A_GROUP)
+    needed = needs(config).targets
+    enough = quota >= needed
     yield Finding(
         check="quotas",
         subject="targets of the load balancer",
         state=State.WELL if enough else State.SHORT,
-        needed=f"{most}, while a deployment replaces all tasks",
-        found=f"{has}" + ("" if config.crosses_zones else f", {limits[IN_A_ZONE]} in each of {zones} zones"),
+        needed=f"{needed}, while a deployment replaces all tasks",
+        found=f"{quota}" + ("" if config.crosses_zones else f", {limits[IN_A_ZONE]} in each of {zones} zones"),
         mend=None if enough else _MORE_OF_BALANCERS,
         page="docs/scale.md",
     )
 
 
-def _vcpus(account: Account, code: str, subject: str, most: float, first: float) -> Finding:
-    has = _quota(account, "fargate", code)
-    state = State.WELL if has >= most else State.SHORT if has >= first else State.FAILS
+def _vcpus(account: Account, code: str, subject: str, needed: float, needed_at_once: float) -> Finding:
+    quota = _quota(account, "fargate", code)
+    state = State.WELL if quota >= needed else State.SHORT if quota >= needed_at_once else State.FAILS
     return Finding(
         check="quotas",
         subject=subject,
         state=state,
-        needed=f"{most:g} at the most, while a deployment replaces all tasks"
-        + (f"; {first:g} at once" if first else ""),
-        found=f"{has:g}",
-        mend=None if state is State.WELL else _increase("fargate", code, most),
+        needed=f"{needed:g} at the most, while a deployment replaces all tasks"
+        + (f"; {needed_at_once:g} at once" if needed_at_once else ""),
+        found=f"{quota:g}",
+        mend=None if state is State.WELL else _increase("fargate", code, needed),
         page="docs/scale.md",
     )
 
 
-def _streams(account: Account, wanted: Needs, model: str) -> Finding:
+def _streams(account: Account, need: Needs, model: str) -> Finding:
     quotas = account.ask_all("service-quotas", "ListServiceQuotas", "Quotas", ServiceCode="bedrock", MaxResults=100)
-    found = [each for each in quotas if _is_about(each["QuotaName"], model)]
-    subject, needed = "Bedrock, streams at once", f"{wanted.sessions} at the most, one a session"
-    if not found:
+    matching = [each for each in quotas if _is_about(each["QuotaName"], model)]
+    subject, needed = "Bedrock, streams at once", f"{need.sessions} at the most, one a session"
+    if not matching:
         raise NotAnsweredError(f"no quota's name says that it is for concurrent requests of {model}")
-    quota = max(found, key=lambda each: each["Value"])
-    state = State.WELL if quota["Value"] >= wanted.sessions else State.SHORT if quota["Value"] else State.FAILS
+    quota = max(matching, key=lambda each: each["Value"])
+    state = State.WELL if quota["Value"] >= need.sessions else State.SHORT if quota["Value"] else State.FAILS
     return Finding(
         check="quotas",
         subject=subject,
         state=state,
         needed=needed,
         found=f"{quota['Value']:g} ({quota['QuotaName']})",
-        mend=None if state is State.WELL else _increase("bedrock", quota["QuotaCode"], wanted.sessions),
+        mend=None if state is State.WELL else _increase("bedrock", quota["QuotaCode"], need.sessions),
         page="docs/scale.md",
     )
 
@@ -229,11 +231,11 @@ def _quota(account: Account, service: str, code: str) -> float:
 
 def _limits_of_balancers(account: Account) -> dict[str, int]:
     limits = account.ask("elbv2", "DescribeAccountLimits", PageSize=400)["Limits"]
-    found = {each["Name"]: int(each["Max"]) for each in limits}
+    by_name = {each["Name"]: int(each["Max"]) for each in limits}
     for name in (BALANCERS, IN_A_ZONE, IN_ALL):
-        if name not in found:
+        if name not in by_name:
             raise NotAnsweredError(f"DescribeAccountLimits does not name {name}")
-    return found
+    return by_name
 
 
 def _increase(service: str, code: str, value: float) -> str:

@@ -30,12 +30,12 @@ def workers(account: Account, config: Config) -> Iterator[Finding]:
     else:
         from infra.worker_version import changed
 
-        now = synthesized_workers(config)
-        reasons = changed(outputs.get("WorkerParts", ""), now.parts)
-        if now.version == deployed and not reasons:
+        synthesized = synthesized_workers(config)
+        reasons = changed(outputs.get("WorkerParts", ""), synthesized.parts)
+        if synthesized.version == deployed and not reasons:
             found = f"no: they run {deployed} already"
         else:
-            found = f"yes, changed: {', '.join(reasons) or 'version'} ({deployed} → {now.version})"
+            found = f"yes, changed: {', '.join(reasons) or 'version'} ({deployed} → {synthesized.version})"
     yield Finding(
         check="workers",
         subject=SUBJECT,

@@ -21,7 +21,7 @@ GATEWAYS: Final = (
 """Targets of a route, as EC2 names them."""
 
 
-class Ways:
+class VpcRoutes:
     """Ways out of a VPC's subnets."""
 
     def __init__(self, tables: list[dict[str, Any]], endpoints: list[dict[str, Any]]) -> None:
@@ -33,13 +33,13 @@ class Ways:
 
     def table(self, subnet: str) -> str:
         """The id of a subnet's route table, the VPC's main one if it has none of its own."""
-        return str((self._find(subnet) or {}).get("RouteTableId", "rtb-…"))
+        return str((self._table_of(subnet) or {}).get("RouteTableId", "rtb-…"))
 
     def default_route(self, subnet: str, *, ipv6: bool = False) -> str:
         """The target of a subnet's way to the internet; empty if it has none, or one that leads nowhere."""
-        name, everything = ("DestinationIpv6CidrBlock", "::/0") if ipv6 else ("DestinationCidrBlock", "0.0.0.0/0")
-        for route in (self._find(subnet) or {}).get("Routes", []):
-            if route.get(name) == everything and route.get("State") != "blackhole":
+        name, any_address = ("DestinationIpv6CidrBlock", "::/0") if ipv6 else ("DestinationCidrBlock", "0.0.0.0/0")
+        for route in (self._table_of(subnet) or {}).get("Routes", []):
+            if route.get(name) == any_address and route.get("State") != "blackhole":
                 return str(next((route[target] for target in GATEWAYS if target in route), ""))
         return ""
 
@@ -72,7 +72,7 @@ class Ways:
                 return bool(each.get("PrivateDnsEnabled"))
         return False
 
-    def _find(self, subnet: str) -> dict[str, Any] | None:
+    def _table_of(self, subnet: str) -> dict[str, Any] | None:
         main = None
         for table in self._tables:
             for association in table.get("Associations", []):
@@ -83,9 +83,9 @@ class Ways:
         return main
 
 
-def ways_out(account: Account, vpc_id: str) -> Ways:
+def read_vpc_routes(account: Account, vpc_id: str) -> VpcRoutes:
     """Ask for a VPC's route tables and endpoints."""
-    mine = [{"Name": "vpc-id", "Values": [vpc_id]}]
-    tables = account.ask_all("ec2", "DescribeRouteTables", "RouteTables", Filters=mine)
-    endpoints = account.ask_all("ec2", "DescribeVpcEndpoints", "VpcEndpoints", Filters=mine)
-    return Ways(tables, endpoints)
+    of_vpc = [{"Name": "vpc-id", "Values": [vpc_id]}]
+    tables = account.ask_all("ec2", "DescribeRouteTables", "RouteTables", Filters=of_vpc)
+    endpoints = account.ask_all("ec2", "DescribeVpcEndpoints", "VpcEndpoints", Filters=of_vpc)
+    return VpcRoutes(tables, endpoints)

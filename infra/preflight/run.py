@@ -56,7 +56,7 @@ CHECKS: Final = (
     Check("bootstrap", "deploy role", bootstrap.deploy_role),
     Check("bootstrap", "stacks", bootstrap.stacks),
     Check("image", "builder", images.builder),
-    Check("image", "worker_image", images.given),
+    Check("image", "worker_image", images.worker_image),
     Check("image", "page", images.page),
     Check("roles", "AWSServiceRoleForECS", roles.containers),
     Check("roles", "AWSServiceRoleForApplicationAutoScaling_ECSService", roles.scaling),
@@ -88,13 +88,13 @@ CHECKS: Final = (
 def examine(account: Account, config: Config, limit_seconds: float = LIMIT_SECONDS) -> list[Finding]:
     """Ask everything that the settings need, in the order of ``CHECKS``."""
     began = time.monotonic()
-    first = _answered(FIRST, account, config)
+    identity = _findings_of(FIRST, account, config)
     if account.id is None:
-        return first
+        return identity
     answers: dict[int, list[Finding]] = {}
 
-    def ask(place: int, check: Check) -> None:
-        answers[place] = _answered(check, account, config)
+    def ask(index: int, check: Check) -> None:
+        answers[index] = _findings_of(check, account, config)
 
     # Daemons: a question that hangs does not keep the command from ending.
     threads = [threading.Thread(target=ask, args=each, daemon=True) for each in enumerate(CHECKS)]
@@ -102,25 +102,25 @@ def examine(account: Account, config: Config, limit_seconds: float = LIMIT_SECON
         thread.start()
     for thread in threads:
         thread.join(max(0.0, began + limit_seconds - time.monotonic()))
-    late = f"no answer within {limit_seconds:g} s"
-    return first + [
+    no_answer = f"no answer within {limit_seconds:g} s"
+    return identity + [
         finding
-        for place, check in enumerate(CHECKS)
-        for finding in answers.get(place, [_unknown(check, late, "run it again")])
+        for index, check in enumerate(CHECKS)
+        for finding in answers.get(index, [_unknown(check, no_answer, "run it again")])
     ]
 
 
-def _answered(check: Check, account: Account, config: Config) -> list[Finding]:
-    found: list[Finding] = []
+def _findings_of(check: Check, account: Account, config: Config) -> list[Finding]:
+    findings: list[Finding] = []
     try:
-        found.extend(check.work(account, config))
+        findings.extend(check.work(account, config))
     except NotAllowedError as error:
-        found.append(_unknown(check, str(error), f"allow {error.action} to this caller, or look at it by hand"))
+        findings.append(_unknown(check, str(error), f"allow {error.action} to this caller, or look at it by hand"))
     except NotAnsweredError as error:
-        found.append(_unknown(check, str(error), "look at it by hand"))
+        findings.append(_unknown(check, str(error), "look at it by hand"))
     except (KeyError, IndexError, TypeError, ValueError) as error:  # an answer of an unexpected form is no answer
-        found.append(_unknown(check, f"an answer that is not understood: {error!r}", "report it"))
-    return found
+        findings.append(_unknown(check, f"an answer that is not understood: {error!r}", "report it"))
+    return findings
 
 
 def _unknown(check: Check, found: str, mend: str) -> Finding:

@@ -55,14 +55,14 @@ class ServiceStack(Stack):
         network = Network(self, "Network", config) if config.voice else None
         self.gateway = self._gateway(storage, auth, network, web) if config.api else None
         self.workers = self._workers(network, storage, auth, web) if network else None
-        self.stopped = self._stopped(self.workers, storage) if self.workers else None
+        self.stopped = self._stopped_task_function(self.workers, storage) if self.workers else None
         self.turns = self._turns(self.gateway, storage) if self.gateway else None
-        self._in_order()
+        self._order_deployment()
         self.janitor = Janitor(self, "Janitor", config, JanitorParts(storage=storage, layers=self._layers))
-        self._watch(storage, web)
+        self._add_monitoring(storage, web)
         url = self._outputs()
         if web:
-            self._tell_the_page(web, url, auth)
+            self._write_page_settings(web, url, auth)
 
     def _gateway(self, storage: Storage, auth: Auth, network: Network | None, web: WebStack | None) -> Gateway:
         if self._config.text:
@@ -109,31 +109,31 @@ class ServiceStack(Stack):
             page_client_id=web.client_id if web else None,
         )
 
-    def _in_order(self) -> None:
+    def _order_deployment(self) -> None:
         """Put what may fail first, then the workers, then what callers reach.
 
         The message function's newest code and its reservation, and the test of the text function: nothing is called
         there yet. Then the voice workers, which understand what old functions send. Last the functions of the gateway
         and the aliases: if anything before them does not come up, nothing that callers reach has changed.
         """
-        early: list[IDependable] = [self.turns.trial] if self.turns and self.turns.trial else []
+        first_resources: list[IDependable] = [self.turns.trial] if self.turns and self.turns.trial else []
         if self._config.target.versions and self.gateway:
             # Of the function alone: its alias waits for the workers.
-            early.append(cast("IDependable", self.gateway.functions["message"].node.default_child))
+            first_resources.append(cast("IDependable", self.gateway.functions["message"].node.default_child))
         voice = [self.workers.service] if self.workers else []
         text = [self.turns.live] if self.turns else []
         for service in voice:
-            service.node.add_dependency(*early)
-        for alias in text if early else []:
+            service.node.add_dependency(*first_resources)
+        for alias in text if first_resources else []:
             alias.node.add_dependency(*voice)
         for entry in self.gateway.entries.values() if self.gateway else []:
             entry.node.add_dependency(*voice, *text)
 
-    def _stopped(self, workers: Workers, storage: Storage) -> Stopped:
+    def _stopped_task_function(self, workers: Workers, storage: Storage) -> Stopped:
         parts = StoppedParts(storage=storage, layers=self._layers, claims=self._claims.queue, workers=workers)
         return Stopped(self, "Stopped", self._config, parts)
 
-    def _tell_the_page(self, web: WebStack, url: str, auth: Auth) -> None:
+    def _write_page_settings(self, web: WebStack, url: str, auth: Auth) -> None:
         after: list[IDependable] = [self.domain] if self.domain else []
         if self.gateway:
             after = [*self.gateway.entries.values(), self.gateway.api, *after]
@@ -148,7 +148,7 @@ class ServiceStack(Stack):
             after=after,
         )
 
-    def _watch(self, storage: Storage, web: WebStack | None) -> None:
+    def _add_monitoring(self, storage: Storage, web: WebStack | None) -> None:
         watched = Watched(
             gateway=self.gateway,
             storage=storage,

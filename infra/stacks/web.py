@@ -35,7 +35,7 @@ class WebStack(Stack):
         super().__init__(scope, construct_id, env=env, description="Segue: the page to talk on")
         login = ManagedLogin(self, "Login", auth.pool) if auth.pool else None
         origins = [
-            *self._ways_in(config),
+            *self._connectable_origins(config),
             self._issuer(config),
             *([login.origin] if login else []),
             *(config.web_login_origins or "").split(","),
@@ -49,7 +49,7 @@ class WebStack(Stack):
         CfnOutput(self, "PageBucketName", value=self.files.bucket.bucket_name)
         CfnOutput(self, "DistributionId", value=self.files.distribution.distribution_id)
 
-    def _ways_in(self, config: Config) -> list[str]:
+    def _connectable_origins(self, config: Config) -> list[str]:
         """The origins that the page may connect to; an API has no name yet, unless it is one of your own.
 
         With both, the load balancer's too: this stack comes before the one that tells the page to call the API instead.

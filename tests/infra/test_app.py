@@ -40,8 +40,8 @@ def test_a_wrong_setting_ends_the_synthesis_with_one_line(tmp_path):
 
 
 def test_an_old_node_is_named_in_one_line():
-    assert "install 22 or 24" in str(node.old("v20.20.2\n"))
-    assert [node.old(version) for version in ("v22.1.0", "v24.0.0", "")] == [None, None, None]
+    assert "install 22 or 24" in str(node.outdated_notice("v20.20.2\n"))
+    assert [node.outdated_notice(version) for version in ("v22.1.0", "v24.0.0", "")] == [None, None, None]
 
 
 def test_stack_names_carry_the_stage(stage):

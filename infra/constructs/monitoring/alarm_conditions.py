@@ -14,12 +14,12 @@ from infra.constructs.monitoring.watched import (
     MINUTE,
     PAGE_METRICS_REGION,
     Watched,
-    oldest,
-    page,
-    said,
-    table,
-    targets,
-    waiting,
+    messages_waiting,
+    oldest_message_age,
+    page_metric,
+    segue_metric,
+    table_metric,
+    target_metric,
 )
 from infra.constructs.turns import Turns
 from infra.constructs.workers import Workers
@@ -51,7 +51,7 @@ def alarm_conditions(config: Config, watched: Watched) -> Iterator[AlarmConditio
         yield AlarmCondition(
             name="page-fails",
             what="One request in twenty for the page's files fails.",
-            metric=page(watched.distribution_id, "5xxErrorRate", "Average"),
+            metric=page_metric(watched.distribution_id, "5xxErrorRate", "Average"),
             threshold=PAGE_ERRORS_PERCENT,
             minutes=5,
             region=PAGE_METRICS_REGION,
@@ -63,7 +63,7 @@ def _gateway(config: Config, gateway: Gateway) -> Iterator[AlarmCondition]:
     yield AlarmCondition(
         name="messages-fail",
         what="Messages of clients end in an error inside the gateway.",
-        metric=said(config, "Failures", service=GATEWAY_METRIC_SERVICE),
+        metric=segue_metric(config, "Failures", service=GATEWAY_METRIC_SERVICE),
         threshold=5,
         minutes=3,
         callers=True,
@@ -90,7 +90,7 @@ def _workers(config: Config, watched: Watched, workers: Workers) -> Iterator[Ala
     yield AlarmCondition(
         name="callers-wait-for-a-worker",
         what=f"A session has waited {CLAIM_SECONDS} s for a worker.",
-        metric=oldest(watched.claims.queue, "oldest claim"),
+        metric=oldest_message_age(watched.claims.queue, "oldest claim"),
         threshold=CLAIM_SECONDS,
         minutes=2,
         callers=True,
@@ -108,7 +108,7 @@ def _workers(config: Config, watched: Watched, workers: Workers) -> Iterator[Ala
     yield AlarmCondition(
         name="answers-come-late",
         what="One answer in twenty takes three seconds to begin.",
-        metric=said(config, "FirstAudioLatency", "p95"),
+        metric=segue_metric(config, "FirstAudioLatency", "p95"),
         threshold=FIRST_AUDIO_MS,
         minutes=5,
         callers=True,
@@ -116,7 +116,7 @@ def _workers(config: Config, watched: Watched, workers: Workers) -> Iterator[Ala
     yield AlarmCondition(
         name="errors-shown",
         what="Workers show many errors to their clients.",
-        metric=said(config, "Errors"),
+        metric=segue_metric(config, "Errors"),
         threshold=20,
         minutes=3,
         callers=True,
@@ -124,21 +124,21 @@ def _workers(config: Config, watched: Watched, workers: Workers) -> Iterator[Ala
     yield AlarmCondition(
         name="handoffs-slow",
         what="A handoff left its caller in silence for five seconds.",
-        metric=said(config, "HandoffGap", "Maximum"),
+        metric=segue_metric(config, "HandoffGap", "Maximum"),
         threshold=HANDOFF_GAP_MS,
         callers=True,
     )
     yield AlarmCondition(
         name="sessions-cut-by-a-drain",
         what="A worker was stopped before all its sessions were passed on.",
-        metric=said(config, "DrainOverruns"),
+        metric=segue_metric(config, "DrainOverruns"),
         threshold=1,
         callers=True,
     )
     yield AlarmCondition(
         name="leases-lost",
         what="Workers give up sessions because they cannot renew their leases.",
-        metric=said(config, "LeaseLosses"),
+        metric=segue_metric(config, "LeaseLosses"),
         threshold=5,
         minutes=2,
         callers=True,
@@ -146,14 +146,14 @@ def _workers(config: Config, watched: Watched, workers: Workers) -> Iterator[Ala
     yield AlarmCondition(
         name="writers-fenced",
         what="Several workers believed to hold the same sessions; the guard stopped all but one each.",
-        metric=said(config, "Fenced"),
+        metric=segue_metric(config, "Fenced"),
         threshold=5,
         minutes=2,
     )
     yield AlarmCondition(
         name="commits-slow",
         what="One commit in twenty takes a second, and what is said waits for it.",
-        metric=said(config, "CommitLatency", "p95"),
+        metric=segue_metric(config, "CommitLatency", "p95"),
         threshold=COMMIT_MS,
         minutes=5,
         callers=True,
@@ -164,7 +164,7 @@ def _direct(config: Config, workers: Workers, balancer: Balancer) -> Iterator[Al
     yield AlarmCondition(
         name="sockets-turned-away",
         what="Workers send clients away that connect directly: they are full, or they leave.",
-        metric=said(config, "SocketsTurnedAway"),
+        metric=segue_metric(config, "SocketsTurnedAway"),
         threshold=50,
         minutes=5,
         callers=True,
@@ -172,7 +172,7 @@ def _direct(config: Config, workers: Workers, balancer: Balancer) -> Iterator[Al
     yield AlarmCondition(
         name="no-way-to-workers",
         what="No worker is healthy behind the load balancer: no client can connect directly.",
-        metric=targets(balancer, "HealthyHostCount", "Maximum"),
+        metric=target_metric(balancer, "HealthyHostCount", "Maximum"),
         threshold=1,
         minutes=2,
         callers=True,
@@ -183,7 +183,7 @@ def _direct(config: Config, workers: Workers, balancer: Balancer) -> Iterator[Al
     yield AlarmCondition(
         name="workers-not-reached",
         what="The load balancer does not reach the sockets of a worker, or the worker does not answer it.",
-        metric=targets(balancer, "UnHealthyHostCount", "Minimum"),
+        metric=target_metric(balancer, "UnHealthyHostCount", "Minimum"),
         threshold=1,
         minutes=5,
     )
@@ -193,7 +193,7 @@ def _turns(turns: Turns) -> Iterator[AlarmCondition]:
     yield AlarmCondition(
         name="texts-wait",
         what=f"A text has waited {TEXT_SECONDS} s for its turn.",
-        metric=oldest(turns.queue, "oldest text"),
+        metric=oldest_message_age(turns.queue, "oldest text"),
         threshold=TEXT_SECONDS,
         minutes=3,
         callers=True,
@@ -201,17 +201,20 @@ def _turns(turns: Turns) -> Iterator[AlarmCondition]:
     yield AlarmCondition(
         name="texts-given-up",
         what="A text was tried five times and was not answered.",
-        metric=waiting(turns.dead_letters, "texts given up"),
+        metric=messages_waiting(turns.dead_letters, "texts given up"),
         threshold=1,
     )
 
 
 def _storage(watched: Watched) -> Iterator[AlarmCondition]:
-    for name, of in (("locks", watched.storage.lock_table), ("connections", watched.storage.connections_table)):
+    for name, watched_table in (
+        ("locks", watched.storage.lock_table),
+        ("connections", watched.storage.connections_table),
+    ):
         yield AlarmCondition(
             name=f"{name}-throttled",
             what=f"DynamoDB throttles writes to the table of {name}.",
-            metric=table(of, "WriteThrottleEvents", f"{name}: throttled writes"),
+            metric=table_metric(watched_table, "WriteThrottleEvents", f"{name}: throttled writes"),
             threshold=10,
             minutes=3,
             callers=True,
@@ -231,4 +234,4 @@ def _leftovers(watched: Watched) -> Iterator[AlarmCondition]:
             "A task stopped, and its sessions could not be offered to others.",
         )
     for name, (queue, what) in queues.items():
-        yield AlarmCondition(name=name, what=what, metric=waiting(queue, name), threshold=1)
+        yield AlarmCondition(name=name, what=what, metric=messages_waiting(queue, name), threshold=1)

@@ -75,7 +75,7 @@ class Alarms(Construct):
     def __init__(self, scope: Construct, construct_id: str, config: Config) -> None:
         super().__init__(scope, construct_id)
         self._config = config
-        self._affecting: list[cloudwatch.IAlarm] = []
+        self._caller_alarms: list[cloudwatch.IAlarm] = []
         self.topic = sns.Topic(self, "Topic", enforce_ssl=True)
         # A policy of its own takes the place of the one that lets the account's alarms publish.
         self.topic.add_to_resource_policy(
@@ -108,25 +108,25 @@ class Alarms(Construct):
             else cloudwatch.TreatMissingData.NOT_BREACHING,
         )
         if condition.region:
-            here = CfnCondition(
+            in_region = CfnCondition(
                 self, f"In-{condition.region}", expression=Fn.condition_equals(Aws.REGION, condition.region)
             )
-            cast("CfnResource", alarm.node.default_child).cfn_options.condition = here
+            cast("CfnResource", alarm.node.default_child).cfn_options.condition = in_region
         if condition.after is not None:
             alarm.node.add_dependency(condition.after)
         if condition.callers:
-            self._affecting.append(alarm)
+            self._caller_alarms.append(alarm)
         if not (condition.callers and self._config.target.saved_monitoring):
-            self._tell(alarm)
+            self._notify_topic(alarm)
 
     def finish(self) -> None:
         """Add the composite alarm over those that callers notice."""
         if not self._config.target.saved_monitoring:
             return
         rule = cloudwatch.AlarmRule.any_of(
-            *(cloudwatch.AlarmRule.from_alarm(alarm, cloudwatch.AlarmState.ALARM) for alarm in self._affecting)
+            *(cloudwatch.AlarmRule.from_alarm(alarm, cloudwatch.AlarmState.ALARM) for alarm in self._caller_alarms)
         )
-        self._tell(
+        self._notify_topic(
             cloudwatch.CompositeAlarm(
                 self,
                 "CallersAreAffected",
@@ -138,6 +138,6 @@ class Alarms(Construct):
             )
         )
 
-    def _tell(self, alarm: cloudwatch.AlarmBase) -> None:
+    def _notify_topic(self, alarm: cloudwatch.AlarmBase) -> None:
         alarm.add_alarm_action(actions.SnsAction(self.topic))
         alarm.add_ok_action(actions.SnsAction(self.topic))

@@ -10,7 +10,7 @@ from typing import Final
 from aws_cdk import aws_cloudwatch as cloudwatch
 
 from infra.config import Config
-from infra.constructs.monitoring.watched import MINUTE, Watched, api, balanced, said, table
+from infra.constructs.monitoring.watched import MINUTE, Watched, api_metric, balancer_metric, segue_metric, table_metric
 
 API_MESSAGE: Final = 1.00 / 1e6
 LAMBDA_REQUEST: Final = 0.20 / 1e6
@@ -35,7 +35,7 @@ def cost_per_hour(config: Config, watched: Watched) -> list[cloudwatch.IMetric]:
     if watched.gateway:
         message = watched.gateway.functions["message"]
         used |= {
-            "messages": api(watched.gateway, "MessageCount"),
+            "messages": api_metric(watched.gateway, "MessageCount"),
             "calls": message.metric_invocations(period=MINUTE),
             "busy": message.metric_duration(period=MINUTE, statistic="Sum"),
         }
@@ -45,10 +45,10 @@ def cost_per_hour(config: Config, watched: Watched) -> list[cloudwatch.IMetric]:
             f"+busy*{MINUTES * MESSAGE_GB * LAMBDA_GB_SECOND / 1000:.12f}",
         }
     used |= {
-        "lock_writes": table(storage.lock_table, "ConsumedWriteCapacityUnits", "writes"),
-        "lock_reads": table(storage.lock_table, "ConsumedReadCapacityUnits", "reads"),
-        "connection_writes": table(storage.connections_table, "ConsumedWriteCapacityUnits", "writes"),
-        "connection_reads": table(storage.connections_table, "ConsumedReadCapacityUnits", "reads"),
+        "lock_writes": table_metric(storage.lock_table, "ConsumedWriteCapacityUnits", "writes"),
+        "lock_reads": table_metric(storage.lock_table, "ConsumedReadCapacityUnits", "reads"),
+        "connection_writes": table_metric(storage.connections_table, "ConsumedWriteCapacityUnits", "writes"),
+        "connection_reads": table_metric(storage.connections_table, "ConsumedReadCapacityUnits", "reads"),
     }
     dollars["tables"] = (
         f"(lock_writes+connection_writes)*{MINUTES * WRITE_UNIT:.8f}"
@@ -56,12 +56,12 @@ def cost_per_hour(config: Config, watched: Watched) -> list[cloudwatch.IMetric]:
     )
     if watched.workers and watched.workers.balancer:
         # Of the three that a capacity unit is counted by, bytes are the most where people talk.
-        used["passed"] = balanced(watched.workers.balancer, "ProcessedBytes_TLS")
+        used["passed"] = balancer_metric(watched.workers.balancer, "ProcessedBytes_TLS")
         fixed = BALANCER_HOUR + watched.workers.balancer.zones * ADDRESS_HOUR
         dollars["load balancer"] = f"passed*{MINUTES * BALANCER_GB / 1e9:.14f}+{fixed:.4f}"
     if watched.workers:
         used["tasks"] = watched.workers.service.metric_cpu_utilization(period=MINUTE, statistic="SampleCount")
-        used["sessions"] = said(config, "ActiveSessions")
+        used["sessions"] = segue_metric(config, "ActiveSessions")
         task = config.worker_cpu / 1024 * FARGATE_CPU_HOUR + config.worker_memory / 1024 * FARGATE_GB_HOUR
         dollars["tasks"] = f"tasks*{task:.5f}"
         whole = "+".join(f"({each})" for each in dollars.values())

@@ -81,8 +81,8 @@ QUERIES: Final = (
 
 def save_queries(scope: Construct, config: Config) -> None:
     """Save each query as ``segue/<stage>/<name>``, without the groups that the deployment does not have."""
-    kept = ((config.voice, (WORKER,)), (config.text, (TURN,)), (config.api, (MESSAGE, AUTHORIZER)))
-    missing = {group for is_there, groups in kept if not is_there for group in groups}
+    deployed_groups = ((config.voice, (WORKER,)), (config.text, (TURN,)), (config.api, (MESSAGE, AUTHORIZER)))
+    missing = {group for is_deployed, groups in deployed_groups if not is_deployed for group in groups}
     for number, query in enumerate(QUERIES):
         groups = [f"/segue/{config.stage}/{group}" for group in query.groups if group not in missing]
         if not groups:

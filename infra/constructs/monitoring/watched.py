@@ -39,16 +39,16 @@ class Watched:
     distribution_id: str | None
 
 
-def said(
+def segue_metric(
     config: Config, name: str, statistic: str = "Sum", *, service: str = WORKER_METRIC_SERVICE
 ) -> cloudwatch.Metric:
-    """A metric that Segue's own code tells.
+    """A metric that Segue's own code reports.
 
     Args:
         config: The deployment.
         name: As in the tables of ``functions/worker/telemetry/metrics.py`` and ``functions/shared/metrics.py``.
         statistic: Of each minute.
-        service: Who tells it.
+        service: The part that reports it.
     """
     return cloudwatch.Metric(
         namespace=METRIC_NAMESPACE,
@@ -60,48 +60,50 @@ def said(
     )
 
 
-def api(gateway: Gateway, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
+def api_metric(gateway: Gateway, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
     """A metric of the WebSocket API."""
     return gateway.api.metric(name, period=MINUTE, statistic=statistic, label=name)
 
 
-def targets(balancer: Balancer, name: str, statistic: str) -> cloudwatch.Metric:
+def target_metric(balancer: Balancer, name: str, statistic: str) -> cloudwatch.Metric:
     """A metric of the workers as the load balancer's targets."""
-    return _of_balancer(name, statistic, balancer, {"TargetGroup": balancer.group.target_group_full_name})
+    return _load_balancer_metric(name, statistic, balancer, {"TargetGroup": balancer.group.target_group_full_name})
 
 
-def balanced(balancer: Balancer, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
+def balancer_metric(balancer: Balancer, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
     """A metric of the load balancer."""
-    return _of_balancer(name, statistic, balancer, {})
+    return _load_balancer_metric(name, statistic, balancer, {})
 
 
-def _of_balancer(name: str, statistic: str, balancer: Balancer, more: dict[str, str]) -> cloudwatch.Metric:
+def _load_balancer_metric(
+    name: str, statistic: str, balancer: Balancer, dimensions: dict[str, str]
+) -> cloudwatch.Metric:
     return cloudwatch.Metric(
         namespace="AWS/NetworkELB",
         metric_name=name,
-        dimensions_map={"LoadBalancer": balancer.balancer.load_balancer_full_name, **more},
+        dimensions_map={"LoadBalancer": balancer.balancer.load_balancer_full_name, **dimensions},
         period=MINUTE,
         statistic=statistic,
         label=name,
     )
 
 
-def waiting(queue: sqs.Queue, label: str) -> cloudwatch.Metric:
+def messages_waiting(queue: sqs.Queue, label: str) -> cloudwatch.Metric:
     """Messages in a queue."""
     return queue.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="Maximum", label=label)
 
 
-def oldest(queue: sqs.IQueue, label: str) -> cloudwatch.Metric:
+def oldest_message_age(queue: sqs.IQueue, label: str) -> cloudwatch.Metric:
     """Age of a queue's oldest message, in seconds."""
     return queue.metric_approximate_age_of_oldest_message(period=MINUTE, statistic="Maximum", label=label)
 
 
-def table(of: dynamodb.Table, name: str, label: str) -> cloudwatch.Metric:
+def table_metric(watched_table: dynamodb.Table, name: str, label: str) -> cloudwatch.Metric:
     """A metric of a table."""
-    return of.metric(name, period=MINUTE, statistic="Sum", label=label)
+    return watched_table.metric(name, period=MINUTE, statistic="Sum", label=label)
 
 
-def page(distribution_id: str, name: str, statistic: str) -> cloudwatch.Metric:
+def page_metric(distribution_id: str, name: str, statistic: str) -> cloudwatch.Metric:
     """A metric of the page's distribution: CloudFront tells it in one region, wherever the deployment is."""
     return cloudwatch.Metric(
         namespace="AWS/CloudFront",

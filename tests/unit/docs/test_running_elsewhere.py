@@ -16,7 +16,7 @@ from strands import Agent
 
 from infra.config import Config
 from infra.constants import DEREGISTRATION_SECONDS, ROOT, STOP_SECONDS, TURN_SECONDS, WORKER_PORT, WORKER_SOCKETS_PORT
-from infra.environment_page import OTHERS, own
+from infra.environment_page import OTHERS, worker_variables
 from segue import GuardedS3SessionManager, LeaseSettings
 from segue.journal.inputs import KNOWN_CLIENTS
 from segue.journal.records import MAX_RECORD_BYTES
@@ -31,7 +31,7 @@ from worker.settings import NEEDED, Environment
 
 PAGE = (ROOT / "docs" / "running-elsewhere.md").read_text(encoding="utf-8")
 DOCKERFILE = (ROOT / "functions" / "worker" / "Dockerfile").read_text(encoding="utf-8")
-KNOWN = {name for name, _, _ in own()} | {one for names in OTHERS for one in names.split(", ")}
+KNOWN = {name for name, _, _ in worker_variables()} | {one for names in OTHERS for one in names.split(", ")}
 
 
 def recipe(title: str) -> str:
@@ -63,7 +63,7 @@ def unit() -> RawConfigParser:
 def environment(variables: dict[str, str]) -> Environment:
     """The settings that a worker reads, with those that every deployment gives it."""
     assert variables.keys() <= KNOWN
-    needed = {name: "x" for name, default, _ in own() if default == "needed"} | dict.fromkeys(NEEDED["api"], "x")
+    needed = {name: "x" for name, default, _ in worker_variables() if default == "needed"} | dict.fromkeys(NEEDED["api"], "x")
     return Environment.read(needed | variables)
 
 

@@ -137,10 +137,10 @@ CASES = [
     (images.builder, ECR, {}, [], None, None),
     (images.page, {}, {}, [WELL], "built", None),
     (images.page, {"web": "false"}, {}, [], None, None),
-    (images.given, {}, {}, [], None, None),
-    (images.given, ECR, {}, [WELL], "is there", None),
+    (images.worker_image, {}, {}, [], None, None),
+    (images.worker_image, ECR, {}, [WELL], "is there", None),
     (
-        images.given,
+        images.worker_image,
         ECR,
         {"ecr__DescribeImages": Refusal("ImageNotFoundException")},
         [FAILS],
