@@ -24,7 +24,7 @@ MODULES: Final = (
     "gateway.disconnect",
     "gateway.stopped",
     "janitor.ended",
-    "janitor.again",
+    "janitor.second_sweep",
     "janitor.weekly",
     BARE,
     "turn.handler",

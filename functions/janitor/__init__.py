@@ -1,10 +1,10 @@
 """Deletion of the objects of ended incarnations of sessions.
 
-    counting  metrics of sweeps
-    sweeper   deletion of an ended session's objects, and the search for orphans
-    again     entry point, a queue with a delay: the same incarnation once more, after an hour, for writes in flight
-    ended     entry point, the lock table's stream: tombstones, TTL removals, and new incarnations over expired items
-    weekly    entry point, a schedule by way of a queue: incarnations in the bucket that no item names
+    counting      metrics of sweeps
+    sweeper       deletion of an ended session's objects, and the search for orphans
+    second_sweep  entry point, a queue with a delay: the incarnation once more, after an hour, for writes in flight
+    ended         entry point, the lock table's stream: tombstones, TTL removals, new incarnations over expired items
+    weekly        entry point, a schedule by way of a queue: incarnations in the bucket that no item names
 
 Each module imports only modules that stand above it here.
 

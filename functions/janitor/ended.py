@@ -6,8 +6,8 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from janitor.again import SweepsQueue, WaitingSweep, dependencies
 from janitor.counting import failed, swept
+from janitor.second_sweep import SweepsQueue, WaitingSweep, dependencies
 from janitor.sweeper import Incarnation
 from segue.errors import JournalCorrupt, StorageRefused
 from segue.lease.item import GuardItem

@@ -1,4 +1,4 @@
-"""An incarnation once more: requests that were on their way when it ended have arrived by now.
+"""Second sweep of an incarnation: requests that were in flight when it ended have arrived by now.
 
 SQS delays a message by 15 minutes at most, so a message goes round until an hour has passed. An incarnation that the
 weekly sweep could not delete comes here too, for its last round: what fails here has attempts and a dead-letter queue.

@@ -19,8 +19,8 @@ import msgspec
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from janitor.again import SweepsQueue, WaitingSweep
 from janitor.counting import failed, swept
+from janitor.second_sweep import SweepsQueue, WaitingSweep
 from janitor.sweeper import Incarnation, JanitorEnvironment, Sweeper
 from segue.environment import read_environment
 from segue.errors import SegueError

@@ -31,12 +31,13 @@ class Entry:
 
     Attributes:
         package: Under ``functions/``.
-        name: Of the module in it, whose ``handler`` is called.
+        name: Of its resources and log group, and of the module in it whose ``handler`` is called.
         timeout: What one invocation may take.
         environment: Variables beside the stage, the service's name and the log level.
         imports: Packages under ``functions/`` that it imports, beside ``shared``.
         versions: The layers that it takes; None: those of all functions.
         memory_mb: Memory, and with it CPU.
+        module: The module, if it is not called as the resources are.
     """
 
     package: str
@@ -46,6 +47,7 @@ class Entry:
     imports: tuple[str, ...] = ()
     versions: Sequence[lambda_.ILayerVersion] | None = None
     memory_mb: int = MEMORY_MB
+    module: str | None = None
 
 
 def python_function(scope: Construct, config: Config, layers: Layers, entry: Entry, **more: Any) -> lambda_.Function:
@@ -69,7 +71,7 @@ def python_function(scope: Construct, config: Config, layers: Layers, entry: Ent
         code=lambda_.Code.from_asset(
             str(FUNCTIONS), exclude=function_excludes(entry.package, *entry.imports), ignore_mode=IgnoreMode.GIT
         ),
-        handler=f"{entry.package}.{entry.name}.handler",
+        handler=f"{entry.package}.{entry.module or entry.name}.handler",
         runtime=RUNTIME,
         architecture=architecture(config),
         memory_size=entry.memory_mb,

@@ -79,9 +79,9 @@ class Janitor(Construct):
         self.failures = {name: dead_letters(self, f"{name.capitalize()}Failures") for name in _FAILURES}
         self._sweeps = self._queue("Sweeps", self.failures["sweeps"], SWEEP_TIMEOUT)
         self._weekly = self._queue("WeeklyRuns", self.failures["weekly"], WEEKLY_TIMEOUT)
-        self.functions = {"ended": self._ended(), "again": self._again(), "weekly": self._every_week()}
+        self.functions = {"ended": self._first_sweep(), "again": self._second_sweep(), "weekly": self._weekly_search()}
 
-    def _ended(self) -> lambda_.Function:
+    def _first_sweep(self) -> lambda_.Function:
         function = self._function("ended", SWEEP_TIMEOUT, {})
         function.add_event_source(
             sources.DynamoEventSource(
@@ -98,14 +98,15 @@ class Janitor(Construct):
         )
         return function
 
-    def _again(self) -> lambda_.Function:
-        function = self._function("again", SWEEP_TIMEOUT, {})
+    def _second_sweep(self) -> lambda_.Function:
+        # Its resources keep the name that they have: with another, it would be another function with another log.
+        function = self._function("again", SWEEP_TIMEOUT, {}, module="second_sweep")
         function.add_event_source(
             sources.SqsEventSource(self._sweeps, batch_size=BATCH, report_batch_item_failures=True)
         )
         return function
 
-    def _every_week(self) -> lambda_.Function:
+    def _weekly_search(self) -> lambda_.Function:
         function = self._function(
             "weekly",
             WEEKLY_TIMEOUT,
@@ -138,7 +139,9 @@ class Janitor(Construct):
         # Longer than five receipts take, so that what fails ends among the failures and not nowhere.
         return queue(self, construct_id, failed, visibility=visibility, retention=Duration.days(4))
 
-    def _function(self, name: str, timeout: Duration, environment: dict[str, str], **more: Any) -> lambda_.Function:
+    def _function(
+        self, name: str, timeout: Duration, environment: dict[str, str], *, module: str | None = None, **more: Any
+    ) -> lambda_.Function:
         storage = self._parts.storage
         variables = {
             "SEGUE_BUCKET": storage.bucket.bucket_name,
@@ -146,7 +149,7 @@ class Janitor(Construct):
             "SEGUE_SWEEPS_QUEUE_URL": self._sweeps.queue_url,
             **environment,
         }
-        entry = Entry(package="janitor", name=name, timeout=timeout, environment=variables)
+        entry = Entry(package="janitor", name=name, timeout=timeout, environment=variables, module=module)
         function = python_function(self, self._config, self._parts.layers, entry, **more)
         storage.lock_table.grant(function, "dynamodb:GetItem")
         storage.allow_key(function)

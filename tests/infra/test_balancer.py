@@ -139,7 +139,7 @@ def test_a_direct_deployment_has_no_part_of_the_websocket_api(alone):
     assert handlers == {
         "gateway.keys.handler",
         "gateway.stopped.handler",
-        "janitor.again.handler",
+        "janitor.second_sweep.handler",
         "janitor.ended.handler",
         "janitor.weekly.handler",
     }

@@ -13,7 +13,8 @@ from segue.lease.item import GuardItem
 from segue.lease.transitions import Candidate
 from segue.storage.attributes import typed
 
-FUNCTIONS = ("Ended", "Again", "Weekly")
+MODULES = {"Ended": "ended", "Again": "second_sweep", "Weekly": "weekly"}
+FUNCTIONS = tuple(MODULES)
 ENVIRONMENT = {
     "SEGUE_STAGE",
     "SEGUE_BUCKET",
@@ -41,7 +42,7 @@ def queue(stage, part):
 def test_janitor_functions_have_their_handler_environment_code_and_layers(stage, name):
     found = function(stage, name)
 
-    assert found["Handler"] == f"janitor.{name.lower()}.handler"
+    assert found["Handler"] == f"janitor.{MODULES[name]}.handler"
     extra = {"SEGUE_WEEKLY_QUEUE_URL"} if name == "Weekly" else set()
     assert set(found["Environment"]["Variables"]) == ENVIRONMENT | extra
     assert (found["Runtime"], found["Architectures"]) == ("python3.13", [stage.config.architecture])

@@ -26,7 +26,7 @@ from infra.constructs.functions import MEMORY_MB, function_excludes
 from infra.constructs.janitor import ENDED_FILTERS
 from infra.constructs.layers import DEPENDENCIES_EXCLUDES, SESSION_EXCLUDES
 from infra.dependencies import build
-from janitor import again, weekly
+from janitor import second_sweep, weekly
 from janitor.sweeper import Incarnation
 from segue import GuardedS3SessionManager
 from segue.lease.item import GuardItem
@@ -127,7 +127,7 @@ def janitor(emulated: Stage, shipped: dict[str, bytes]) -> Iterator[Janitor]:
         lambda_.publish_layer_version(LayerName=f"{name}-{part}", Content={"ZipFile": shipped[part]})["LayerVersionArn"]
         for part in ("session", "dependencies")
     ]
-    for part in ("ended", "again", "weekly"):
+    for part in ("ended", "second_sweep", "weekly"):
         lambda_.create_function(
             FunctionName=f"{name}-{part}",
             Runtime="python3.13",
@@ -150,12 +150,12 @@ def janitor(emulated: Stage, shipped: dict[str, bytes]) -> Iterator[Janitor]:
         Enabled=False,
     )
     mappings = [stream["UUID"]]
-    for part, source in (("again", "sweeps"), ("weekly", "weekly")):
+    for part, source in (("second_sweep", "sweeps"), ("weekly", "weekly")):
         made = lambda_.create_event_source_mapping(
             FunctionName=f"{name}-{part}",
             EventSourceArn=queues[source][1],
             BatchSize=1,
-            FunctionResponseTypes=["ReportBatchItemFailures"] if part == "again" else [],
+            FunctionResponseTypes=["ReportBatchItemFailures"] if part == "second_sweep" else [],
         )
         mappings.append(made["UUID"])
     yield Janitor(emulated, s3, dynamodb, lambda_, sqs, queues["sweeps"][0], queues["weekly"][0], stream["UUID"])
@@ -241,10 +241,10 @@ async def test_an_incarnation_over_an_expired_item_ends_only_the_earlier_one(jan
 
 def test_a_late_object_is_deleted_by_the_second_sweep(janitor: Janitor, monkeypatch: pytest.MonkeyPatch) -> None:
     janitor.put(f"a/late/{UNKNOWN}/segments/0-1-x.json")
-    monkeypatch.setattr(again, "DELAY_SECONDS", 0)
+    monkeypatch.setattr(second_sweep, "DELAY_SECONDS", 0)
 
-    again.SweepsQueue(janitor.sqs, janitor.sweeps).put(
-        again.WaitingSweep(Incarnation("a/late", UNKNOWN), rounds_left=1)
+    second_sweep.SweepsQueue(janitor.sqs, janitor.sweeps).put(
+        second_sweep.WaitingSweep(Incarnation("a/late", UNKNOWN), rounds_left=1)
     )
 
     eventually_sync(lambda: not janitor.objects(UNKNOWN), SECONDS)

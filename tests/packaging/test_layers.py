@@ -141,7 +141,7 @@ print(json.dumps({{"modules": modules, "handlers": handlers, "strands": strands}
     "names",
     [
         ("gateway.message", "gateway.connect", "gateway.disconnect"),
-        ("janitor.ended", "janitor.again", "janitor.weekly"),
+        ("janitor.ended", "janitor.second_sweep", "janitor.weekly"),
     ],
     ids=["gateway", "janitor"],
 )

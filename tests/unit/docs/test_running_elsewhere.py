@@ -63,8 +63,8 @@ def unit() -> RawConfigParser:
 def environment(variables: dict[str, str]) -> Environment:
     """The settings that a worker reads, with those that every deployment gives it."""
     assert variables.keys() <= KNOWN
-    needed = {name: "x" for name, default, _ in worker_variables() if default == "needed"} | dict.fromkeys(NEEDED["api"], "x")
-    return Environment.read(needed | variables)
+    needed = [name for name, default, _ in worker_variables() if default == "needed"]
+    return Environment.read(dict.fromkeys([*needed, *NEEDED["api"]], "x") | variables)
 
 
 def reachable(variables: dict[str, str]) -> None:

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from janitor import again, ended, weekly
-from janitor.again import SweepsQueue, WaitingSweep
+from janitor import ended, second_sweep, weekly
+from janitor.second_sweep import SweepsQueue, WaitingSweep
 from janitor.sweeper import Incarnation
 from shared.metrics import FunctionCount
 from tests.support.emf import metrics_told
@@ -41,9 +41,9 @@ def broken(aws, monkeypatch):  # noqa: F811 - the fixture of that name
 
 
 def sweep_again(aws, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(again, "DELAY_SECONDS", 0)
+    monkeypatch.setattr(second_sweep, "DELAY_SECONDS", 0)
     SweepsQueue(aws.sqs, aws.url).put(WaitingSweep(Incarnation("a/s", OLD), rounds_left=1))
-    again.handler(messages_of(aws), None)
+    second_sweep.handler(messages_of(aws), None)
 
 
 def collect_ended():

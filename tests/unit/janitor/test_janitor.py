@@ -8,8 +8,8 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import BotoCoreError
 
-from janitor import again, ended, weekly
-from janitor.again import ROUNDS, SweepsQueue, WaitingSweep
+from janitor import ended, second_sweep, weekly
+from janitor.second_sweep import ROUNDS, SweepsQueue, WaitingSweep
 from janitor.sweeper import Incarnation, JanitorEnvironment, Sweeper
 from janitor.weekly import Runs, WeeklyEnvironment
 from segue.environment import EnvironmentInvalid, read_environment
@@ -35,8 +35,8 @@ def aws(monkeypatch):
         environment = JanitorEnvironment(bucket="bucket", lock_table="locks", sweeps_queue_url=url)
         sweeper = Sweeper(s3, dynamodb, environment)
         queue = SweepsQueue(sqs, url)
-        monkeypatch.setattr(again, "dependencies", lambda: (sweeper, queue))
-        monkeypatch.setattr(ended, "dependencies", again.dependencies)
+        monkeypatch.setattr(second_sweep, "dependencies", lambda: (sweeper, queue))
+        monkeypatch.setattr(ended, "dependencies", second_sweep.dependencies)
         monkeypatch.setattr(weekly, "dependencies", lambda: (sweeper, queue, Runs(sqs, weekly_url)))
         yield SimpleNamespace(s3=s3, dynamodb=dynamodb, sqs=sqs, url=url, weekly_url=weekly_url, sweeper=sweeper)
 
@@ -153,7 +153,7 @@ CORRUPT = {"expires_at": 0}, {"pages": 10**18}, {"schema": 99}, {"head": "many"}
 def test_an_item_that_cannot_be_right_is_named_and_nothing_of_it_is_deleted_and_the_others_are_swept(
     aws, change, caplog, monkeypatch
 ):
-    monkeypatch.setattr(again, "DELAY_SECONDS", 0)
+    monkeypatch.setattr(second_sweep, "DELAY_SECONDS", 0)
     corrupt = item(OLD, session_key="a/corrupt", **{name: value for name, value in change.items() if name != "born"})
     corrupt |= {"born": typed(change.get("born", OLD))}
     aws.dynamodb.put_item(TableName="locks", Item=corrupt)
@@ -167,7 +167,7 @@ def test_an_item_that_cannot_be_right_is_named_and_nothing_of_it_is_deleted_and_
     assert [one.session for one in caplog.records if one.levelname == "ERROR"] == ["a/corrupt"]
     waiting = messages_of(aws)["Records"]
     last = [{**each, "body": each["body"].replace(str(ROUNDS), "1")} for each in waiting]
-    failures = again.handler({"Records": last}, None)["batchItemFailures"]
+    failures = second_sweep.handler({"Records": last}, None)["batchItemFailures"]
     assert len(failures) == len(waiting) - 1 == 1, "that of the corrupt item ends in the dead-letter queue"
     weekly.handler(run(), context())
     assert len(objects(aws)) == 2
@@ -175,7 +175,7 @@ def test_an_item_that_cannot_be_right_is_named_and_nothing_of_it_is_deleted_and_
 
 @pytest.mark.slow
 def test_a_janitor_of_another_prefix_raises_and_deletes_nothing(aws, monkeypatch):
-    monkeypatch.setattr(again, "DELAY_SECONDS", 0)
+    monkeypatch.setattr(second_sweep, "DELAY_SECONDS", 0)
     elsewhere = item(OLD, prefix="team-b/")
     aws.dynamodb.put_item(TableName="locks", Item=elsewhere)
     put_objects(aws, OLD)
@@ -195,7 +195,7 @@ def test_a_janitor_of_another_prefix_raises_and_deletes_nothing(aws, monkeypatch
 
     assert {key.split("/")[2] for key in objects(aws)} == {"s"}
     assert len(objects(aws)) == 4
-    assert len(again.handler(messages_of(aws), None)["batchItemFailures"]) == 2
+    assert len(second_sweep.handler(messages_of(aws), None)["batchItemFailures"]) == 2
 
 
 def messages_of(aws, url=None):
@@ -204,20 +204,20 @@ def messages_of(aws, url=None):
 
 
 def test_the_second_sweep_comes_after_an_hour_of_rounds(aws, monkeypatch):
-    monkeypatch.setattr(again, "DELAY_SECONDS", 0)
+    monkeypatch.setattr(second_sweep, "DELAY_SECONDS", 0)
     put_objects(aws, OLD)
     SweepsQueue(aws.sqs, aws.url).put(WaitingSweep(Incarnation("a/s", OLD)))
     for _ in range(ROUNDS - 1):
-        again.handler(messages_of(aws), None)
+        second_sweep.handler(messages_of(aws), None)
         assert objects(aws)
-    again.handler(messages_of(aws), None)
+    second_sweep.handler(messages_of(aws), None)
     assert not objects(aws)
     assert not messages_of(aws)["Records"]
 
 
 def test_a_message_that_is_not_readable_is_left_for_the_dead_letter_queue(aws):
     event = {"Records": [{"messageId": "m", "body": "not json"}]}
-    assert again.handler(event, None) == {"batchItemFailures": [{"itemIdentifier": "m"}]}
+    assert second_sweep.handler(event, None) == {"batchItemFailures": [{"itemIdentifier": "m"}]}
 
 
 def context(milliseconds=900_000):
@@ -299,7 +299,7 @@ def test_runs_out_of_time_end_when_everything_was_seen(aws):
 
 @pytest.mark.slow
 def test_an_incarnation_that_cannot_be_swept_holds_up_no_other_and_is_tried_again(aws, monkeypatch):
-    monkeypatch.setattr(again, "DELAY_SECONDS", 0)
+    monkeypatch.setattr(second_sweep, "DELAY_SECONDS", 0)
     # Whether this one lives is not known to a version that cannot read its item.
     aws.dynamodb.put_item(TableName="locks", Item=item(OLD, session_key="a/newer", schema=99))
     put_objects(aws, OLD, key="a/newer")
@@ -308,7 +308,7 @@ def test_an_incarnation_that_cannot_be_swept_holds_up_no_other_and_is_tried_agai
     assert {key.split("/")[2] for key in objects(aws)} == {"newer"}
     waiting = messages_of(aws)
     assert len(waiting["Records"]) == 1
-    assert len(again.handler(waiting, None)["batchItemFailures"]) == 1  # and ends in the dead-letter queue
+    assert len(second_sweep.handler(waiting, None)["batchItemFailures"]) == 1  # and ends in the dead-letter queue
 
 
 def test_a_weekly_sweep_that_cannot_list_comes_again(aws):
