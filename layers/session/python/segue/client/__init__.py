@@ -22,7 +22,7 @@ function that gets one for each connection, ``headers=`` other ways to show who 
     link            the state of one connection
     input_delivery  input, sent until it is durable
     shown_output    output in order, once, acknowledged
-    greeting        hellos, as long as one is needed
+    greeting        hellos, as long as one is needed, and the answers that are due
     conversation    all of these as frames in and frames out, without I/O
     websocket       one WebSocket, from its opening to its end
     connections     connecting, again and in time

@@ -215,7 +215,7 @@ class Conversation:
                 frames += self.pages.due(now, self.last_record)
         if frames:
             link.spoke(now)
-        if link.ping(now, expecting=self._expecting):
+        if link.ping(now, expecting=self._greeting.answer_due):
             link.spoke(now)
             asks = True
         return [*frames, Ping()] if asks else frames
@@ -228,7 +228,7 @@ class Conversation:
     def wants_renewal(self, now: float, number: int) -> bool:
         """Tell, once for each connection, whether the next one is to be opened beside it now."""
         link = self._links.newest
-        if link is None or link.number != number or not link.wants_renewal(now, self._silent_at(link)):
+        if link is None or link.number != number or not link.wants_renewal(now, self._greeting.silent_at(link)):
             return False
         self._input.renewed(silent=link.silent)
         return True
@@ -259,11 +259,11 @@ class Conversation:
         waits = [self._output.wakeup(now)]
         link = self._links.find(number)
         if link is not None:
-            waits.append(link.wakeup(now, expecting=self._expecting))
+            waits.append(link.wakeup(now, expecting=self._greeting.answer_due))
             waits.append(self._greeting.wait(now, link))
             waits.append(self._output.approval.wakeup(now))
         if link is not None and link is self._links.newest:
-            waits.append(link.renewal_wait(now, self._silent_at(link)))
+            waits.append(link.renewal_wait(now, self._greeting.silent_at(link)))
         if link is not None and link is self._links.current:
             waits.append(self._input.wakeup(now) if self.greeted else None)
             waits.append(self._output.ack_wakeup(now))
@@ -276,21 +276,6 @@ class Conversation:
             self._links.promote()
         self._input.stop()
         self._output.gap()  # what was on its way on the last connection is gone
-
-    @property
-    def _expecting(self) -> bool:
-        """Tell whether an answer of the server is due."""
-        return self._greeting.needed or self.unacknowledged > 0
-
-    def _silent_at(self, link: Link) -> float:
-        """The time when a direct connection is silent for too long. Where there is a gateway, that finds who hangs.
-
-        Its holder confirms what was sent, and the worker of its socket answers the ping behind a hello.
-        """
-        confirms = link.direct and link is self._links.current
-        answers = link.asked_since if self._greeting.needs(link) else None
-        unheard = self._input.silent_at(link.told_at) if confirms else inf
-        return min(unheard, inf if answers is None else answers + self._input.patience)
 
     def _apply(self, frame: ServerFrame, now: float, link: Link | None) -> bool:
         """Apply a frame whose effect does not depend on order, on arrival. False: no caller needs to see it."""

@@ -1,9 +1,13 @@
-"""Hellos: repeated until a holder listens and nothing is missing of what is shown, over the newest connection."""
+"""Hellos: repeated until a holder listens and nothing is missing of what is shown, over the newest connection.
+
+What a hello and unacknowledged input wait for shows when a connection is silent for too long.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import repeat
+from math import inf
 from typing import Final
 
 import msgspec
@@ -89,6 +93,21 @@ class Greeting:
     def needed(self) -> bool:
         """Tell whether to repeat hello: no holder listens, or the shown output may be incomplete."""
         return not self._input.greeted or not self._output.complete or self._links.renewal is not None
+
+    @property
+    def answer_due(self) -> bool:
+        """Tell whether the server owes an answer: to hello, or to input."""
+        return self.needed or self._input.unacknowledged > 0
+
+    def silent_at(self, link: Link) -> float:
+        """The time when a direct connection is silent for too long. Where there is a gateway, that finds who hangs.
+
+        Its holder confirms what was sent, and the worker of its socket answers the ping behind a hello.
+        """
+        confirms = link.direct and link is self._links.current
+        answers = link.asked_since if self.needs(link) else None
+        unheard = self._input.silent_at(link.told_at) if confirms else inf
+        return min(unheard, inf if answers is None else answers + self._input.patience)
 
     def due(self, now: float, link: Link) -> list[Hello]:
         """Return the hello to send over a connection now, if one is due; it counts as sent."""
