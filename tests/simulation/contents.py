@@ -1,4 +1,4 @@
-"""The contents of storage, and a check that the objects that a commit names hold what was committed.
+"""The contents of storage: the objects that a commit names hold what was committed, and change by redaction only.
 
 The dictionaries behind the ledger tell it of each change at the moment it is applied.
 """
@@ -19,7 +19,14 @@ from tests.simulation.truth import Incarnation, Violation, entries_of
 
 
 class Contents:
-    """Storage, and the check of what a commit has put there."""
+    """Storage, and the checks of its objects.
+
+    Attributes:
+        folds: Pages that commits made.
+        volumes: Volumes that commits named.
+        stray: True while a request is applied whose sender has been given up.
+        strays: Objects that such requests wrote last.
+    """
 
     key: str
     incarnations: dict[str, Incarnation]
@@ -29,6 +36,8 @@ class Contents:
         self.objects = WatchedObjects(self)
         self.folds = 0
         self.volumes = 0
+        self.stray = False
+        self.strays: set[str] = set()
 
     @property
     def item(self) -> GuardItem | None:
@@ -41,12 +50,6 @@ class Contents:
 
     def item_changed(self, before: GuardItem | None, after: GuardItem) -> None:
         """Hear of a change of the guard item."""
-
-    def object_deleted(self, key: str) -> None:
-        """Hear that an object goes."""
-
-    def object_written(self, key: str, old: bytes | None, new: bytes) -> None:
-        """Hear that an object is written."""
 
     def check_new_objects(self, before: GuardItem, after: GuardItem) -> None:
         keys = ObjectKeys("", self.key, after.born)
@@ -108,6 +111,51 @@ class Contents:
         except SegueError as error:
             self.broken(f"I2: {error}")
             return None
+
+    def _live(self) -> set[str]:
+        item = self.item
+        if item is None or item.deleted:
+            return set()
+        keys = ObjectKeys("", self.key, item.born)
+        return set(keys.sealed(item)) | {keys.segment(entry) for entry in item.tail}
+
+    def object_deleted(self, key: str) -> None:
+        """Check that nothing live goes."""
+        if key in self._live():
+            self.broken(f"I2: {key} was deleted, and the session needs it")
+
+    def object_written(self, key: str, old: bytes | None, new: bytes) -> None:
+        """Check that what is live changes by redaction only."""
+        if old != new:
+            (self.strays.add if self.stray else self.strays.discard)(key)
+        item = self.item
+        keys = None if item is None else ObjectKeys("", self.key, item.born)
+        if item is not None and not item.deleted and keys is not None and key.startswith((keys.pages, keys.volumes)):
+            self._stays_away(item, key, new)
+        if old is None or old == new or item is None or key not in self._live():
+            return
+        incarnation, block = self.incarnations[item.born], decode_block(key, new, item)
+        was, now = entries_of(decode_block(key, old, item)), entries_of(block)
+        if len(was) != len(now):
+            self.broken(f"I2: {key} was overwritten with {len(now)} records in place of {len(was)}")
+        for before, entry, truth in zip(was, now, incarnation.entries[block.first :], strict=False):
+            if entry.name != truth.name or entry.text not in {truth.text, before.text}:
+                self.broken(f"I2: {key} was overwritten with {entry} in place of {truth}")
+
+    def _stays_away(self, item: GuardItem, key: str, new: bytes) -> None:
+        """No page or volume brings redacted content back, however late it arrives; a segment that nothing names may.
+
+        What arrives when the incarnation is over is the janitor's: it sweeps again an hour later.
+        """
+        for text in self.incarnations[item.born].gone:
+            if text.encode() in blocks.unpack(new):
+                self.broken(f"redacted {text} came back in {key}")
+
+    def check_absent(self, text: str) -> None:
+        """Check that no object has a redacted text but strays that nothing names."""
+        for key, body in self.objects.objects.items():
+            if text.encode() in blocks.unpack(body) and (key not in self.strays or key in self._live()):
+                self.broken(f"redacted {text} is still in {key}")
 
 
 class WatchedGuard(MemoryGuard):

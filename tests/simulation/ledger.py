@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from segue.journal import blocks
-from segue.journal.blocks import Block, decode_block
+from segue.journal.blocks import Block
 from segue.journal.keys import ObjectKeys
 from segue.journal.reader import StoredJournal
 from segue.lease.item import GuardItem, Known
@@ -45,7 +45,6 @@ class Ledger(Contents):
         self.owners: list[Owner] = []
         self.violation: Violation | None = None
         self.on_violation: Callable[[], None] = lambda: None
-        self.stray = False
         self.timeline: list[str] = []
         self.now: Callable[[], float] = lambda: 0.0
         self.tells_time = True
@@ -54,7 +53,6 @@ class Ledger(Contents):
         self._head_acquired = 0
         self.settled = 0
         self.verbose = verbose
-        self._strays: set[str] = set()
         self._epochs: set[tuple[str, int]] = set()
         self._parsed: tuple[Attributes | None, GuardItem | None] = (None, None)
 
@@ -230,53 +228,7 @@ class Ledger(Contents):
         incarnation = self.incarnations[item.born]
         incarnation.gone |= incarnation.secrets
         for text in incarnation.gone:
-            self._absent(text)
-
-    def _absent(self, text: str) -> None:
-        for key, body in self.objects.objects.items():
-            if text.encode() in blocks.unpack(body) and (key not in self._strays or key in self._live()):
-                self.broken(f"redacted {text} is still in {key}")
-
-    # What objects tell.
-
-    def _live(self) -> set[str]:
-        item = self.item
-        if item is None or item.deleted:
-            return set()
-        keys = ObjectKeys("", self.key, item.born)
-        return set(keys.sealed(item)) | {keys.segment(entry) for entry in item.tail}
-
-    def object_deleted(self, key: str) -> None:
-        """Check that nothing live goes."""
-        if key in self._live():
-            self.broken(f"I2: {key} was deleted, and the session needs it")
-
-    def object_written(self, key: str, old: bytes | None, new: bytes) -> None:
-        """Check that what is live changes by redaction only."""
-        if old != new:
-            (self._strays.add if self.stray else self._strays.discard)(key)
-        item = self.item
-        keys = None if item is None else ObjectKeys("", self.key, item.born)
-        if item is not None and not item.deleted and keys is not None and key.startswith((keys.pages, keys.volumes)):
-            self._stays_away(item, key, new)
-        if old is None or old == new or item is None or key not in self._live():
-            return
-        incarnation, block = self.incarnations[item.born], decode_block(key, new, item)
-        was, now = entries_of(decode_block(key, old, item)), entries_of(block)
-        if len(was) != len(now):
-            self.broken(f"I2: {key} was overwritten with {len(now)} records in place of {len(was)}")
-        for before, entry, truth in zip(was, now, incarnation.entries[block.first :], strict=False):
-            if entry.name != truth.name or entry.text not in {truth.text, before.text}:
-                self.broken(f"I2: {key} was overwritten with {entry} in place of {truth}")
-
-    def _stays_away(self, item: GuardItem, key: str, new: bytes) -> None:
-        """No page or volume brings redacted content back, however late it arrives; a segment that nothing names may.
-
-        What arrives when the incarnation is over is the janitor's: it sweeps again an hour later.
-        """
-        for text in self.incarnations[item.born].gone:
-            if text.encode() in blocks.unpack(new):
-                self.broken(f"redacted {text} came back in {key}")
+            self.check_absent(text)
 
     # What actors tell.
 
@@ -297,13 +249,13 @@ class Ledger(Contents):
     def redaction_acknowledged_to(self, owner: Owner, text: str) -> None:
         """Note that an owner was told that a text is gone."""
         if self.holder is owner:
-            self._absent(text)
+            self.check_absent(text)
 
     def deleted(self, owner: Owner) -> None:
         """Note that an owner was told that the session is deleted."""
         for incarnation in self.incarnations.values():
             there = [key for key, body in incarnation.left.items() if self.objects.objects.get(key) is body]
-            if incarnation.ended_by is owner and (there := [key for key in there if key not in self._strays]):
+            if incarnation.ended_by is owner and (there := [key for key in there if key not in self.strays]):
                 self.broken(f"{owner.name} was told that the session is deleted, {there} are there")
 
     def deletion_refused(self, owner: Owner) -> None:
