@@ -10,109 +10,21 @@ import sys
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from strands.types.session import decode_bytes_values, encode_bytes_values
 
 from segue import JournalCorrupt, ValueRefused
 from segue.journal.encoder import json_bytes, to_json, without_refused
 from segue.journal.records import Record, decode_record, encode_record, is_escaped
-from segue.journal.values import NESTING, from_json, with_markers
-
-MARKER = "__bytes_encoded__"
-
-
-class OldRecord(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A record as the releases before escapes read it."""
-
-    kind: str = "message"
-    data: Any = None
-
-
-def read_by_an_old_release(body: bytes) -> Any:
-    return decode_bytes_values(msgspec.json.decode(body, type=OldRecord).data)
-
-
-def stored(value: Any, kind: str = "internal") -> bytes:
-    return encode_record(Record(kind=kind, data=value))
-
-
-def after(value: Any) -> Any:
-    return decode_record(stored(value)).data
-
-
-def same(one: Any, other: Any) -> bool:
-    """Tell whether two values are equal, and of the same types throughout; ``nan`` is equal to itself here."""
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, dict):
-        pairs = zip(one.items(), other.items(), strict=True)
-        return len(one) == len(other) and all(same(list(a), list(b)) for a, b in pairs)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, float):
-        return repr(one) == repr(other)
-    return bool(one == other)
-
-
-HALVES = st.text(st.characters(exclude_categories=()), max_size=5)
-NAMES = st.sampled_from([MARKER, "data", "$", "$tuple", "$dict", "$bytes", "$float", "$text", "content", "tracking_id"])
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.integers(-(2**70), 2**70)
-    | st.floats()
-    | HALVES
-    | st.binary(max_size=5)
-    | st.sampled_from(["AAE=", "AAF=", "AA==", "AB==", "A", "nan"])
-)
-KEYS = HALVES | NAMES | st.integers() | st.floats() | st.booleans() | st.none()
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.lists(inner, max_size=3).map(tuple)
-        | st.dictionaries(KEYS, inner, max_size=4)
-        | st.dictionaries(NAMES, inner | st.just(True), max_size=2)
-    ),
-    max_leaves=12,
-)
-WITHOUT_FORM = st.sampled_from([{1, 2}, Decimal("1.5"), object(), frozenset(), bytearray(b"x"), 1j, type, ...])
-ANY = st.recursive(
-    VALUES | WITHOUT_FORM,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.tuples(st.integers()), inner, max_size=3),
-    max_leaves=8,
-)
+from segue.journal.values import NESTING, from_json
+from tests.unit.session.recorded_values import ANY, JSON, MARKER, VALUES, after, same, stored
 
 
 @pytest.mark.slow
 @given(VALUES)
 def test_json_values_and_bytes_are_equal_after_a_round_trip(value: Any) -> None:
     assert same(after(value), value)
-
-
-@pytest.mark.slow
-@given(VALUES)
-def test_a_value_that_an_older_release_would_misread_is_escaped(value: Any) -> None:
-    body = stored(value)
-
-    if not is_escaped(body):
-        assert same(read_by_an_old_release(body), value)
-
-
-@pytest.mark.slow
-@given(
-    st.recursive(st.none() | st.integers(-9, 9) | st.text(max_size=3) | st.binary(max_size=3), st.lists, max_leaves=5)
-)
-def test_a_value_that_needs_no_escapes_is_written_as_before(value: Any) -> None:
-    record = Record(kind="internal", data=value)
-
-    assert encode_record(record) == msgspec.json.encode(
-        msgspec.structs.replace(record, data=encode_bytes_values(value))
-    )
 
 
 @pytest.mark.slow
@@ -136,46 +48,6 @@ def test_any_value_can_be_compared_and_measured(value: Any) -> None:
     assert json_bytes(value) == json_bytes(value)
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=4) | st.sampled_from(["AAE=", "AAF=", "!"]),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.text(max_size=3) | NAMES, inner | st.just(True), max_size=4)
-        | st.fixed_dictionaries({MARKER: inner | st.just(True), "data": inner})
-    ),
-    max_leaves=8,
-)
-
-
-@pytest.mark.slow
-@given(JSON)
-def test_a_record_of_an_older_release_is_read_as_it_was_recorded(tree: Any) -> None:
-    """Whatever an older release acknowledged can be read: it wrote every value that JSON has as it is."""
-    body = msgspec.json.encode({"kind": "internal", "data": tree})
-
-    found = decode_record(body).data
-
-    # What is not exactly what Strands' encoding writes is the user's own.
-    assert with_markers(found) == tree
-    try:
-        before = read_by_an_old_release(body)
-    except (ValueError, TypeError):
-        return  # the older release could not read its own record
-    if encode_bytes_values(before) == tree:
-        assert same(found, before)
-
-
-@pytest.mark.slow
-@given(JSON)
-def test_a_record_stored_without_escapes_is_rewritten_without(tree: Any) -> None:
-    found = decode_record(msgspec.json.encode({"kind": "internal", "data": tree}))
-
-    again = encode_record(found, stored=True, unescaped=True)
-
-    assert not is_escaped(again)
-    assert same(decode_record(again).data, found.data)
-
-
 @pytest.mark.slow
 @given(st.binary(max_size=60) | JSON.map(lambda tree: json.dumps({"escaped": 1, "data": tree}).encode()))
 def test_bytes_that_are_no_record_raise_only_journal_corrupt(body: bytes) -> None:
@@ -193,13 +65,6 @@ def test_bytes_that_are_no_record_raise_only_journal_corrupt(body: bytes) -> Non
 @example({"__bytes_encoded__": b""})  # neither plain nor binary, because of the key
 def test_a_state_is_equal_after_a_round_trip_and_holds_no_bytes_that_it_did_not_hold(value: Any) -> None:
     assert same(decode_record(stored(value, "state")).data, value)
-
-
-@pytest.mark.slow
-@given(JSON)
-def test_a_state_of_an_older_release_holds_dictionaries_whatever_they_look_like(tree: Any) -> None:
-    """Strands takes no bytes there: an agent could not be restored with them."""
-    assert decode_record(msgspec.json.encode({"kind": "state", "data": tree})).data == tree
 
 
 class Colour(enum.StrEnum):
@@ -312,16 +177,6 @@ def test_halves_of_surrogate_pairs_are_kept_but_in_what_providers_are_shown() ->
     assert after({"half": halves, halves: 1}) == {"half": halves, halves: 1}
     assert shown.data["message"]["content"] == [{"text": "a\ufffd, \ufffd\ufffd"}]
     assert not is_escaped(encode_record(shown)), "older releases read it"
-
-
-def test_escapes_of_a_later_version_are_refused() -> None:
-    with pytest.raises(JournalCorrupt, match="newer Segue"):
-        decode_record(b'{"escaped":2,"data":[]}')
-    with pytest.raises(JournalCorrupt, match="not an escape"):
-        decode_record(b'{"escaped":1,"data":{"$later":[]}}')
-    for damaged in ('{"$tuple":5}', '{"$float":"1"}', '{"$dict":[[1]]}', '{"$bytes":"!"}', '{"$dict":[[[],1]]}'):
-        with pytest.raises(JournalCorrupt, match="read"):
-            decode_record(b'{"escaped":1,"data":' + damaged.encode() + b"}")
 
 
 def test_placeholders_for_refused_values_have_the_shape_that_providers_check() -> None:
