@@ -54,6 +54,22 @@ def manager_of(agent: Agent | BidiAgent) -> Any:
     return agent._session_manager
 
 
+def recorder_of(manager: Any, agent_id: str = "default") -> Any:
+    """Return the recorder of a manager's agent: for a redaction that is queued alone, without the flush behind it."""
+    return manager._recorders[agent_id]
+
+
+def records_of(manager: Any) -> Any:
+    """Return what queues the records of a manager's agent."""
+    return recorder_of(manager)._records
+
+
+def recorded_connection(manager: Any) -> dict[str, Any]:
+    """Return what is recorded of the connection that a manager's agent has to its model."""
+    recorded: dict[str, Any] = recorder_of(manager)._connection.recorded
+    return recorded
+
+
 async def started(manager: Any) -> BidiAgent:
     """Open a session, and start an agent in it."""
     await manager.open()

@@ -14,6 +14,7 @@ import pytest
 from tests.integration.providers.conftest import Counted
 from tests.support.memory_manager import MemoryStorage
 from tests.support.provider_calls import PROMPT, Call, said
+from tests.support.sessions import recorded_connection
 from tests.support.waiting import eventually
 from worker.hosting.standby import StandbySession
 from worker.telemetry.metrics import Model
@@ -60,9 +61,10 @@ async def talk(call: Call) -> None:
 
 async def handle_recorded(call: Call, fake: Any) -> None:
     """The newest one: it comes a moment after the turn's end."""
-    recorder = call.manager._recorders["default"]
     await eventually(lambda: list(fake.sessions.values())[-1] == fake.conversation.turns)
-    await eventually(lambda: recorder._connection.recorded.get("handle", {}).get("value") == list(fake.sessions)[-1])
+    await eventually(
+        lambda: recorded_connection(call.manager).get("handle", {}).get("value") == list(fake.sessions)[-1]
+    )
     await call.manager.durable()
 
 

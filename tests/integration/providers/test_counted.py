@@ -8,6 +8,7 @@ import pytest
 
 from local.fakes.nova_conversation import HISTORY_BYTES
 from tests.support.provider_calls import Call
+from tests.support.sessions import recorded_connection
 from tests.support.waiting import eventually
 from worker.providers.connection import reconnect_limits, resumption_handles
 from worker.telemetry.metrics import Model
@@ -26,14 +27,12 @@ def lines(caplog: Any, message: str) -> list[Any]:
     return [record for record in caplog.records if record.message == message]
 
 
-async def talk(call: Call, fake: Any) -> Any:
-    """One turn, and what is recorded of the connection after it."""
+async def talk(call: Call, fake: Any) -> None:
+    """One turn, until its connection is recorded."""
     await call.ask("My name is Alice", "Hello Alice")
-    recorder: Any = call.manager._recorders["default"]
     if hasattr(fake, "sessions"):
-        await eventually(lambda: "handle" in recorder._connection.recorded)
+        await eventually(lambda: "handle" in recorded_connection(call.manager))
     await call.manager.durable()
-    return recorder
 
 
 async def test_a_handle_that_is_too_old_is_counted_and_the_history_replayed(
@@ -131,8 +130,9 @@ async def test_the_connections_record_says_how_things_stand(new_fake, new_call, 
     await eventually(lambda: len(fake.conversations) == 2)
     await call.ask("What's my name?", "Your name is Alice")
     await eventually(lambda: list(fake.sessions.values())[-1] == fake.conversation.turns)
-    recorder: Any = call.manager._recorders["default"]
-    await eventually(lambda: recorder._connection.recorded.get("handle", {}).get("value") == list(fake.sessions)[-1])
+    await eventually(
+        lambda: recorded_connection(call.manager).get("handle", {}).get("value") == list(fake.sessions)[-1]
+    )
     await call.manager.durable()
     await call.kill()
     reader = await new_call(fake, storage, opened=False)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
 
 from websockets.exceptions import ConnectionClosed
 
 from tests.support.provider_calls import Call
+from tests.support.sessions import recorded_connection
 from tests.support.waiting import eventually
 from worker.hosting.standby import StandbySession
 
@@ -16,8 +16,7 @@ TOLD = [("user", "My name is Alice"), ("assistant", "Hello Alice, nice to meet y
 
 async def talk(call: Call) -> None:
     await call.ask("My name is Alice", "Hello Alice")
-    recorder: Any = call.manager._recorders["default"]
-    await eventually(lambda: "handle" in recorder._connection.recorded)
+    await eventually(lambda: "handle" in recorded_connection(call.manager))
     await call.manager.durable()
 
 

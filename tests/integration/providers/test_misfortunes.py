@@ -11,6 +11,7 @@ from local.fakes.nova_conversation import HISTORY_BYTES
 from segue.journal.records import Record
 from tests.support.memory_manager import MemoryStorage
 from tests.support.provider_calls import said
+from tests.support.sessions import recorded_connection
 from tests.support.waiting import eventually
 from worker.providers import classify
 from worker.providers.connection import reconnect_limits, renewal
@@ -45,8 +46,7 @@ async def test_a_refused_handle_leads_to_the_history(new_fake, new_call, storage
     fake = await new_fake("gemini-live")
     call = await new_call(fake, storage)
     await call.ask("My name is Alice", "Hello Alice")
-    recorder = call.manager._recorders["default"]
-    await eventually(lambda: "handle" in recorder._connection.recorded)
+    await eventually(lambda: "handle" in recorded_connection(call.manager))
     await call.stop()
     fake.sessions.clear()  # the provider knows it no more
     fake.updates = False
@@ -63,12 +63,11 @@ async def test_an_old_handle_or_one_from_before_the_last_words_is_not_used(new_f
     fake = await new_fake("gemini-live")
     call = await new_call(fake, storage)
     await call.ask("My name is Alice", "Hello Alice")
-    recorder = call.manager._recorders["default"]
-    await eventually(lambda: "handle" in recorder._connection.recorded)
-    record = dict(recorder._connection.recorded)
+    await eventually(lambda: "handle" in recorded_connection(call.manager))
+    record = dict(recorded_connection(call.manager))
     fake.updates = False
     await call.ask("My name is Bob", "Hello Bob")
-    await eventually(lambda: "handle" not in recorder._connection.recorded or call.model._activity.changed)
+    await eventually(lambda: "handle" not in recorded_connection(call.manager) or call.model._activity.changed)
     await call.manager.durable()
     # As if it had been killed before anything later was recorded of the connection.
     call.manager._slot.require().append(Record(kind="connection", data=record, agent="default", at=0))
@@ -82,10 +81,9 @@ async def test_redaction_forgets_the_handle(new_fake, new_call, storage):
     fake = await new_fake("gemini-live")
     call = await new_call(fake, storage)
     await call.ask("My name is Alice", "Hello Alice")
-    recorder = call.manager._recorders["default"]
-    await eventually(lambda: "handle" in recorder._connection.recorded)
+    await eventually(lambda: "handle" in recorded_connection(call.manager))
     await call.manager.redact(call.agent.messages[0]["tracking_id"])
-    assert "handle" not in recorder._connection.recorded
+    assert "handle" not in recorded_connection(call.manager)
     await call.stop()
     await new_call(fake, storage)
     assert fake.conversation.setup.handle is None

@@ -17,7 +17,7 @@ from segue.lease.item import GuardItem
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import Latch, MemoryStorage, Unavailable, kind_of
 from tests.support.scripted_model import ScriptedModel, answered, until
-from tests.support.sessions import SHORT, manager_of
+from tests.support.sessions import SHORT, manager_of, records_of
 from tests.support.waiting import eventually
 
 Sessions = Callable[..., Any]
@@ -267,7 +267,7 @@ async def test_state_over_the_limit_is_never_taken_for_saved(memory_sessions: Se
     agent = await talking(memory_sessions(lease=SHORT))
     manager = manager_of(agent)
     tried: list[str] = []
-    records = manager._recorders["default"]._records
+    records = records_of(manager)
     record = records.record
     records.record = lambda kind, *data: (tried.append(kind), record(kind, *data))[1]
     agent.state.set("all", "x" * (MAX_RECORD_BYTES + 1))

@@ -141,12 +141,12 @@ def test_a_wait_at_exit_is_logged_after_a_second(program: Programs, tmp_path: Pa
 def test_one_agent_that_cannot_be_recorded_keeps_no_other_from_storage(program: Programs, tmp_path: Path) -> None:
     ended = program(
         f"""{AGENT}
-from segue.strands.recording.recorder import AgentRecorder
+from tests.support.sessions import recorder_of
 agent('Hello')
 other = GuardedFileSessionManager("other", sys.argv[1], acquire_timeout=0.0)
 broken = Agent(model=FakeModel(), session_manager=other, callback_handler=None)
 def fails(): raise RuntimeError("dictionary changed size during iteration")
-other._recorders["default"].state = fails
+recorder_of(other).state = fails
 """,
         tmp_path,
     )

@@ -16,7 +16,7 @@ from segue.journal.blocks import unpack
 from segue.lease.item import GuardItem
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import MemoryStorage, Unavailable
-from tests.support.sessions import manager_of, started
+from tests.support.sessions import manager_of, recorder_of, started
 from tests.support.waiting import eventually
 
 Sessions = Callable[..., Any]
@@ -81,7 +81,7 @@ async def test_a_message_redacted_before_its_commit_is_never_written(
     await said(agent, "before")  # holds the next group back, until storage is there again
     await eventually(lambda: down.failed)
     await said(agent, SECRET)
-    manager_of(agent)._recorders["default"].redact(tracking_id(agent), "gone")
+    recorder_of(manager_of(agent)).redact(tracking_id(agent), "gone")
     down.on = False
     await manager_of(agent).flush()
 
@@ -115,7 +115,7 @@ async def test_a_crash_in_the_middle_is_finished_by_the_next_holder(
     manager = manager_of(agent)
     redacted = tracking_id(agent)
     setattr(storage, side, down := Unavailable(kind))
-    manager._recorders["default"].redact(redacted, "gone")
+    recorder_of(manager).redact(redacted, "gone")
     await eventually(lambda: down.failed)
     crash(manager)
     down.on = False
@@ -188,7 +188,7 @@ async def test_a_rewind_does_not_show_what_an_unfinished_sweep_has_left(
     await said(agent, SECRET, *(f"after {number}" for number in range(6)))
     manager = manager_of(agent)
     storage.before = down = Unavailable("list")
-    manager._recorders["default"].redact(tracking_id(agent), "gone")
+    recorder_of(manager).redact(tracking_id(agent), "gone")
     manager._slot.append(rewind_record(manager.head))
     await eventually(lambda: down.failed)
     crash(manager)

@@ -15,6 +15,7 @@ from segue.journal.blocks import unpack
 from tests.support.crash import certainly_dead, crash
 from tests.support.fake_model import FakeModel
 from tests.support.memory_manager import MemoryStorage, Unavailable
+from tests.support.sessions import recorder_of
 from tests.support.waiting import eventually
 
 Sessions = Callable[..., Any]
@@ -84,7 +85,7 @@ async def test_a_holder_that_finishes_it_does_not_bring_it_back(
     manager = memory_sessions()
     agent = await summarized(manager)
     storage.before = down = Unavailable(kind)
-    manager._recorders["default"].redact(id_of_summary(agent), "gone")
+    recorder_of(manager).redact(id_of_summary(agent), "gone")
     await eventually(lambda: down.failed)
     crash(manager)
     down.on = False

@@ -13,6 +13,7 @@ from strands.bidi import BidiAgent
 
 from tests.support.fake_model import FakeModel, tool_call
 from tests.support.scripted_model import ScriptedModel
+from tests.support.sessions import records_of
 
 Sessions = Callable[..., Any]
 
@@ -105,23 +106,23 @@ def test_two_threads_record_the_later_state_last(memory_sessions: Sessions) -> N
     manager = memory_sessions(durability="gate")
     agent = agent_of(manager)
     manager.flush_sync()
-    recorder: Any = manager._recorders["default"]
-    append, first = recorder._records.append, threading.Event()
+    records = records_of(manager)
+    append, first = records.append, threading.Event()
     overtaken: list[bool] = []
 
-    def slowly(*records: Any) -> int:
-        if records[0].kind == "state" and not first.is_set():
+    def slowly(*queued: Any) -> int:
+        if queued[0].kind == "state" and not first.is_set():
             first.set()
             thread = in_a_thread(change_and_flush)
             thread.join(0.3)  # it would overtake this record, if it could
             overtaken.append(not thread.is_alive())
-        return int(append(*records))
+        return int(append(*queued))
 
     def change_and_flush() -> None:
         agent.state.set("count", 2)
         manager.flush_sync()
 
-    recorder._records.append = slowly
+    records.append = slowly
     agent.state.set("count", 1)
     manager.flush_sync()
     manager.close_sync()

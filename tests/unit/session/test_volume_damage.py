@@ -16,7 +16,7 @@ from segue.storage import file
 from segue.storage.memory import MemoryObjects
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import Latch, MemoryStorage, Unavailable
-from tests.support.sessions import manager_of, started
+from tests.support.sessions import manager_of, recorder_of, started
 from tests.support.waiting import eventually
 from tests.unit.session.volumes import (
     SECRET,
@@ -147,7 +147,7 @@ async def test_a_redaction_binds_a_lost_or_damaged_volume_again(
     manager, down = manager_of(agent), Unavailable("list")
     down.on, storage.before = begun, down
 
-    manager._recorders["default"].redact(tracking_id(agent), "gone")
+    recorder_of(manager).redact(tracking_id(agent), "gone")
     if begun:
         await eventually(lambda: down.failed)
         crash(manager)

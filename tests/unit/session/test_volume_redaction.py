@@ -10,7 +10,7 @@ import pytest
 from segue import SegueError
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import Latch, MemoryStorage, Unavailable
-from tests.support.sessions import manager_of, started
+from tests.support.sessions import manager_of, recorder_of, started
 from tests.support.waiting import eventually
 from tests.unit.session.volumes import (
     SECRET,
@@ -65,7 +65,7 @@ async def test_a_crash_in_the_middle_is_finished_by_the_next_holder(
             await down(operation, what)
 
     setattr(storage, side, there)
-    manager._recorders["default"].redact(redacted, "gone")
+    recorder_of(manager).redact(redacted, "gone")
     await eventually(lambda: down.failed)
     crash(manager)
     down.on = False
