@@ -138,8 +138,8 @@ def _handover(handover: Handover) -> Table:
     ]
     return Table(
         title="From hand to hand, ms",
-        note=f"Of {handover.takeover_stopped.count} stopped holders, woken again, {handover.fenced} were fenced at their "
-        "next commit.",
+        note=f"Of {handover.takeover_stopped.count} stopped holders, woken again, {handover.fenced} were fenced at "
+        "their next commit.",
         columns=["", "p50", "p99", "max", "times"],
         rows=[[name, _ms(each.p50), _ms(each.p99), _ms(each.max), str(each.count)] for name, each in rows],
     )

@@ -205,10 +205,10 @@ def _percentiles(spread: Spread | None) -> str:
     return f"{spread.p50:.0f}, {spread.p99:.0f} ms" if spread else ""
 
 
-def _judged(found: Iterator[Verdict]) -> str:
+def _judged(verdicts: Iterator[Verdict]) -> str:
     """Words for the only verdict, or for none."""
-    for one in found:
-        return "met" if one.met else MISSED
+    for verdict in verdicts:
+        return "met" if verdict.met else MISSED
     return "none"
 
 
