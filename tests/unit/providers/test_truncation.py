@@ -54,6 +54,17 @@ def test_words_count_from_when_they_begin_to_sound(talk, after, heard):
     assert talk.cuts == ([("one two three", heard)] if heard != "one two three" else [])
 
 
+@pytest.mark.parametrize("after", [0.0, 0.00002, 0.0009, 0.9999, 1.0, 1.00002, 1.0009, 1.0011, 1.5, 2.0004])
+def test_a_word_is_heard_if_the_provider_keeps_it(talk, after):
+    """A provider is told of whole milliseconds, and keeps the words that begin before: a successor says the same."""
+    talk.says("one ", "two ", "three")
+    talk.now += after
+    milliseconds = int((3 - talk.heard.unplayed) * 1000)
+    talk.saw(OVER)
+    kept = "".join(word for second, word in enumerate(("one ", "two ", "three")) if second * 1000 < milliseconds)
+    assert (talk.cuts[-1][1] if talk.cuts else "one two three") == (kept or NOTHING)
+
+
 def test_an_answer_that_was_played_is_not_cut(talk):
     talk.says("one ", "two")
     talk.now += 2

@@ -31,6 +31,9 @@ from strands.types.events import TypedEvent
 NOTHING: Final = "…"
 """Stands for an answer of which no word was heard: providers refuse a blank text in a history."""
 
+SHORTEST_HEARD_SECONDS: Final = 0.001
+"""Sound of a word that makes it heard, at least: of less, a provider that is told of whole milliseconds forgets it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
@@ -92,7 +95,7 @@ class _Answer:
     recorded: str | None = None
 
     def heard(self, played: float) -> str:
-        end = self.told or max((end for at, end in self.begun if at < played), default=0)
+        end = self.told or max((end for at, end in self.begun if at + SHORTEST_HEARD_SECONDS <= played), default=0)
         return self.text[:end] or NOTHING
 
     def says(self, text: str) -> bool:
