@@ -21,6 +21,7 @@ SCALE = (9, 10, 12, 16, 18, 20, 24, 27, 32, 36, 40, 48, 54, 64, 72, 80)
 LOW, HIGH = 6, 8
 START = (LOW, LOW, HIGH, HIGH)
 STOP = (HIGH, HIGH, LOW, LOW)
+NOTES = (*SCALE, LOW, HIGH)
 NIBBLES = {note: nibble for nibble, note in enumerate(SCALE)}
 CHECKSUM_BYTES = 4
 
@@ -85,13 +86,26 @@ def loudest(window: list[int]) -> int | None:
     if energy < _QUIET * _QUIET * len(window):
         return None
     best, found = _CLEAR * energy, None
-    for note in (*SCALE, LOW, HIGH):
+    for note in (_likeliest(window, energy), *NOTES):
         share = power(window, note)
         if share > best:
             best, found = share, note
             if share > energy / 2:
                 break  # the shares of all notes add up to one at most
     return found
+
+
+def _likeliest(window: list[int], energy: float) -> int:
+    """Name the note of a window that holds one alone. Measuring all notes takes ten times as long."""
+    # A tone's samples times their successors add up to its energy times the cosine of the angle from one to the next.
+    cosine = math.sumprod(window, window[1:] + window[:1]) / energy
+    cycles = math.acos(max(-1.0, min(1.0, cosine))) / math.tau * len(window)
+    return _nearest(round(cycles))
+
+
+@lru_cache(maxsize=1024)
+def _nearest(cycles: int) -> int:
+    return min(NOTES, key=lambda note: abs(note - cycles))
 
 
 def power(window: list[int], note: int) -> float:

@@ -202,9 +202,10 @@ class Ear:
         length = self._length
         first = max(self._at - length, length)
         best, edge = -1.0, first
+        samples = self._samples[: self._at + 2 * length].tolist()
         for place in range(first, self._at + length, max(1, length // 25)):
-            low = power(self._samples[place - length : place].tolist(), LOW)
-            high = power(self._samples[place : place + length].tolist(), HIGH)
+            low = power(samples[place - length : place], LOW)
+            high = power(samples[place : place + length], HIGH)
             if low + high > best:
                 best, edge = low + high, place
         self._begin = self._dropped + max(0, edge - 2 * length)
