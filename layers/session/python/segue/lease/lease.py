@@ -8,7 +8,8 @@ is dead. That decision is advisory: the conditional write lets only one candidat
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+
+import msgspec
 
 from segue.clock import Clock, SystemClock
 from segue.errors import SessionFenced
@@ -262,7 +263,7 @@ class Lease:
     def forget(self) -> None:
         """Stop being the holder without a write: the lease expires."""
         if self.item is not None:
-            self.item = replace(self.item, acquire_id=None)
+            self.item = msgspec.structs.replace(self.item, acquire_id=None)
 
     def _note_lost(self, mine: GuardItem, winner: GuardItem | None) -> SessionFenced:
         """Note that another holder has the session, unless this lease was released or acquired anew meanwhile."""
