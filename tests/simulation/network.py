@@ -213,7 +213,8 @@ class GuardOverNetwork:
 
     async def write(self, write: ConditionalWrite) -> Attributes:
         written = self._ledger.writing(write)
-        return await self._send(_described(write), lambda: written(lambda: _now(self._ledger.guard.write(write))))
+        what = _described(write) if self._ledger.verbose else "write"
+        return await self._send(what, lambda: written(lambda: _now(self._ledger.guard.write(write))))
 
     def wall(self) -> float | None:
         """As storage told the time with its latest answer, and what has passed since on this process's clock."""
