@@ -25,6 +25,7 @@ from worker.aws.signing import Signer
 from worker.conversation.session_manager import Manager
 from worker.direct.poster import ClientPoster
 from worker.direct.sockets import ClientSockets
+from worker.direct.times import TIMES, TransportTimes
 from worker.direct.transport import DirectTransport, sockets_of
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.drain import Drain
@@ -92,10 +93,11 @@ class Service:
         hurry: Set it to drain without waiting for what can be left out.
     """
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, times: TransportTimes = TIMES) -> None:
         self.stop = asyncio.Event()
         self.hurry = asyncio.Event()
         self._environment = environment
+        self._times = times
         self._lease = LeaseSettings(duration=environment.lease_seconds, heartbeat=environment.heartbeat_seconds)
         self._probes = HolderProbes()
         self._ended: asyncio.Task[None] | None = None
@@ -235,6 +237,7 @@ class Service:
             dynamodb=aws.dynamodb,
             endpoint=self._endpoint,
             hurry=self.hurry,
+            times=self._times,
         ) as direct:
             self._status.sockets_port = direct.port
             yield direct

@@ -24,13 +24,15 @@ REMEMBERED: Final = 2048
 class RecentClaims:
     """Claims of a moment ago, each with the holder that had failed."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], quiet_seconds: float = QUIET_SECONDS) -> None:
         """Know of none.
 
         Args:
             clock: monotonic, in seconds.
+            quiet_seconds: between two claims of a session.
         """
         self._clock = clock
+        self._quiet_seconds = quiet_seconds
         self._last_claims: BoundedDict[str, tuple[float, Route | None]] = BoundedDict(REMEMBERED)
 
     def suffice(self, session_key: str, reason: Reason, missed: Route | None) -> bool:
@@ -43,7 +45,7 @@ class RecentClaims:
         """
         made_at, missed_then = self._last_claims.get(session_key, (-math.inf, None))
         another_died = reason == "unreachable" and missed != missed_then
-        return self._clock() - made_at < QUIET_SECONDS and not another_died
+        return self._clock() - made_at < self._quiet_seconds and not another_died
 
     def note_claim(self, session_key: str, missed: Route | None) -> None:
         """Note that a session is claimed now."""

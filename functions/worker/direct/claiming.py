@@ -19,6 +19,7 @@ from shared.ingress.routes import Route
 from shared.log import logger
 from worker.direct.rows import SocketRows
 from worker.direct.sockets import ClientSocket
+from worker.direct.times import TIMES, TransportTimes
 from worker.hosting.claims import ClaimSource, ClaimTaker
 from worker.hosting.host import NoRoom
 from worker.hosting.successors import Successors
@@ -27,7 +28,14 @@ from worker.hosting.successors import Successors
 class Claiming:
     """Claims for sockets' sessions, each made seldom enough."""
 
-    def __init__(self, claims: ClaimTaker, successors: Successors, queue: ClaimSource, rows: SocketRows) -> None:
+    def __init__(
+        self,
+        claims: ClaimTaker,
+        successors: Successors,
+        queue: ClaimSource,
+        rows: SocketRows,
+        times: TransportTimes = TIMES,
+    ) -> None:
         """Keep who may take a session.
 
         Args:
@@ -35,13 +43,14 @@ class Claiming:
             successors: The others.
             queue: Of all workers.
             rows: The addresses of a session's clients.
+            times: Time limits.
         """
         self._claims = claims
         self._successors = successors
         self._queue = queue
         self._rows = rows
-        self._recent = RecentClaims(time.monotonic)
-        self._handoffs = PlannedHandoffs(time.monotonic)
+        self._recent = RecentClaims(time.monotonic, times.reclaim_seconds)
+        self._handoffs = PlannedHandoffs(time.monotonic, times.handover_seconds)
 
     def is_handed_over(self, session_key: str) -> bool:
         """Return true if a session was handed over, and its successor has not been seen yet."""

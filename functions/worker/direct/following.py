@@ -26,6 +26,7 @@ from shared.background import first_of
 from shared.log import logger
 from shared.registered_worker import RegisteredWorker
 from worker.conversation.session import HostedSession
+from worker.direct.times import TIMES, TransportTimes
 from worker.hosting.claims import ClaimSource
 from worker.hosting.handoff import Handoff
 from worker.hosting.successors import Promise, Successors
@@ -33,13 +34,6 @@ from worker.telemetry.metrics import Count, metrics
 
 REMEMBERED: Final = 4096
 """Connections that are remembered as followed, or tried; one that is forgotten may be followed again."""
-
-SETTLED_SECONDS: Final = 10.0
-"""Seconds for which a session that was handed over stays, to hear again what was not answered and to answer it; then it
-may follow."""
-
-LOOK_AGAIN_SECONDS: Final = 30.0
-"""Seconds between two looks at whether a worker of its clients' sockets has room for a session."""
 
 TRIES: Final = 5
 """Times that such workers may refuse a session; after them it stays. What the registry says of their room is some
@@ -69,6 +63,7 @@ class Following:
         endpoint: str,
         worker_id: str,
         hurry: asyncio.Event | None = None,
+        times: TransportTimes = TIMES,
     ) -> None:
         """Keep the parts.
 
@@ -78,11 +73,13 @@ class Following:
             endpoint: This worker's address.
             worker_id: This worker.
             hurry: When set, a session that was released looks for no other worker than the queue finds.
+            times: Time limits.
         """
         self._successors = successors
         self._queue = queue
         self._hurry = hurry or asyncio.Event()
         self._endpoint = endpoint
+        self._times = times
         self._worker_id = worker_id
         self._seen: BoundedDict[str, bool] = BoundedDict(REMEMBERED)
         self._attempts: dict[str, FollowAttempt] = {}
@@ -186,8 +183,8 @@ class Following:
 
     async def _pause(self, session: HostedSession) -> None:
         """Wait until it is worth another look."""
-        changed = self._attempts[session.key].changed
-        await first_of(session.ended.wait(), self._stopped.wait(), changed.wait(), timeout=LOOK_AGAIN_SECONDS)
+        changed, seconds = self._attempts[session.key].changed, self._times.room_look_seconds
+        await first_of(session.ended.wait(), self._stopped.wait(), changed.wait(), timeout=seconds)
 
     def _elsewhere(self, session: HostedSession) -> list[str]:
         """Return the addresses of the workers of the clients' sockets, each once; none if the session stays."""
@@ -199,7 +196,7 @@ class Following:
         """Wait until a session that was handed over has been here for a while; not while this worker drains."""
         if session.handed_over_at is None:
             return
-        left = session.handed_over_at + SETTLED_SECONDS - asyncio.get_running_loop().time()
+        left = session.handed_over_at + self._times.settled_seconds - asyncio.get_running_loop().time()
         if left > 0:
             await first_of(session.ended.wait(), self._stopped.wait(), timeout=left)
 

@@ -7,7 +7,7 @@ else                         API Gateway's management API
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import Callable
 from typing import Final, Self
 
@@ -53,18 +53,29 @@ _OUTCOMES: Final = {
 class ClientPoster:
     """Poster to both kinds of address. Use as an async context manager."""
 
-    def __init__(self, gateway: Poster | None, sockets: ClientSockets, endpoint: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        gateway: Poster | None,
+        sockets: ClientSockets,
+        endpoint: Callable[[], str],
+        *,
+        post_seconds: float = POST_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Keep the ways.
 
         Args:
             gateway: API Gateway's; None: there is none, and its connections are gone.
             sockets: Of this worker.
             endpoint: Returns this worker's address.
+            post_seconds: For another worker to write into its socket.
+            clock: Monotonic, in seconds.
         """
         self._gateway = gateway
         self._sockets = sockets
         self._endpoint = endpoint
-        self._http = PeerHttp(POST_SECONDS)
+        self._http = PeerHttp(post_seconds)
+        self._clock = clock
         self._silent_workers: BoundedDict[str, tuple[float, float]] = BoundedDict(REMEMBERED)
 
     async def __aenter__(self) -> Self:
@@ -149,7 +160,7 @@ class ClientPoster:
 
     def _outcome_of_silence(self, address: DirectAddress, error: Exception) -> PostOutcome:
         """Unknown at first; a worker that is silent for long has vanished, and its sockets with it."""
-        now = asyncio.get_running_loop().time()
+        now = self._clock()
         since, last = self._silent_workers.use(address.endpoint) or (now, now)
         if now - last > FORGOTTEN_SECONDS:
             since = now

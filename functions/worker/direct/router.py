@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
 
 import msgspec
 
@@ -30,20 +29,17 @@ from shared.log import logger
 from worker.direct.forwarding import Forwarding
 from worker.direct.rows import SocketRows
 from worker.direct.sockets import ClientSocket
+from worker.direct.times import TIMES, TransportTimes
 from worker.telemetry.metrics import metrics
-
-PONG_SECONDS: Final = 0.75
-"""Seconds between two pongs for a client whose ``hello`` waits for the table of connections, or for its holder. Its own
-pings are read after the ``hello`` only, and it leaves a worker from which nothing comes for 1.5 s."""
 
 
 @asynccontextmanager
-async def _saying_pong(socket: ClientSocket) -> AsyncIterator[None]:
+async def _saying_pong(socket: ClientSocket, every_seconds: float) -> AsyncIterator[None]:
     """Show a client now and then that its worker lives, for as long as something is done for it."""
 
     async def say() -> None:
         while True:
-            await asyncio.sleep(PONG_SECONDS)
+            await asyncio.sleep(every_seconds)
             await socket.queue_frame(Pong())
 
     saying = asyncio.create_task(say(), name=f"pong {socket.connection_id}")
@@ -63,6 +59,7 @@ class SocketRouter:
         rate: FrameRate,
         principals: FrameRate,
         wall_clock: Callable[[], float] = time.time,
+        times: TransportTimes = TIMES,
     ) -> None:
         """Put the parts together.
 
@@ -72,12 +69,14 @@ class SocketRouter:
             rate: Refuses what comes too fast over one socket.
             principals: Refuses what comes too fast over all sockets of one principal at this worker.
             wall_clock: Seconds since 1970, for the ends of tokens.
+            times: Time limits.
         """
         self._forwarding = forwarding
         self._rows = rows
         self._rate = rate
         self._principals = principals
         self._wall_clock = wall_clock
+        self._times = times
         self._errors = RepeatedErrors(lambda: asyncio.get_running_loop().time())
 
     async def receive(self, socket: ClientSocket, message: str | bytes) -> Error | Pong | None:
@@ -115,7 +114,7 @@ class SocketRouter:
             raise FrameError("expired")
         self._principals.admit(socket.principal)
         if isinstance(frame, Hello):
-            async with _saying_pong(socket):  # the table of connections may be slow as well
+            async with _saying_pong(socket, self._times.pong_seconds):  # the table of connections may be slow as well
                 return await self._forwarding.deliver(socket, await self._bind(socket, frame), frame)
         if socket.binding is None:
             raise FrameError("hello_first")

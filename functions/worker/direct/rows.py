@@ -1,6 +1,6 @@
 """Rows of sockets in the connections table: clients' addresses, and the sessions that a principal has open.
 
-    hello ─▶ counted, and the client's newest connection ─every RENEW_SECONDS▶ renewed ─▶ closed: taken away
+    hello ─▶ counted, and the client's newest connection ─every ``renewal_seconds``▶ renewed ─▶ closed: taken away
 
 A socket has no row of its own: it lives and dies with this process. What a killed process leaves counts until it
 expires, a quarter of an hour later.
@@ -20,13 +20,7 @@ from shared.connections import Binding, ConnectionsTable
 from shared.ingress.admission import Admission
 from shared.log import logger
 from worker.direct.sockets import ClientSocket, ClientSockets
-
-RENEW_SECONDS: Final = 4 * 60.0
-"""Seconds after which a socket's rows are renewed; they live a quarter of an hour (``shared.connections``), so that two
-renewals in a row may fail."""
-
-LOOK_SECONDS: Final = 5.0
-"""Seconds between two looks for rows that are due: the renewals of one moment's sockets spread."""
+from worker.direct.times import TIMES, TransportTimes
 
 THREADS: Final = 8
 """Requests to the table at once; others wait. The threads are its own, so that a slow table holds up nothing but
@@ -36,15 +30,17 @@ THREADS: Final = 8
 class SocketRows:
     """Rows of this worker's sockets in the connections table."""
 
-    def __init__(self, connections: ConnectionsTable, admission: Admission) -> None:
+    def __init__(self, connections: ConnectionsTable, admission: Admission, times: TransportTimes = TIMES) -> None:
         """Use a table.
 
         Args:
             connections: Clients' addresses.
             admission: Counts sessions.
+            times: Time limits.
         """
         self._connections = connections
         self._admission = admission
+        self._times = times
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="rows")
         self._removing = BackgroundTasks()
 
@@ -80,8 +76,8 @@ class SocketRows:
     async def keep(self, sockets: ClientSockets) -> None:
         """Renew the rows of sockets, until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            due = asyncio.get_running_loop().time() - RENEW_SECONDS
+            await asyncio.sleep(self._times.rows_look_seconds)
+            due = asyncio.get_running_loop().time() - self._times.renewal_seconds
             for socket in sockets.all():
                 if socket.binding is not None and socket.renewed_at <= due:
                     await self._renew(socket, socket.binding)

@@ -3,9 +3,9 @@
     GET /health       200 as long as the process can take or refuse sockets, also while it leaves
     GET anything else an upgrade (``worker.direct.handshake``), else 426
 
-    bytes of the request within HANDSHAKE_SECONDS ─▶ token ─▶ ``hello`` within HELLO_SECONDS ─▶ frames, one by one
+    bytes of the request in ``handshake_seconds`` ─▶ token ─▶ ``hello`` in ``hello_seconds`` ─▶ frames, one by one
 
-A ping every PING_SECONDS keeps what lies between from dropping the flow, and finds clients that have vanished.
+A ping every ``ping_seconds`` keeps what lies between from dropping the flow, and finds clients that have vanished.
 """
 
 from __future__ import annotations
@@ -24,19 +24,8 @@ from worker.direct.handshake import Handshake, chosen
 from worker.direct.router import SocketRouter
 from worker.direct.rows import SocketRows
 from worker.direct.sockets import ClientSocket, ClientSockets
+from worker.direct.times import TIMES, TransportTimes
 from worker.telemetry.metrics import Count, metrics
-
-HANDSHAKE_SECONDS: Final = 1.0
-"""Seconds for the bytes of a request to arrive; after them its connection is aborted. The balancer has ended TLS, and a
-client sends them at once."""
-
-HELLO_SECONDS: Final = 10.0
-"""Seconds for the first ``hello`` of a socket; then it is closed. Until then it belongs to no session that would be
-counted."""
-
-PING_SECONDS: Final = 30.0
-"""Seconds between two pings; a socket that does not answer one is closed. Below every idle time-out on the way: 350 s
-at a Network Load Balancer, about a minute in some networks."""
 
 MAX_MESSAGE_BYTES: Final = 4 * MAX_FRAME_BYTES
 """Bytes of a message at most; a longer one ends the socket (1009), as API Gateway does. Of those between this and a
@@ -58,7 +47,13 @@ class SocketServer:
     """Server of clients' WebSockets."""
 
     def __init__(
-        self, sockets: ClientSockets, handshake: Handshake, router: SocketRouter, rows: SocketRows, endpoint: str
+        self,
+        sockets: ClientSockets,
+        handshake: Handshake,
+        router: SocketRouter,
+        rows: SocketRows,
+        endpoint: str,
+        times: TransportTimes = TIMES,
     ) -> None:
         """Put the parts together.
 
@@ -68,12 +63,14 @@ class SocketServer:
             router: Takes messages.
             rows: Forgets what has closed.
             endpoint: Where other workers reach this one.
+            times: Time limits.
         """
         self._sockets = sockets
         self._handshake = handshake
         self._router = router
         self._rows = rows
         self._endpoint = endpoint
+        self._times = times
         self._server: _PunctualServer | None = None
         self._runner: web.ServerRunner | None = None
 
@@ -89,11 +86,12 @@ class SocketServer:
         """
         self._server = _PunctualServer(
             self._accept_socket,
+            self._times.handshake_seconds,
             access_log=None,
             logger=_SILENT,
             max_line_size=REQUEST_HEAD_BYTES,
             max_field_size=REQUEST_HEAD_BYTES,
-            lingering_time=HANDSHAKE_SECONDS,
+            lingering_time=self._times.handshake_seconds,
         )
         self._runner = web.ServerRunner(self._server, shutdown_timeout=SHUTDOWN_SECONDS)
         await self._runner.setup()
@@ -125,7 +123,7 @@ class SocketServer:
 
     async def _refuse_connection(self, request: web.BaseRequest) -> web.StreamResponse:
         """Say by a close code that another worker may have a place: a browser sees no other answer."""
-        ws = web.WebSocketResponse(protocols=chosen(request), timeout=HANDSHAKE_SECONDS)
+        ws = web.WebSocketResponse(protocols=chosen(request), timeout=self._times.handshake_seconds)
         await ws.prepare(request)
         metrics.count(Count.SOCKETS_TURNED_AWAY)
         await ws.close(code=TRY_AGAIN_LATER, drain=False)
@@ -136,7 +134,10 @@ class SocketServer:
         if self._sockets.full:  # meanwhile
             return await self._refuse_connection(request)
         ws = web.WebSocketResponse(
-            protocols=chosen(request), heartbeat=PING_SECONDS, max_msg_size=MAX_MESSAGE_BYTES, compress=False
+            protocols=chosen(request),
+            heartbeat=self._times.ping_seconds,
+            max_msg_size=MAX_MESSAGE_BYTES,
+            compress=False,
         )
         await ws.prepare(request)
         transport = request.transport
@@ -166,7 +167,7 @@ class SocketServer:
                 await socket.queue_frame(told)
 
     async def _until_hello(self, socket: ClientSocket) -> None:
-        await asyncio.sleep(HELLO_SECONDS)
+        await asyncio.sleep(self._times.hello_seconds)
         if socket.binding is None:
             await socket.close(NO_HELLO)
 
@@ -174,15 +175,16 @@ class SocketServer:
 class _PunctualServer(web.Server):
     """Server that drops connections over which no request comes in time."""
 
-    def __init__(self, handler: object, **options: object) -> None:
+    def __init__(self, handler: object, handshake_seconds: float, **options: object) -> None:
         super().__init__(handler, **options)  # type: ignore[arg-type] # aiohttp's own, passed on
+        self._handshake_seconds = handshake_seconds
         self._handshake_timers: dict[RequestHandler, asyncio.TimerHandle] = {}
 
     @override
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
         self._handshake_timers[handler] = asyncio.get_running_loop().call_later(
-            HANDSHAKE_SECONDS, self._expire, handler
+            self._handshake_seconds, self._expire, handler
         )
 
     @override

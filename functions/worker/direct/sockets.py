@@ -65,6 +65,7 @@ class ClientSocket:
         token_expires_at: When the right to send ends; seconds since 1970.
         binding: The session and client, since its ``hello``.
         renewed_at: When its rows were last written, on the loop's clock.
+        buffer_bytes: That may wait for its client.
         address: Where holders of its session post output to.
     """
 
@@ -85,6 +86,7 @@ class ClientSocket:
         self.token_expires_at = bearer.expires_at
         self.binding: Binding | None = None
         self.renewed_at = 0.0
+        self.buffer_bytes = BUFFER_BYTES
         self._last = MessagePlace(0, 0)
         self._secret = secrets.token_urlsafe(24)
         self._ws = ws
@@ -128,7 +130,7 @@ class ClientSocket:
         """
         if self.closed:
             return PostOutcome.GONE
-        if self._transport.get_write_buffer_size() > BUFFER_BYTES:
+        if self._transport.get_write_buffer_size() > self.buffer_bytes:
             return PostOutcome.LIMITED
         try:
             await self._ws.send_frame(message, WSMsgType.BINARY if is_binary(message) else WSMsgType.TEXT)

@@ -14,7 +14,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from segue.wire.rate import FrameRate
 from shared.background import first_of
@@ -34,6 +34,7 @@ from worker.direct.router import SocketRouter
 from worker.direct.rows import SocketRows
 from worker.direct.socket_server import SocketServer
 from worker.direct.sockets import ClientSockets
+from worker.direct.times import TIMES, TransportTimes
 from worker.hosting.claims import ClaimSource, ClaimTaker
 from worker.hosting.host import Host
 from worker.hosting.successors import Successors
@@ -41,17 +42,6 @@ from worker.settings import Environment
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-GONE_OVER_SECONDS: Final = 3.0
-"""Seconds for the clients of a session to say ``hello`` elsewhere, after their ``reconnect`` was due. After them the
-session goes to the best worker there is, and follows its socket later."""
-
-LAST_SECONDS: Final = 10.0
-"""Seconds for sockets whose session is gone; then they are closed. Their clients know ``reconnect`` and are late, or do
-not know it."""
-
-LEFT_SECONDS: Final = 105.0
-"""Seconds from the signal on after which every socket is closed. The platform ends the process after 120."""
 
 
 def sockets_of(environment: Environment) -> ClientSockets:
@@ -68,7 +58,13 @@ class DirectTransport:
     """
 
     def __init__(
-        self, sockets: ClientSockets, server: SocketServer, rows: SocketRows, following: Following, endpoint: str
+        self,
+        sockets: ClientSockets,
+        server: SocketServer,
+        rows: SocketRows,
+        following: Following,
+        endpoint: str,
+        times: TransportTimes = TIMES,
     ) -> None:
         """Keep the parts."""
         self.port = 0
@@ -77,6 +73,7 @@ class DirectTransport:
         self._rows = rows
         self._following = following
         self._endpoint = endpoint
+        self._times = times
         self._asked_until = 0.0
         self._leaving_since = 0.0
 
@@ -94,6 +91,7 @@ class DirectTransport:
         dynamodb: DynamoDBClient,
         endpoint: str,
         hurry: asyncio.Event | None = None,
+        times: TransportTimes = TIMES,
     ) -> AsyncIterator[DirectTransport]:
         """Wire the parts, and let clients in.
 
@@ -107,11 +105,12 @@ class DirectTransport:
             dynamodb: Client.
             endpoint: Where other workers reach this one.
             hurry: When set, a session that follows its socket waits for nothing that can be left out.
+            times: Time limits.
         """
         table = environment.connections_table
         admission = Admission(dynamodb, table, environment.sessions_per_principal, time.time, DIRECT_LIFETIME_SECONDS)
-        rows = SocketRows(ConnectionsTable(dynamodb, table), admission)
-        following = Following(successors, queue, endpoint, environment.worker_id, hurry)
+        rows = SocketRows(ConnectionsTable(dynamodb, table), admission, times)
+        following = Following(successors, queue, endpoint, environment.worker_id, hurry, times)
         keys = await asyncio.to_thread(issuer_keys, environment.token_keys_url)  # may make a client of AWS
         verifier = Verifier(environment.token_issuer, environment.token_audience.split(","), keys)
         handshake = Handshake(verifier, sockets, [each for each in environment.direct_origins.split(",") if each])
@@ -123,12 +122,13 @@ class DirectTransport:
                 host,
                 Routes(dynamodb, environment.lock_table),
                 post,
-                Claiming(claims, successors, queue, rows),
+                Claiming(claims, successors, queue, rows, times),
                 rows,
                 endpoint,
             )
-            server = SocketServer(sockets, handshake, _router(environment, forwarding, rows), rows, endpoint)
-            transport = cls(sockets, server, rows, following, endpoint)
+            router = _router(environment, forwarding, rows, times)
+            server = SocketServer(sockets, handshake, router, rows, endpoint, times)
+            transport = cls(sockets, server, rows, following, endpoint, times)
             stack.push_async_callback(server.close)
             transport.port = await server.start(environment.bind_host, environment.direct_port)
             keeping = asyncio.create_task(rows.keep(sockets), name="rows")
@@ -146,26 +146,28 @@ class DirectTransport:
     async def gone_over(self, session: HostedSession) -> None:
         """Wait until no client of a session has its socket here, or until they have had the time for it."""
         await self._following.wait_until_settled(session)
-        until = self._asked_until + GONE_OVER_SECONDS
+        until = self._asked_until + self._times.gone_over_seconds
         while self._following.owns_socket_of(session) and _now() < until:
             await first_of(self._following.heard_hello(), timeout=until - _now())
 
     async def close_sockets(self, hurry: asyncio.Event) -> None:
         """Wait for the sockets to close, in bounded time, and close what is left; call it after the last session."""
-        until = min(max(_now(), self._asked_until) + LAST_SECONDS, self._leaving_since + LEFT_SECONDS)
+        times = self._times
+        until = min(max(_now(), self._asked_until) + times.last_seconds, self._leaving_since + times.left_seconds)
         await first_of(self._sockets.none_left(), hurry.wait(), timeout=max(0.0, until - _now()))
         left = len(self._sockets)
         await self._sockets.close_all()
         logger.info("sockets closed", left=left)
 
 
-def _router(environment: Environment, forwarding: Forwarding, rows: SocketRows) -> SocketRouter:
+def _router(environment: Environment, forwarding: Forwarding, rows: SocketRows, times: TransportTimes) -> SocketRouter:
     rate, burst, sessions = environment.frames_per_second, environment.frame_burst, environment.sessions_per_principal
     return SocketRouter(
         forwarding,
         rows,
         FrameRate(time.monotonic, rate, burst),
         FrameRate(time.monotonic, of_principal(rate, sessions), of_principal(burst, sessions)),
+        times=times,
     )
 
 

@@ -22,6 +22,7 @@ from tests.unit.worker.stand_ins import FakeQueue
 from tests.unit.worker.worlds import World
 from worker.direct.poster import ClientPoster
 from worker.direct.sockets import ClientSocket, ClientSockets
+from worker.direct.times import TIMES, TransportTimes
 from worker.direct.transport import DirectTransport, sockets_of
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.successors import Successors
@@ -101,7 +102,7 @@ def issuer_keys() -> Iterator[tuple[Issuer, KeyServer]]:
 async def open_door(
     dynamodb: Any, storage: MemoryStorage, issuer_keys: tuple[Issuer, KeyServer]
 ) -> AsyncIterator[Callable[..., Awaitable[Door]]]:
-    """Opens a worker's door, with settings."""
+    """Opens a worker's door, with settings and time limits."""
     dynamodb.create_table(
         TableName="locks",
         KeySchema=[{"AttributeName": "session_key", "KeyType": "HASH"}],
@@ -114,7 +115,7 @@ async def open_door(
 
     async with contextlib.AsyncExitStack() as stack:
 
-        async def make(**settings: str) -> Door:
+        async def make(times: TransportTimes = TIMES, **settings: str) -> Door:
             environment = Environment.read(
                 {
                     "SEGUE_STAGE": "test",
@@ -149,6 +150,7 @@ async def open_door(
                     successors=successors,
                     dynamodb=dynamodb,
                     endpoint=endpoint,
+                    times=times,
                 )
             )
             http = await stack.enter_async_context(aiohttp.ClientSession())

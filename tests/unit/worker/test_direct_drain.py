@@ -10,9 +10,9 @@ import pytest
 
 from segue.wire.frames import Reconnect
 from tests.support.waiting import promptly
-from worker.direct import transport as module
 from worker.direct.following import Following
 from worker.direct.sockets import CLOSE_SECONDS, RECONNECT_SECONDS, ClientSockets
+from worker.direct.times import TIMES, TransportTimes
 from worker.direct.transport import DirectTransport
 from worker.hosting.drain import DRAIN_SECONDS, HURRIED_SECONDS
 
@@ -40,14 +40,14 @@ class Session(SimpleNamespace):
         super().__init__(key="p/s", clients=(SimpleNamespace(direct=direct, connection_id="direct-1"),))
 
 
-def with_sockets(count: int) -> tuple[DirectTransport, list[Socket]]:
-    """Open so many sockets."""
+def with_sockets(count: int, **times: float) -> tuple[DirectTransport, list[Socket]]:
+    """Open so many sockets, with time limits."""
     sockets, opened = ClientSockets(count, 1), [Socket(number) for number in range(count)]
     nothing: Any = None
     for socket in opened:
         sockets.add(socket)  # type: ignore[arg-type]  # a stand-in
     following = Following(nothing, nothing, HERE, "w1")
-    return DirectTransport(sockets, nothing, nothing, following, HERE), opened
+    return DirectTransport(sockets, nothing, nothing, following, HERE, TransportTimes(**times)), opened
 
 
 @pytest.mark.parametrize(("count", "pause_ms"), [(3, 50), (400, 25)], ids=["20 a second", "all in 10 s"])
@@ -60,9 +60,8 @@ async def test_clients_are_asked_to_go_over_one_after_the_other(count: int, paus
     assert transport._sockets.full, "a draining worker takes no more sockets"
 
 
-async def test_a_session_waits_for_its_clients_turn_to_go_over_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "GONE_OVER_SECONDS", 0.02)
-    transport, _ = with_sockets(3)
+async def test_a_session_waits_for_its_clients_turn_to_go_over_and_no_longer() -> None:
+    transport, _ = with_sockets(3, gone_over_seconds=0.02)
     await transport.begin_to_leave()
     began = asyncio.get_running_loop().time()
     await promptly(transport.gone_over(Session(HERE)))  # type: ignore[arg-type]  # a stand-in
@@ -70,9 +69,8 @@ async def test_a_session_waits_for_its_clients_turn_to_go_over_and_no_longer(mon
     assert asyncio.get_running_loop().time() - began >= 0.15, "the third client was to wait for 100 ms"
 
 
-async def test_a_session_goes_as_soon_as_no_client_of_it_has_its_socket_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "GONE_OVER_SECONDS", 3600.0)
-    transport, _ = with_sockets(1)
+async def test_a_session_goes_as_soon_as_no_client_of_it_has_its_socket_here() -> None:
+    transport, _ = with_sockets(1, gone_over_seconds=3600.0)
     await transport.begin_to_leave()
     session: Any = Session(HERE)
     going = asyncio.create_task(transport.gone_over(session))
@@ -86,13 +84,9 @@ async def test_a_session_goes_as_soon_as_no_client_of_it_has_its_socket_here(mon
     await promptly(going)
 
 
-@pytest.mark.parametrize("bound", ["LAST_SECONDS", "LEFT_SECONDS"])
-async def test_sockets_left_after_the_drain_are_closed_in_bounded_time(
-    bound: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("LAST_SECONDS", "LEFT_SECONDS"):
-        monkeypatch.setattr(module, name, 0.0 if name == bound else 3600.0)
-    transport, (socket,) = with_sockets(1)
+@pytest.mark.parametrize("bound", ["last_seconds", "left_seconds"])
+async def test_sockets_left_after_the_drain_are_closed_in_bounded_time(bound: str) -> None:
+    transport, (socket,) = with_sockets(1, **{"last_seconds": 3600.0, "left_seconds": 3600.0, bound: 0.0})
     await transport.begin_to_leave()
     await promptly(transport.close_sockets(asyncio.Event()))
 
@@ -100,12 +94,8 @@ async def test_sockets_left_after_the_drain_are_closed_in_bounded_time(
 
 
 @pytest.mark.parametrize("end", ["the last one has closed", "hurry"])
-async def test_a_worker_waits_for_its_sockets_no_longer_than_it_has_to(
-    end: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "LAST_SECONDS", 3600.0)
-    monkeypatch.setattr(module, "LEFT_SECONDS", 3600.0)
-    transport, (socket,) = with_sockets(1)
+async def test_a_worker_waits_for_its_sockets_no_longer_than_it_has_to(end: str) -> None:
+    transport, (socket,) = with_sockets(1, last_seconds=3600.0, left_seconds=3600.0)
     hurry = asyncio.Event()
     await transport.begin_to_leave()
     leaving = asyncio.create_task(transport.close_sockets(hurry))
@@ -122,7 +112,7 @@ async def test_a_worker_waits_for_its_sockets_no_longer_than_it_has_to(
 
 def test_the_bounds_of_a_drain_add_up_to_110_seconds_at_most() -> None:
     sessions = DRAIN_SECONDS + HURRIED_SECONDS
-    sockets = max(sessions, RECONNECT_SECONDS) + module.LAST_SECONDS
+    sockets = max(sessions, RECONNECT_SECONDS) + TIMES.last_seconds
 
-    assert min(sockets, module.LEFT_SECONDS) + CLOSE_SECONDS <= 110
-    assert module.LEFT_SECONDS + CLOSE_SECONDS <= 110, "whatever came before"
+    assert min(sockets, TIMES.left_seconds) + CLOSE_SECONDS <= 110
+    assert TIMES.left_seconds + CLOSE_SECONDS <= 110, "whatever came before"

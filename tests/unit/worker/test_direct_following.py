@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from segue.wire.claims import ClientAddress, DirectAddress
 from tests.support.waiting import eventually, promptly
 from worker.direct import following as module
 from worker.direct.following import TRIES, Following
+from worker.direct.times import TransportTimes
 
 HERE = "http://here"
 
@@ -69,8 +71,18 @@ def room() -> Room:
 
 
 @pytest.fixture
-def following(room: Room) -> Following:
-    return Following(room, None, HERE, "w1")  # type: ignore[arg-type]  # the handoff is a stand-in
+def follow_with(room: Room) -> Callable[..., Following]:
+    """Makes the following of a worker with time limits."""
+
+    def make(**times: float) -> Following:
+        return Following(room, None, HERE, "w1", times=TransportTimes(**times))  # type: ignore[arg-type]  # the handoff is a stand-in
+
+    return make
+
+
+@pytest.fixture
+def following(follow_with: Callable[..., Following]) -> Following:
+    return follow_with()
 
 
 def now() -> float:
@@ -87,9 +99,9 @@ async def test_a_session_acquired_here_follows_its_socket_at_once(following: Fol
 
 @pytest.mark.slow
 async def test_a_session_that_was_handed_over_waits_and_follows_its_socket_then(
-    following: Following, went: list[str], monkeypatch: pytest.MonkeyPatch
+    follow_with: Callable[..., Following], went: list[str]
 ) -> None:
-    monkeypatch.setattr(module, "SETTLED_SECONDS", 0.2)
+    following = follow_with(settled_seconds=0.2)
     session = Session("http://there", now())
     following.hello(session, session.clients[0])
     await asyncio.sleep(0)
@@ -103,10 +115,10 @@ async def test_a_session_that_was_handed_over_waits_and_follows_its_socket_then(
 
 @pytest.mark.parametrize("end", ["drains", "ended", "came here"])
 async def test_a_session_that_drains_ends_or_gets_its_client_back_does_not_follow(
-    following: Following, went: list[str], end: str, monkeypatch: pytest.MonkeyPatch
+    follow_with: Callable[..., Following], went: list[str], end: str
 ) -> None:
     session = Session("http://there", now())
-    monkeypatch.setattr(module, "SETTLED_SECONDS", 0.1 if end == "came here" else 3600.0)
+    following = follow_with(settled_seconds=0.1 if end == "came here" else 3600.0)
     following.hello(session, session.clients[0])
     await asyncio.sleep(0)
     match end:
@@ -141,9 +153,9 @@ async def test_a_session_opened_for_a_client_here_stays(following: Following, we
 
 
 async def test_a_session_follows_when_the_worker_of_its_socket_has_room(
-    following: Following, room: Room, went: list[str], monkeypatch: pytest.MonkeyPatch
+    follow_with: Callable[..., Following], room: Room, went: list[str]
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_AGAIN_SECONDS", 0.01)
+    following = follow_with(room_look_seconds=0.01)
     room.full = {"http://there"}
     session = Session("http://there", None)
     following.opened(session)
@@ -156,9 +168,9 @@ async def test_a_session_follows_when_the_worker_of_its_socket_has_room(
 
 
 async def test_a_session_that_waits_for_room_follows_its_next_socket_at_once(
-    following: Following, room: Room, went: list[str], monkeypatch: pytest.MonkeyPatch
+    follow_with: Callable[..., Following], room: Room, went: list[str]
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_AGAIN_SECONDS", 3600.0)
+    following = follow_with(room_look_seconds=3600.0)
     room.full = {"http://there"}
     session = Session("http://there", None)
     following.opened(session)
@@ -172,9 +184,9 @@ async def test_a_session_that_waits_for_room_follows_its_next_socket_at_once(
 
 @pytest.mark.parametrize("end", ["drains", "ended"])
 async def test_a_session_waits_for_room_no_longer_than_it_can_follow(
-    following: Following, room: Room, went: list[str], end: str, monkeypatch: pytest.MonkeyPatch
+    follow_with: Callable[..., Following], room: Room, went: list[str], end: str
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_AGAIN_SECONDS", 3600.0)
+    following = follow_with(room_look_seconds=3600.0)
     room.full = {"http://there"}
     session = Session("http://there", None)
     following.opened(session)
@@ -190,9 +202,9 @@ async def test_a_session_waits_for_room_no_longer_than_it_can_follow(
 
 @pytest.mark.parametrize(("refusals", "asked"), [(1, 2), (100, TRIES)])
 async def test_a_worker_that_refuses_is_asked_again_and_not_for_ever(
-    following: Following, went: list[str], refusals: int, asked: int, monkeypatch: pytest.MonkeyPatch
+    follow_with: Callable[..., Following], went: list[str], refusals: int, asked: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_AGAIN_SECONDS", 0.01)
+    following = follow_with(room_look_seconds=0.01)
 
     async def follow(self: Any) -> bool:
         self.only.refused = len(went) <= refusals
@@ -208,9 +220,9 @@ async def test_a_worker_that_refuses_is_asked_again_and_not_for_ever(
 
 @pytest.mark.parametrize("tries", [1, TRIES], ids=["not ready in time", "refused"])
 async def test_a_hello_elsewhere_during_the_last_try_is_followed_after_it(
-    following: Following, went: list[str], tries: int, monkeypatch: pytest.MonkeyPatch
+    follow_with: Callable[..., Following], went: list[str], tries: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_AGAIN_SECONDS", 0.01)
+    following = follow_with(room_look_seconds=0.01)
     trying, tried = asyncio.Event(), asyncio.Event()
 
     async def follow(self: Any) -> bool:
@@ -250,9 +262,9 @@ async def test_a_session_not_ready_in_time_is_not_asked_again_for_the_same_conne
 
 @pytest.mark.parametrize("first", ["full", "refuses"])
 async def test_a_session_follows_to_the_worker_that_has_room(
-    following: Following, room: Room, went: list[str], first: str, monkeypatch: pytest.MonkeyPatch
+    follow_with: Callable[..., Following], room: Room, went: list[str], first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_AGAIN_SECONDS", 0.01)
+    following = follow_with(room_look_seconds=0.01)
     if first == "full":
         room.full = {"http://a"}
 

@@ -27,6 +27,7 @@ from tests.support.waiting import eventually, promptly
 from tests.unit.worker.socket_server import Door, closed, frames, hello
 from tests.unit.worker.stand_ins import audio, speech
 from worker.direct.router import SocketRouter
+from worker.direct.times import TransportTimes
 
 
 async def test_a_frame_before_the_hello_and_after_the_tokens_end_is_refused(door: Door) -> None:
@@ -109,9 +110,8 @@ async def test_a_principals_sessions_over_sockets_are_bounded(open_door: Callabl
 
 @pytest.mark.parametrize("refused", [None, "too_many_sessions"])
 async def test_a_client_hears_that_its_worker_lives_while_the_table_of_connections_is_slow(
-    monkeypatch: pytest.MonkeyPatch, refused: str | None
+    refused: str | None,
 ) -> None:
-    monkeypatch.setattr("worker.direct.router.PONG_SECONDS", 0.01)
     said: list[Any] = []
     answered = asyncio.Event()
 
@@ -138,7 +138,8 @@ async def test_a_client_hears_that_its_worker_lives_while_the_table_of_connectio
     )
     rows, forwarding = SimpleNamespace(write_rows=enter), SimpleNamespace(deliver=deliver)
     rate = FrameRate(lambda: 0.0)
-    router = SocketRouter(cast("Any", forwarding), cast("Any", rows), rate, FrameRate(lambda: 0.0))
+    times = TransportTimes(pong_seconds=0.01)
+    router = SocketRouter(cast("Any", forwarding), cast("Any", rows), rate, FrameRate(lambda: 0.0), times=times)
     receiving = asyncio.create_task(router.receive(cast("Any", socket), encode_frame(hello())))
     try:
         await eventually(lambda: len(said) > 1 or receiving.done(), 10)

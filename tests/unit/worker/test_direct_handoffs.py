@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from segue.wire.frames import (
 from tests.support.waiting import eventually
 from tests.unit.worker.other_holders import Holder, say
 from tests.unit.worker.socket_server import KEY, Door, frames, hello
+from worker.direct.times import TransportTimes
 
 
 async def handed_over(door: Door, held_at: Callable[[str], None], predecessor: Holder) -> Any:
@@ -32,9 +33,9 @@ async def handed_over(door: Door, held_at: Callable[[str], None], predecessor: H
 
 
 async def test_a_session_that_was_just_released_is_left_to_its_successor(
-    door: Door, held_at: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    open_door: Callable[..., Awaitable[Door]], held_at: Callable[[str], None]
 ) -> None:
-    monkeypatch.setattr("shared.ingress.handoffs.HANDOVER_SECONDS", 600.0)
+    door = await open_door(TransportTimes(handover_seconds=600.0))
     async with Holder(202, 410) as predecessor, Holder(202) as successor:
         predecessor.hands_over = True
         held_at(predecessor.endpoint)
@@ -56,9 +57,9 @@ async def test_a_session_that_was_just_released_is_left_to_its_successor(
 
 
 async def test_a_handoff_is_over_once_the_successor_has_taken_a_frame(
-    door: Door, held_at: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    open_door: Callable[..., Awaitable[Door]], held_at: Callable[[str], None]
 ) -> None:
-    monkeypatch.setattr("shared.ingress.handoffs.HANDOVER_SECONDS", 600.0)
+    door = await open_door(TransportTimes(handover_seconds=600.0))
 
     async with Holder(202, 410) as predecessor, Holder(202, 410) as successor:
         ws = await handed_over(door, held_at, predecessor)
@@ -73,15 +74,14 @@ async def test_a_handoff_is_over_once_the_successor_has_taken_a_frame(
 @pytest.mark.slow
 @pytest.mark.parametrize("ready", [True, False], ids=["ready", "none"])
 async def test_a_session_that_ended_here_is_left_to_a_successor_that_has_it_ready(
-    door: Door, ready: bool, monkeypatch: pytest.MonkeyPatch
+    open_door: Callable[..., Awaitable[Door]], ready: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.ingress.handoffs.HANDOVER_SECONDS", 600.0)
+    door = await open_door(TransportTimes(handover_seconds=600.0, reclaim_seconds=0.0))
     monkeypatch.setattr("worker.hosting.recent_handoffs.ACQUIRED_SECONDS", 600.0)
     ws, _ = await door.bound()
     await ws.send_str(encode_frame(Ping()))
     while Pong() not in await frames(ws):  # the hello waits no longer
         pass
-    monkeypatch.setattr("shared.ingress.recent_claims.QUIET_SECONDS", 0.0)
     session = door.world.host.find(KEY)
     assert session is not None
     session.successor_ready = ready
@@ -99,10 +99,9 @@ async def test_a_session_that_ended_here_is_left_to_a_successor_that_has_it_read
 
 @pytest.mark.slow
 async def test_a_session_that_ends_here_without_a_successor_is_taken_again_once_it_has_ended(
-    door: Door, monkeypatch: pytest.MonkeyPatch
+    open_door: Callable[..., Awaitable[Door]],
 ) -> None:
-    monkeypatch.setattr("shared.ingress.handoffs.HANDOVER_SECONDS", 600.0)
-    monkeypatch.setattr("shared.ingress.recent_claims.QUIET_SECONDS", 0.0)
+    door = await open_door(TransportTimes(handover_seconds=600.0, reclaim_seconds=0.0))
     ws, _ = await door.bound()
     first = door.world.host.find(KEY)
     assert first is not None
@@ -116,9 +115,9 @@ async def test_a_session_that_ends_here_without_a_successor_is_taken_again_once_
 
 
 async def test_a_session_that_only_ended_elsewhere_is_taken_at_once(
-    door: Door, held_at: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    open_door: Callable[..., Awaitable[Door]], held_at: Callable[[str], None]
 ) -> None:
-    monkeypatch.setattr("shared.ingress.handoffs.HANDOVER_SECONDS", 600.0)
+    door = await open_door(TransportTimes(handover_seconds=600.0))
     async with Holder(202, 410) as holder:
         held_at(holder.endpoint)
         ws = await door.connect()
@@ -130,11 +129,10 @@ async def test_a_session_that_only_ended_elsewhere_is_taken_at_once(
 
 
 async def test_a_second_handoff_of_a_session_that_came_to_this_worker_is_left_to_its_successor_anew(
-    door: Door, held_at: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    open_door: Callable[..., Awaitable[Door]], held_at: Callable[[str], None]
 ) -> None:
     """Once this worker has taken a frame, the first handoff is over: its two seconds bound no second one."""
-    monkeypatch.setattr("shared.ingress.handoffs.HANDOVER_SECONDS", 600.0)
-    monkeypatch.setattr("shared.ingress.recent_claims.QUIET_SECONDS", 0.0)
+    door = await open_door(TransportTimes(handover_seconds=600.0, reclaim_seconds=0.0))
     principal, _, session_id = KEY.partition("/")
     claim = Claim(session_key=KEY, session_id=session_id, principal=principal, reason="handoff")
     async with Holder(202, 410) as predecessor:
@@ -151,10 +149,9 @@ async def test_a_second_handoff_of_a_session_that_came_to_this_worker_is_left_to
 
 
 async def test_a_predecessors_late_answer_is_not_the_successors(
-    door: Door, held_at: Callable[[str], None], offered: list[Claim], monkeypatch: pytest.MonkeyPatch
+    open_door: Callable[..., Awaitable[Door]], held_at: Callable[[str], None], offered: list[Claim]
 ) -> None:
-    monkeypatch.setattr("shared.ingress.handoffs.HANDOVER_SECONDS", 600.0)
-    monkeypatch.setattr("shared.ingress.recent_claims.QUIET_SECONDS", 0.0)
+    door = await open_door(TransportTimes(handover_seconds=600.0, reclaim_seconds=0.0))
     async with Holder(202, 202, None, 410) as predecessor:
         predecessor.hands_over = True
         held_at(predecessor.endpoint)

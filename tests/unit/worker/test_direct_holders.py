@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -28,6 +28,7 @@ from tests.support.waiting import eventually
 from tests.unit.worker.other_holders import Holder, until_ready
 from tests.unit.worker.socket_server import KEY, Door, frames, hello
 from worker.direct.forwarding import HolderPost
+from worker.direct.times import TransportTimes
 
 
 @pytest.mark.slow
@@ -88,9 +89,9 @@ async def test_a_holder_that_hangs_is_looked_past_while_the_post_goes_on(
 
 
 async def test_a_client_whose_hello_waits_hears_that_its_worker_lives(
-    door: Door, held_at: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    open_door: Callable[..., Awaitable[Door]], held_at: Callable[[str], None]
 ) -> None:
-    monkeypatch.setattr("worker.direct.router.PONG_SECONDS", 0.01)
+    door = await open_door(TransportTimes(pong_seconds=0.01))
     async with Holder(None) as holder:
         held_at(holder.endpoint)
         ws = await door.connect()

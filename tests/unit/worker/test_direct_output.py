@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -12,8 +12,9 @@ from strands.bidi.types.events import BidiResponseStartEvent, BidiResponseStopEv
 
 from segue.ids import principal_of
 from segue.lease.item import Known
+from segue.testing import ManualClock
 from segue.wire.binary import encode_binary
-from segue.wire.claims import DirectAddress
+from segue.wire.claims import ClientAddress, DirectAddress
 from segue.wire.frames import (
     AudioOutput,
     Moved,
@@ -33,7 +34,9 @@ from tests.unit.worker.stand_ins import speech
 from worker.aws.poster import PostOutcome
 from worker.conversation.outbox import Outbox
 from worker.direct.output_routes import PLACE_HEADER, SECRET_HEADER, SESSION_HEADER, OutputRoutes
-from worker.direct.sockets import ClientSocket
+from worker.direct.poster import FORGOTTEN_SECONDS, VANISHED_SECONDS, ClientPoster
+from worker.direct.sockets import BUFFER_BYTES, ClientSocket, ClientSockets
+from worker.direct.times import TransportTimes
 
 
 @pytest.mark.slow
@@ -84,6 +87,11 @@ async def test_posts_of_this_workers_own_sessions_need_key_and_secret(door: Door
     assert not ws.closed
 
 
+def posting(**times: Any) -> ClientPoster:
+    """Another worker's poster, with times of its own."""
+    return ClientPoster(None, ClientSockets(0, 0), lambda: "http://another", **times)
+
+
 class Stopped:
     """The other end of posts, which takes them and goes on only later."""
 
@@ -117,21 +125,21 @@ async def until_pong(ws: Any, socket: ClientSocket) -> list[Any]:
 async def test_a_message_whose_answer_comes_too_late_is_written_once(
     open_door: Callable[..., Awaitable[Door]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.direct.poster.POST_SECONDS", 0.1)
     stopped = Stopped(monkeypatch)
     door = await open_door()
     ws, socket = await door.bound()
     numbering = OutputNumbering(2)
-    outbox = Outbox(
-        client_of(socket), door.poster.of_session(KEY, 2), lambda frame: numbering.stamp("c1", frame), always
-    )
-    sending = asyncio.create_task(outbox.run())
-    outbox.put(Moved())
-    await eventually(lambda: stopped.taken > 1)
-    stopped.goes_on.set()
-    await promptly(outbox.drained(), 10)
-    await eventually(lambda: stopped.answered == stopped.taken)
-    sending.cancel()
+    async with posting(post_seconds=0.1) as poster:
+        outbox = Outbox(
+            client_of(socket), poster.of_session(KEY, 2), lambda frame: numbering.stamp("c1", frame), always
+        )
+        sending = asyncio.create_task(outbox.run())
+        outbox.put(Moved())
+        await eventually(lambda: stopped.taken > 1)
+        stopped.goes_on.set()
+        await promptly(outbox.drained(), 10)
+        await eventually(lambda: stopped.answered == stopped.taken)
+        sending.cancel()
 
     assert [one for one in await until_pong(ws, socket) if isinstance(one, Moved)] == [Moved(epoch=2, seq=1)]
 
@@ -158,23 +166,21 @@ async def test_a_late_attempt_is_not_written_after_the_next_message_nor_after_th
     assert came == [1, 2, 4, 7]
 
 
-async def test_output_that_a_slow_client_could_not_take_is_written_once_later(
-    door: Door, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_output_that_a_slow_client_could_not_take_is_written_once_later(door: Door) -> None:
     ws, socket = await door.bound()
     poster, message = door.poster.of_session(KEY, 2), encode_frame(Moved()).encode()
-    monkeypatch.setattr("worker.direct.sockets.BUFFER_BYTES", -1)
+    socket.buffer_bytes = -1
     assert await poster.post(client_of(socket), message, 1) is PostOutcome.LIMITED
-    monkeypatch.setattr("worker.direct.sockets.BUFFER_BYTES", 2**20)
+    socket.buffer_bytes = BUFFER_BYTES
     for number in (1, 1, 2):
         assert await poster.post(client_of(socket), message, number) is PostOutcome.DELIVERED, number
     assert (await until_pong(ws, socket)).count(Moved()) == 2, "once in two attempts, and an equal one after it"
 
 
 @pytest.mark.slow
-async def test_a_client_that_does_not_read_holds_up_nothing(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.direct.sockets.BUFFER_BYTES", 64 * 1024)
+async def test_a_client_that_does_not_read_holds_up_nothing(door: Door) -> None:
     ws, socket = await door.bound()
+    socket.buffer_bytes = 64 * 1024
     message = encode_binary(AudioOutput(audio="AAAA" * 4000, rate=24000))
     here, outcomes = client_of(socket), []
     for _ in range(2000):  # more than all sockets' buffers on the way take
@@ -189,8 +195,8 @@ async def test_a_client_that_does_not_read_holds_up_nothing(door: Door, monkeypa
 
 
 @pytest.mark.slow
-async def test_output_that_waits_for_a_vanished_client_is_dropped(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.direct.socket_server.PING_SECONDS", 0.2)
+async def test_output_that_waits_for_a_vanished_client_is_dropped(open_door: Callable[..., Awaitable[Door]]) -> None:
+    door = await open_door(TransportTimes(ping_seconds=0.2))
     _, writer = await asyncio.open_connection("127.0.0.1", port_of(door), limit=1024)
     writer.write(UPGRADE % door.issuer.token().encode())
     await eventually(lambda: len(door.sockets) == 1)
@@ -209,34 +215,33 @@ async def test_the_socket_of_a_process_that_has_ended_is_gone(door: Door, unused
     assert not ws.closed
 
 
-async def test_failed_posts_to_a_worker_that_are_far_apart_do_not_add_up(
-    door: Door, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("worker.direct.poster.VANISHED_SECONDS", 1e-9)
-    monkeypatch.setattr("worker.direct.poster.FORGOTTEN_SECONDS", 1e-9, raising=False)
-    at = DirectAddress(endpoint="http://127.0.0.1:1", socket="s", secret="s")
-    for _ in range(3):
-        assert door.poster._outcome_of_silence(at, TimeoutError()) is PostOutcome.UNKNOWN
-
-
-@pytest.mark.slow
-async def test_a_vanished_workers_sockets_are_gone_after_a_while(
-    open_door: Callable[..., Awaitable[Door]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("worker.direct.poster.VANISHED_SECONDS", 0.2)
-    monkeypatch.setattr("worker.direct.poster.POST_SECONDS", 0.1)
-    door = await open_door()
-    ws, socket = await door.bound()
+@pytest.fixture
+async def at_silent_worker() -> AsyncIterator[ClientAddress]:
+    """A client's address at a worker that takes connections and answers nothing."""
     silent = await asyncio.start_server(lambda *_: asyncio.sleep(0), "127.0.0.1", 0)
-    port = silent.sockets[0].getsockname()[1]
-    at = client_of(socket, endpoint=f"http://127.0.0.1:{port}")
-    outcomes = [await door.poster.post(KEY, at, b"{}")]
-    while outcomes[-1] is PostOutcome.UNKNOWN:
-        outcomes.append(await door.poster.post(KEY, at, b"{}"))
-    assert len(outcomes) > 1
-    assert outcomes[-1] is PostOutcome.GONE
+    direct = DirectAddress(endpoint=f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}", socket="s", secret="s")
+    yield ClientAddress(client_id="c1", connection_id="direct-s", counter=1, direct=direct)
     silent.close()
-    assert not ws.closed
+
+
+async def test_failed_posts_to_a_worker_that_are_far_apart_do_not_add_up(at_silent_worker: ClientAddress) -> None:
+    clock = ManualClock()
+    async with posting(post_seconds=0.01, clock=clock.now) as poster:
+        for _ in range(3):
+            assert await poster.post(KEY, at_silent_worker, b"{}") is PostOutcome.UNKNOWN
+            await clock.advance(FORGOTTEN_SECONDS + 1)
+
+
+async def test_a_vanished_workers_sockets_are_gone_after_a_while(at_silent_worker: ClientAddress) -> None:
+    clock = ManualClock()
+    async with posting(post_seconds=0.01, clock=clock.now) as poster:
+        for seconds, outcome in (
+            (0.0, PostOutcome.UNKNOWN),
+            (VANISHED_SECONDS - 1, PostOutcome.UNKNOWN),
+            (1.0, PostOutcome.GONE),
+        ):
+            await clock.advance(seconds)
+            assert await poster.post(KEY, at_silent_worker, b"{}") is outcome
 
 
 @pytest.mark.slow

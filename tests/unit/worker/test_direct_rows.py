@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -15,14 +16,14 @@ from segue.wire.frames import (
 from shared.connections import ConnectionsTable
 from tests.support.waiting import eventually
 from tests.unit.worker.socket_server import KEY, Door, client_of, hello
+from worker.direct.times import TransportTimes
 
 
 @pytest.mark.slow
 async def test_rows_are_written_renewed_and_taken_away(
-    door: Door, dynamodb: Any, monkeypatch: pytest.MonkeyPatch
+    open_door: Callable[..., Awaitable[Door]], dynamodb: Any
 ) -> None:
-    monkeypatch.setattr("worker.direct.rows.LOOK_SECONDS", 0.01)
-    monkeypatch.setattr("worker.direct.rows.RENEW_SECONDS", 0.0)
+    door = await open_door(TransportTimes(rows_look_seconds=0.01, renewal_seconds=0.0))
     table = ConnectionsTable(dynamodb, "connections")
     ws, socket = await door.bound(binary=True)
     (client,) = await asyncio.to_thread(table.clients, KEY)

@@ -23,6 +23,7 @@ from shared.ingress.default_limits import FRAME_BURST, FRAMES_PER_SECOND, SESSIO
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.direct_workers import Workers, hello
 from worker.conversation.session import HostedSession
+from worker.direct.times import TransportTimes
 from worker.direct.transport import DirectTransport
 from worker.settings import Environment
 
@@ -162,7 +163,6 @@ async def test_a_session_goes_to_where_its_socket_is_between_two_turns(workers: 
 async def test_a_worker_that_ends_asks_its_clients_to_go_over_and_then_closes_what_is_left(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.direct.transport.LAST_SECONDS", 600.0)
     waited, gone_over = [], DirectTransport.gone_over
 
     async def noted(transport: DirectTransport, session: HostedSession) -> None:
@@ -170,7 +170,7 @@ async def test_a_worker_that_ends_asks_its_clients_to_go_over_and_then_closes_wh
         await gone_over(transport, session)
 
     monkeypatch.setattr(DirectTransport, "gone_over", noted)
-    await workers.start("w1")
+    await workers.start("w1", TransportTimes(last_seconds=600.0))
     moving, staying = await workers.connect("w1"), await workers.connect("w1")
     await moving.say(hello(session="moving"))
     await staying.say(hello(session="staying"))
@@ -202,10 +202,9 @@ async def test_a_worker_that_ends_asks_its_clients_to_go_over_and_then_closes_wh
 
 @pytest.mark.slow
 async def test_a_worker_without_room_passes_the_claim_on_and_forwards_until_it_has_room(
-    workers: Workers, monkeypatch: pytest.MonkeyPatch
+    workers: Workers,
 ) -> None:
-    monkeypatch.setattr("worker.direct.following.LOOK_AGAIN_SECONDS", 1.0)
-    await workers.start("w1", SEGUE_CAPACITY="1", SEGUE_LINGER_SECONDS="0")
+    await workers.start("w1", TransportTimes(room_look_seconds=1.0), SEGUE_CAPACITY="1", SEGUE_LINGER_SECONDS="0")
     first = await workers.connect("w1")
     await first.say(hello(session="first"))
     await eventually(lambda: first.of(Ready))

@@ -17,6 +17,7 @@ from tests.support.waiting import eventually, promptly
 from tests.unit.worker.metric_scenarios import DRIVEN
 from tests.unit.worker.socket_server import closed
 from tests.unit.worker.stand_ins import claim, delivery, text
+from worker.direct.times import TransportTimes
 from worker.providers.errors import ERRORS
 from worker.telemetry.metrics import Count, Level, Model, Reporter, Size, Time, metrics
 
@@ -54,11 +55,10 @@ AT_THE_DOOR = {Count.SOCKETS_OPENED, Count.SOCKETS_TURNED_AWAY, Count.HANDSHAKES
 BETWEEN_WORKERS = {Count.FRAMES_FORWARDED, Count.OUTPUT_FORWARDED, Count.SESSIONS_FOLLOWED}
 
 
-async def test_metrics_of_a_workers_own_sockets_are_counted(open_door, told, monkeypatch):
-    door = await open_door(SEGUE_DIRECT_SOCKETS="1")
+async def test_metrics_of_a_workers_own_sockets_are_counted(open_door, told):
+    door = await open_door(TransportTimes(handshake_seconds=0.05), SEGUE_DIRECT_SOCKETS="1")
     first = await door.connect()
     assert await closed(await door.connect()) == 1013
-    monkeypatch.setattr("worker.direct.socket_server.HANDSHAKE_SECONDS", 0.05)
     reader, writer = await asyncio.open_connection("127.0.0.1", int(door.url.rstrip("/").rpartition(":")[2]))
     writer.write(b"GET / HTTP/1.1")
     with contextlib.suppress(ConnectionResetError):

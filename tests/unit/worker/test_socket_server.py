@@ -20,6 +20,7 @@ from tests.support.waiting import eventually, promptly, within
 from tests.unit.worker.socket_server import UPGRADE, Door, closed, frames, port_of, refused
 from worker.direct import socket_server as door_module
 from worker.direct.handshake import Handshake
+from worker.direct.times import TransportTimes
 
 
 async def test_a_token_of_the_query_is_as_good_as_one_of_the_subprotocol(door: Door) -> None:
@@ -84,8 +85,8 @@ async def test_a_principals_sockets_on_one_worker_are_bounded(open_door: Callabl
     assert not (await door.connect()).closed
 
 
-async def test_a_connection_that_says_nothing_is_dropped(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.direct.socket_server.HANDSHAKE_SECONDS", 0.05)
+async def test_a_connection_that_says_nothing_is_dropped(open_door: Callable[..., Awaitable[Door]]) -> None:
+    door = await open_door(TransportTimes(handshake_seconds=0.05))
     port = int(door.url.rstrip("/").rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET / HTTP/1.1\r\nHost: w")
@@ -94,8 +95,8 @@ async def test_a_connection_that_says_nothing_is_dropped(door: Door, monkeypatch
     writer.close()
 
 
-async def test_a_socket_without_a_hello_is_closed(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.direct.socket_server.HELLO_SECONDS", 0.05)
+async def test_a_socket_without_a_hello_is_closed(open_door: Callable[..., Awaitable[Door]]) -> None:
+    door = await open_door(TransportTimes(hello_seconds=0.05))
     assert await closed(await door.connect()) == 1008
 
 
@@ -137,7 +138,7 @@ def door_answers(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
 
 @pytest.mark.slow
-async def test_a_body_that_does_not_come_holds_no_connection(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_does_not_come_holds_no_connection(door: Door) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port_of(door))
     writer.write(b"POST / HTTP/1.1\r\nHost: w\r\nContent-Length: 1000\r\n\r\nx")
     assert b"426" in await promptly(reader.readline(), 10)
