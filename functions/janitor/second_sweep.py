@@ -39,15 +39,16 @@ class WaitingSweep(msgspec.Struct, frozen=True):
 class SweepsQueue:
     """The queue of ended sessions that wait for their second sweep."""
 
-    def __init__(self, sqs: SQSClient, url: str) -> None:
-        """Use a queue."""
+    def __init__(self, sqs: SQSClient, url: str, delay_seconds: int = DELAY_SECONDS) -> None:
+        """Use a queue, whose messages wait for so many seconds."""
+        self._delay_seconds = delay_seconds
         self._sqs = sqs
         self._url = url
 
     def put(self, waiting: WaitingSweep) -> None:
         """Let an incarnation wait for one more round."""
         self._sqs.send_message(
-            QueueUrl=self._url, MessageBody=msgspec.json.encode(waiting).decode(), DelaySeconds=DELAY_SECONDS
+            QueueUrl=self._url, MessageBody=msgspec.json.encode(waiting).decode(), DelaySeconds=self._delay_seconds
         )
 
 

@@ -239,11 +239,10 @@ async def test_an_incarnation_over_an_expired_item_ends_only_the_earlier_one(jan
     await manager.close()
 
 
-def test_a_late_object_is_deleted_by_the_second_sweep(janitor: Janitor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_object_is_deleted_by_the_second_sweep(janitor: Janitor) -> None:
     janitor.put(f"a/late/{UNKNOWN}/segments/0-1-x.json")
-    monkeypatch.setattr(second_sweep, "DELAY_SECONDS", 0)
 
-    second_sweep.SweepsQueue(janitor.sqs, janitor.sweeps).put(
+    second_sweep.SweepsQueue(janitor.sqs, janitor.sweeps, delay_seconds=0).put(
         second_sweep.WaitingSweep(Incarnation("a/late", UNKNOWN), rounds_left=1)
     )
 

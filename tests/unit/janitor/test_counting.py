@@ -40,9 +40,8 @@ def broken(aws, monkeypatch):  # noqa: F811 - the fixture of that name
     monkeypatch.setattr(aws.sweeper, "sweep", fail)
 
 
-def sweep_again(aws, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(second_sweep, "DELAY_SECONDS", 0)
-    SweepsQueue(aws.sqs, aws.url).put(WaitingSweep(Incarnation("a/s", OLD), rounds_left=1))
+def sweep_again(aws):  # noqa: F811
+    SweepsQueue(aws.sqs, aws.url, delay_seconds=0).put(WaitingSweep(Incarnation("a/s", OLD), rounds_left=1))
     second_sweep.handler(messages_of(aws), None)
 
 
@@ -60,9 +59,9 @@ def test_a_sweep_of_an_ended_incarnation_is_counted(aws, told):  # noqa: F811
     assert told(collect_ended) == SWEPT
 
 
-def test_a_second_sweep_is_counted(aws, told, monkeypatch):  # noqa: F811
+def test_a_second_sweep_is_counted(aws, told):  # noqa: F811
     put_objects(aws, OLD)
-    assert told(lambda: sweep_again(aws, monkeypatch)) == SWEPT
+    assert told(lambda: sweep_again(aws)) == SWEPT
 
 
 @pytest.mark.parametrize("milliseconds", [900_000, 1], ids=["to the end", "goes on in another run"])
@@ -71,10 +70,10 @@ def test_a_weekly_sweep_is_counted(aws, told, milliseconds):  # noqa: F811
     assert told(lambda: sweep_weekly(milliseconds)) == SWEPT
 
 
-def test_each_function_counts_its_failed_sweep(aws, told, broken, monkeypatch):  # noqa: F811
+def test_each_function_counts_its_failed_sweep(aws, told, broken):  # noqa: F811
     put_objects(aws, OLD)
     assert told(collect_ended) == FAILED
-    assert told(lambda: sweep_again(aws, monkeypatch)) == FAILED
+    assert told(lambda: sweep_again(aws)) == FAILED
     assert told(sweep_weekly) == {**FAILED, FunctionCount.SWEEPS: [1], FunctionCount.OBJECTS_DELETED: [0]}
 
 

@@ -9,7 +9,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import BotoCoreError
 
 from janitor import ended, second_sweep, weekly
-from janitor.second_sweep import ROUNDS, SweepsQueue, WaitingSweep
+from janitor.second_sweep import DELAY_SECONDS, ROUNDS, SweepsQueue, WaitingSweep
 from janitor.sweeper import Incarnation, JanitorEnvironment, Sweeper
 from janitor.weekly import Runs, WeeklyEnvironment
 from segue.environment import EnvironmentInvalid, read_environment
@@ -24,7 +24,8 @@ NEW = "20200202T000000Z-" + "1" * 32
 
 
 @pytest.fixture
-def aws(monkeypatch):
+def aws(monkeypatch, request):
+    """Both functions' AWS; messages for a second sweep come at once unless a test parametrizes it with their delay."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
@@ -34,7 +35,7 @@ def aws(monkeypatch):
         url, weekly_url = (sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("sweeps", "weekly"))
         environment = JanitorEnvironment(bucket="bucket", lock_table="locks", sweeps_queue_url=url)
         sweeper = Sweeper(s3, dynamodb, environment)
-        queue = SweepsQueue(sqs, url)
+        queue = SweepsQueue(sqs, url, getattr(request, "param", 0))
         monkeypatch.setattr(second_sweep, "dependencies", lambda: (sweeper, queue))
         monkeypatch.setattr(ended, "dependencies", second_sweep.dependencies)
         monkeypatch.setattr(weekly, "dependencies", lambda: (sweeper, queue, Runs(sqs, weekly_url)))
@@ -85,6 +86,7 @@ def test_half_an_item_does_not_pass_for_none(aws, body):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("aws", [DELAY_SECONDS], indirect=True)
 @pytest.mark.parametrize("images", ENDINGS.values(), ids=ENDINGS.keys())
 def test_an_ended_incarnation_is_swept_now_and_queued_for_a_second_sweep(aws, images):
     if "NewImage" in images:
@@ -151,9 +153,8 @@ CORRUPT = {"expires_at": 0}, {"pages": 10**18}, {"schema": 99}, {"head": "many"}
 @pytest.mark.slow
 @pytest.mark.parametrize("change", CORRUPT, ids=str)
 def test_an_item_that_cannot_be_right_is_named_and_nothing_of_it_is_deleted_and_the_others_are_swept(
-    aws, change, caplog, monkeypatch
+    aws, change, caplog
 ):
-    monkeypatch.setattr(second_sweep, "DELAY_SECONDS", 0)
     corrupt = item(OLD, session_key="a/corrupt", **{name: value for name, value in change.items() if name != "born"})
     corrupt |= {"born": typed(change.get("born", OLD))}
     aws.dynamodb.put_item(TableName="locks", Item=corrupt)
@@ -174,8 +175,7 @@ def test_an_item_that_cannot_be_right_is_named_and_nothing_of_it_is_deleted_and_
 
 
 @pytest.mark.slow
-def test_a_janitor_of_another_prefix_raises_and_deletes_nothing(aws, monkeypatch):
-    monkeypatch.setattr(second_sweep, "DELAY_SECONDS", 0)
+def test_a_janitor_of_another_prefix_raises_and_deletes_nothing(aws):
     elsewhere = item(OLD, prefix="team-b/")
     aws.dynamodb.put_item(TableName="locks", Item=elsewhere)
     put_objects(aws, OLD)
@@ -203,10 +203,9 @@ def messages_of(aws, url=None):
     return {"Records": [{"messageId": message["MessageId"], "body": message["Body"]} for message in received]}
 
 
-def test_the_second_sweep_comes_after_an_hour_of_rounds(aws, monkeypatch):
-    monkeypatch.setattr(second_sweep, "DELAY_SECONDS", 0)
+def test_the_second_sweep_comes_after_an_hour_of_rounds(aws):
     put_objects(aws, OLD)
-    SweepsQueue(aws.sqs, aws.url).put(WaitingSweep(Incarnation("a/s", OLD)))
+    SweepsQueue(aws.sqs, aws.url, delay_seconds=0).put(WaitingSweep(Incarnation("a/s", OLD)))
     for _ in range(ROUNDS - 1):
         second_sweep.handler(messages_of(aws), None)
         assert objects(aws)
@@ -298,8 +297,7 @@ def test_runs_out_of_time_end_when_everything_was_seen(aws):
 
 
 @pytest.mark.slow
-def test_an_incarnation_that_cannot_be_swept_holds_up_no_other_and_is_tried_again(aws, monkeypatch):
-    monkeypatch.setattr(second_sweep, "DELAY_SECONDS", 0)
+def test_an_incarnation_that_cannot_be_swept_holds_up_no_other_and_is_tried_again(aws):
     # Whether this one lives is not known to a version that cannot read its item.
     aws.dynamodb.put_item(TableName="locks", Item=item(OLD, session_key="a/newer", schema=99))
     put_objects(aws, OLD, key="a/newer")
