@@ -41,8 +41,16 @@ class QueueMessage:
         tries: How often it was received, this time included.
     """
 
-    def __init__(self, client: SQSClient, queue_url: str, record: dict[str, Any]) -> None:
-        """Read a record of Lambda's event."""
+    def __init__(
+        self,
+        client: SQSClient,
+        queue_url: str,
+        record: dict[str, Any],
+        *,
+        renewal_seconds: float = RENEWAL_SECONDS,
+    ) -> None:
+        """Read a record of Lambda's event, to be hidden anew each time that so many seconds have passed."""
+        self._renewal_seconds = renewal_seconds
         self.id: str = record["messageId"]
         self.tries = int(record["attributes"]["ApproximateReceiveCount"])
         self._body: str = record["body"]
@@ -77,7 +85,7 @@ class QueueMessage:
     async def _renew(self, ended: asyncio.Event) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(ended.wait(), RENEWAL_SECONDS)
+                await asyncio.wait_for(ended.wait(), self._renewal_seconds)
             if ended.is_set():
                 return
             await self._hide_for_now()

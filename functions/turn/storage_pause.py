@@ -35,9 +35,21 @@ class CommittedJournal(Protocol):
 
 
 @asynccontextmanager
-async def pauses_told(journal: CommittedJournal, outbox: TurnOutbox) -> AsyncIterator[None]:
-    """Within this block, say ``pause`` to all clients when nothing becomes durable for long, and when it goes on."""
-    watch = _Watch(journal, outbox)
+async def pauses_told(
+    journal: CommittedJournal,
+    outbox: TurnOutbox,
+    pause_seconds: float = PAUSE_SECONDS,
+    look_seconds: float = LOOK_SECONDS,
+) -> AsyncIterator[None]:
+    """Within this block, say ``pause`` to all clients when nothing becomes durable for long, and when it goes on.
+
+    Args:
+        journal: Of the turn's session.
+        outbox: Of its clients.
+        pause_seconds: Without a commit after which they are told.
+        look_seconds: Between two looks at what is committed.
+    """
+    watch = _Watch(journal, outbox, pause_seconds, look_seconds)
     watching = asyncio.create_task(watch.run())
     try:
         yield
@@ -48,7 +60,11 @@ async def pauses_told(journal: CommittedJournal, outbox: TurnOutbox) -> AsyncIte
 
 
 class _Watch:
-    def __init__(self, journal: CommittedJournal, outbox: TurnOutbox) -> None:
+    def __init__(
+        self, journal: CommittedJournal, outbox: TurnOutbox, pause_seconds: float, look_seconds: float
+    ) -> None:
+        self._pause_seconds = pause_seconds
+        self._look_seconds = look_seconds
         self._journal = journal
         self._outbox = outbox
         self._clock = asyncio.get_running_loop().time
@@ -56,14 +72,14 @@ class _Watch:
 
     async def run(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(self._look_seconds)
             self.check_commits()
 
     def check_commits(self) -> None:
         journal, now = self._journal, self._clock()
         if journal.head != self._head or journal.position == journal.head:
             self._head, self._moved_at = journal.head, now
-        waits = now - self._moved_at >= PAUSE_SECONDS
+        waits = now - self._moved_at >= self._pause_seconds
         if waits != self._paused:
             self._paused = waits
             for client_id in self._outbox.client_ids:

@@ -34,6 +34,7 @@ from shared.conversation.messages import text_of
 from turn.approvals import Step, TurnApprovals
 from turn.history import is_owed, last_said
 from turn.sessions import TextSession
+from turn.storage_pause import LOOK_SECONDS, PAUSE_SECONDS
 from turn.turn_frames import TurnFrames
 from turn.turn_outbox import TurnOutbox
 
@@ -44,6 +45,12 @@ runs until then is cancelled."""
 LAST_CALL_SECONDS: Final = 30.0
 """Seconds of an invocation with less than which no further call of the model begins: it would be cut off and still be
 paid for."""
+
+RELEASE_SECONDS: Final = 4.0
+"""Seconds of an invocation kept back for the flush and the release, which come after the last POST."""
+
+END_SECONDS: Final = 1.0
+"""Seconds of an invocation kept back for giving the message back, which is the last of all."""
 
 CANCEL_SECONDS: Final = 2.0
 """Seconds for a cancelled agent to end; after them it is left. A tool in a thread does not end: it is told of as
@@ -81,10 +88,22 @@ class TurnSettings:
     Attributes:
         approval_seconds: How long people may answer an approval.
         wall_clock: Seconds since 1970.
+        last_call_seconds: See ``LAST_CALL_SECONDS``.
+        reserve_seconds: See ``RESERVE_SECONDS``.
+        release_seconds: See ``RELEASE_SECONDS``.
+        end_seconds: See ``END_SECONDS``.
+        pause_seconds: See ``turn.storage_pause.PAUSE_SECONDS``.
+        look_seconds: See ``turn.storage_pause.LOOK_SECONDS``.
     """
 
     approval_seconds: float = 300.0
     wall_clock: Callable[[], float] = time.time
+    last_call_seconds: float = LAST_CALL_SECONDS
+    reserve_seconds: float = RESERVE_SECONDS
+    release_seconds: float = RELEASE_SECONDS
+    end_seconds: float = END_SECONDS
+    pause_seconds: float = PAUSE_SECONDS
+    look_seconds: float = LOOK_SECONDS
 
 
 class Turn:
@@ -96,6 +115,7 @@ class Turn:
         self._agent = session.agent
         self._session = session
         self._attempt = attempt
+        self._settings = settings
         self._client_id = attempt.delivery.client_id
         frame = attempt.delivery.frame
         shown = frame.last_record if isinstance(frame, Hello | TextInput | AnswerInput | HistoryRequest) else None
@@ -276,9 +296,9 @@ class Turn:
         """Run the agent, as long as there is time."""
         self._session.on_durable = self._frames.became_durable
         running = asyncio.create_task(self._agent.invoke_async(prompt))
-        if not await self._finished(running, LAST_CALL_SECONDS):
+        if not await self._finished(running, self._settings.last_call_seconds):
             self._agent.cancel(after_current_tools=True)
-            if not await self._finished(running, RESERVE_SECONDS):
+            if not await self._finished(running, self._settings.reserve_seconds):
                 running.cancel()
                 await asyncio.wait({running}, timeout=CANCEL_SECONDS)
                 raise OutOfTime

@@ -26,12 +26,6 @@ from turn.turn_outbox import TurnOutbox, Undelivered
 
 BUSY: Final = "busy"
 
-RELEASE_SECONDS: Final = 4.0
-"""Seconds of an invocation kept back for the flush and the release, which come after the last POST."""
-
-END_SECONDS: Final = 1.0
-"""Seconds of an invocation kept back for giving the message back, which is the last of all."""
-
 logger = Logger()
 
 
@@ -88,27 +82,27 @@ class TurnRunner:
         try:
             await self._take(session, attempt)
         except Undelivered:
-            await self._sessions.keep_session(session, _left(attempt))  # nothing is wrong with the session
+            await self._sessions.keep_session(session, self._left(attempt))  # nothing is wrong with the session
             raise
         except BaseException:
-            await self._sessions.release_session(session, _left(attempt))
+            await self._sessions.release_session(session, self._left(attempt))
             raise
-        await self._sessions.keep_session(session, _left(attempt))
+        await self._sessions.keep_session(session, self._left(attempt))
 
     async def _take(self, session: TextSession, attempt: Attempt) -> None:
         manager, delivery = session.manager, attempt.delivery
         addresses, trace = self._addresses(delivery), delivery.frame.trace
         outbox = TurnOutbox(manager.epoch, addresses, self._post, manager.lease_is_fresh, trace)
         try:
-            async with pauses_told(manager, outbox):
+            async with pauses_told(manager, outbox, self._settings.pause_seconds, self._settings.look_seconds):
                 await Turn(session, attempt, outbox, self._settings).run()
         except Exception:
             # What was durable before a failure is said as well: it is true, and it may be all there will be.
             with contextlib.suppress(Undelivered):
-                await _spoken(outbox, attempt)
+                await self._spoken(outbox, attempt)
             raise
         else:
-            await _spoken(outbox, attempt)
+            await self._spoken(outbox, attempt)
         finally:
             outbox.discard()
         logger.info("turn taken", session=delivery.session_key, epoch=manager.epoch, client=delivery.client_id)
@@ -144,16 +138,15 @@ class TurnRunner:
             )
         return [address for address in addresses.values() if address.direct is None]
 
+    def _left(self, attempt: Attempt) -> float:
+        """Seconds that the release may take: a lease not left in time is frozen with the process, and expires."""
+        end_seconds = self._settings.end_seconds
+        return min(STORAGE_TIMEOUT_SECONDS, max(end_seconds, attempt.seconds_left() - end_seconds))
 
-def _left(attempt: Attempt) -> float:
-    """Seconds that the release may take: a lease that is not left in time is frozen with the process, and expires."""
-    return min(STORAGE_TIMEOUT_SECONDS, max(END_SECONDS, attempt.seconds_left() - END_SECONDS))
-
-
-async def _spoken(outbox: TurnOutbox, attempt: Attempt) -> None:
-    """Wait until everything was posted, but not so long that the session could not be released any more."""
-    try:
-        async with asyncio.timeout(max(0.0, attempt.seconds_left() - RELEASE_SECONDS)):
-            await outbox.drain(attempt.delivery.client_id)
-    except TimeoutError:
-        raise Undelivered from None
+    async def _spoken(self, outbox: TurnOutbox, attempt: Attempt) -> None:
+        """Wait until everything was posted, but not so long that the session could not be released any more."""
+        try:
+            async with asyncio.timeout(max(0.0, attempt.seconds_left() - self._settings.release_seconds)):
+                await outbox.drain(attempt.delivery.client_id)
+        except TimeoutError:
+            raise Undelivered from None

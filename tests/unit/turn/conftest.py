@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,7 +79,9 @@ class Model(OfflineTextModel):
 class Process:
     """One process of the text function."""
 
-    def __init__(self, world: World, dies_at: int | None = None, **options: Any) -> None:
+    def __init__(
+        self, world: World, dies_at: int | None = None, times: Mapping[str, float] | None = None, **options: Any
+    ) -> None:
         self.world = world
         self.storage = MemoryStorage()
         self.storage.guard, self.storage.objects = world.storage.guard, world.storage.objects
@@ -93,9 +95,8 @@ class Process:
         self._loop = asyncio.get_running_loop()
         self._options = {"acquire_timeout": 0.0, "lease": LEASE, "probe": certainly_dead, **options}
         self.sessions = TurnSessions(self._manager, self._agent)
-        self.turns = TurnRunner(
-            self.sessions, world, self._post, TurnSettings(APPROVAL_SECONDS, world.wall_clock), lambda: world.later
-        )
+        settings = TurnSettings(APPROVAL_SECONDS, world.wall_clock, **(times or {}))
+        self.turns = TurnRunner(self.sessions, world, self._post, settings, lambda: world.later)
 
     async def take(self, delivery: Delivery, *, repeated: bool = False, seconds: float = HOUR) -> None:
         """Take a turn; a process that dies meanwhile leaves everything as it is."""

@@ -184,9 +184,8 @@ def test_a_message_that_is_no_delivery_goes_to_the_dead_letters_at_once(invoke, 
     assert (turns.attempts, turns.apologies) == ([], [])
 
 
-async def test_a_message_stays_hidden_while_its_turn_lasts_and_no_longer(queue, monkeypatch):
-    monkeypatch.setattr("turn.queue_message.RENEWAL_SECONDS", 0.01)
-    message = QueueMessage(queue, "http://queue", record())
+async def test_a_message_stays_hidden_while_its_turn_lasts_and_no_longer(queue):
+    message = QueueMessage(queue, "http://queue", record(), renewal_seconds=0.01)
     async with message.hidden():
         await eventually(lambda: len(queue.hidden) > 3)
     await message.give_back(7)

@@ -14,11 +14,7 @@ from tests.support.waiting import eventually
 from tests.unit.turn.conftest import KEY, LEASE, Person, journal, messages
 from turn.turn import OutOfTime
 
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    monkeypatch.setattr("turn.storage_pause.PAUSE_SECONDS", 0.2)
-    monkeypatch.setattr("turn.storage_pause.LOOK_SECONDS", 0.02)
+IMPATIENT = {"pause_seconds": 0.2, "look_seconds": 0.02}
 
 
 @pytest.fixture
@@ -30,7 +26,7 @@ def s3():
 
 @pytest.mark.slow
 async def test_a_turn_that_waits_for_storage_says_so_and_goes_on(world, processes, s3):
-    process, person = processes(), Person(world)
+    process, person = processes(times=IMPATIENT), Person(world)
     delivery = await person.say(process, "repeat after me tea")
     other = Person(world, "c2", "c-2")
     process.storage.before = s3
@@ -50,21 +46,20 @@ async def test_a_turn_that_waits_for_storage_says_so_and_goes_on(world, processe
     assert numbered == list(range(1, len(numbered) + 1))
 
 
-async def test_a_turn_whose_storage_answers_says_nothing_of_it(world, processes, monkeypatch):
-    monkeypatch.setattr("turn.storage_pause.PAUSE_SECONDS", 30.0)
-    process, person = processes(), Person(world)
+async def test_a_turn_whose_storage_answers_says_nothing_of_it(world, processes):
+    process, person = processes(times={**IMPATIENT, "pause_seconds": 30.0}), Person(world)
     await process.take(await person.say(process, "repeat after me tea"))
     assert {type(frame) for frame in world.frames()} >= {Ready, TextOutput}
     assert not [frame for frame in world.frames() if isinstance(frame, Pause)]
 
 
 @pytest.mark.slow
-async def test_an_invocation_that_ends_while_s3_hangs_leaves_the_lease_to_run_out(world, processes, s3, monkeypatch):
+async def test_an_invocation_that_ends_while_s3_hangs_leaves_the_lease_to_run_out(world, processes, s3):
     """A Lambda process must not be frozen while it waits, nor hold the session when it thaws for another turn."""
-    monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 1.6)
-    monkeypatch.setattr("turn.turn.RESERVE_SECONDS", 1.5)
-    monkeypatch.setattr("turn.turn_runner.END_SECONDS", 0.5)
-    process, person = processes(), Person(world)
+    process, person = (
+        processes(times={**IMPATIENT, "last_call_seconds": 1.6, "reserve_seconds": 1.5, "end_seconds": 0.5}),
+        Person(world),
+    )
     delivery = await person.say(process, "repeat after me tea")
     process.storage.before = s3
     began = asyncio.get_running_loop().time()

@@ -18,10 +18,8 @@ from turn.turn_outbox import Undelivered
 
 
 @pytest.mark.slow
-async def test_no_further_call_of_the_model_begins_near_the_end(world, processes, monkeypatch):
-    monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 5.0)
-    monkeypatch.setattr("turn.turn.RESERVE_SECONDS", 1.0)
-    process, person = processes(), Person(world)
+async def test_no_further_call_of_the_model_begins_near_the_end(world, processes):
+    process, person = processes(times={"last_call_seconds": 5.0, "reserve_seconds": 1.0}), Person(world)
     delivery = await person.say(process, "Remember that I like tea")
     first = True
 
@@ -48,10 +46,8 @@ async def test_no_further_call_of_the_model_begins_near_the_end(world, processes
 
 
 @pytest.mark.slow
-async def test_a_call_that_takes_too_long_is_cut_off_and_made_again(world, processes, monkeypatch):
-    monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 0.2)
-    monkeypatch.setattr("turn.turn.RESERVE_SECONDS", 0.1)
-    process, person = processes(), Person(world)
+async def test_a_call_that_takes_too_long_is_cut_off_and_made_again(world, processes):
+    process, person = processes(times={"last_call_seconds": 0.2, "reserve_seconds": 0.1}), Person(world)
     delivery = await person.say(process, "repeat after me tea")
     process.think = asyncio.Event().wait
     with pytest.raises(OutOfTime):
@@ -68,10 +64,8 @@ async def test_a_call_that_takes_too_long_is_cut_off_and_made_again(world, proce
 
 
 @pytest.mark.slow
-async def test_a_client_that_cannot_be_told_in_time_does_not_keep_the_session_held(world, processes, monkeypatch):
-    monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 0.0)
-    monkeypatch.setattr("turn.turn_runner.RELEASE_SECONDS", 0.1)
-    process, person = processes(), Person(world)
+async def test_a_client_that_cannot_be_told_in_time_does_not_keep_the_session_held(world, processes):
+    process, person = processes(times={"last_call_seconds": 0.0, "release_seconds": 0.1}), Person(world)
     delivery = await person.say(process, "repeat after me tea")
     answered = threading.Event()
     world.refuse = lambda _: MessageOutcome.DELIVERED if answered.wait(60) else MessageOutcome.FAILED
@@ -89,10 +83,8 @@ async def test_a_client_that_cannot_be_told_in_time_does_not_keep_the_session_he
 
 
 @pytest.mark.slow
-async def test_an_agent_that_was_cut_off_is_not_kept_whatever_else_fails(world, processes, monkeypatch):
-    monkeypatch.setattr("turn.turn.LAST_CALL_SECONDS", 0.2)
-    monkeypatch.setattr("turn.turn.RESERVE_SECONDS", 0.1)
-    process, person = processes(), Person(world)
+async def test_an_agent_that_was_cut_off_is_not_kept_whatever_else_fails(world, processes):
+    process, person = processes(times={"last_call_seconds": 0.2, "reserve_seconds": 0.1}), Person(world)
     delivery = await person.say(process, "repeat after me tea")
     process.think = asyncio.Event().wait
     world.refuse = lambda _: MessageOutcome.FAILED
