@@ -50,7 +50,7 @@ from worker.hosting.claims import ClaimTaker
 from worker.hosting.host import Host, NoRoom
 from worker.telemetry.blocked_loop import BlockedLoopWatch
 from worker.telemetry.metrics import metrics
-from worker.telemetry.stall_answers import UNWELL_SECONDS, StallAnswers
+from worker.telemetry.stall_answers import ANSWERS_AFTER_SECONDS, LOOK_SECONDS, UNWELL_SECONDS, StallAnswers
 
 GRACE_SECONDS: Final = 1.0
 """Seconds for requests under way when the listener closes, which is after the last session was released; after them
@@ -90,6 +90,29 @@ class Status:
     sockets_port: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerTimes:
+    """Time limits of a listener, of which tests give others.
+
+    Attributes:
+        body_seconds: See ``BODY_SECONDS``.
+        linger_seconds: See ``LINGER_SECONDS``.
+        look_seconds: See ``worker.telemetry.stall_answers.LOOK_SECONDS``.
+        answers_after_seconds: See ``worker.telemetry.stall_answers.ANSWERS_AFTER_SECONDS``.
+        unwell_seconds: See ``worker.telemetry.stall_answers.UNWELL_SECONDS``.
+    """
+
+    body_seconds: float = BODY_SECONDS
+    linger_seconds: float = LINGER_SECONDS
+    look_seconds: float = LOOK_SECONDS
+    answers_after_seconds: float = ANSWERS_AFTER_SECONDS
+    unwell_seconds: float = UNWELL_SECONDS
+
+
+LISTENER_TIMES: Final = ListenerTimes()
+"""The time limits of a worker's listener."""
+
+
 class Listener:
     """The HTTP server."""
 
@@ -100,6 +123,8 @@ class Listener:
         claims: ClaimTaker,
         claims_token: str,
         sockets: ClientSockets | None = None,
+        *,
+        times: ListenerTimes = LISTENER_TIMES,
     ) -> None:
         """Keep who answers.
 
@@ -109,7 +134,9 @@ class Listener:
             claims: Takes claims.
             claims_token: The secret that a POST with a claim must carry.
             sockets: Those of clients that are connected directly; None: there are none.
+            times: Time limits.
         """
+        self._times = times
         self._host = host
         self._status = status
         self._claims = claims
@@ -128,7 +155,7 @@ class Listener:
             app,
             access_log=None,
             shutdown_timeout=GRACE_SECONDS,
-            lingering_time=LINGER_SECONDS,
+            lingering_time=times.linger_seconds,
             keepalive_timeout=KEEP_ALIVE_SECONDS,
             auto_decompress=False,
         )
@@ -161,7 +188,14 @@ class Listener:
         def keep(accepted: socket.socket) -> None:
             loop.call_soon_threadsafe(self._keep, accepted)
 
-        answers = StallAnswers(self._listening, stood_still=watch.stood_still, health=self._stalled_health, keep=keep)
+        answers = StallAnswers(
+            self._listening,
+            stood_still=watch.stood_still,
+            health=self._stalled_health,
+            keep=keep,
+            look_seconds=self._times.look_seconds,
+            answers_after_seconds=self._times.answers_after_seconds,
+        )
         return answers.running()
 
     def _keep(self, accepted: socket.socket) -> None:
@@ -186,7 +220,7 @@ class Listener:
             shown = self._host.holding(token)
             if shown is None:  # also if it is held: who has not its token does not learn that
                 return _refused(410, HANDED_OVER if self._host.handed_over_by(token) else "moved")
-            delivery = decode_delivery(await _body(request))
+            delivery = decode_delivery(await _body(request, self._times.body_seconds))
             session = self._session(delivery.session_key)
             if session is not shown:
                 return _refused(403, "forbidden")
@@ -204,7 +238,7 @@ class Listener:
         try:
             if not hmac.compare_digest(_token(request, CLAIMS_TOKEN_HEADER), self._claims_token.encode()):
                 return _refused(403, "forbidden")
-            claim = decode_claim(await _body(request))
+            claim = decode_claim(await _body(request, self._times.body_seconds))
         except ClaimError:
             return _refused(400, "bad_claim")
         except _BadRequest as bad:
@@ -238,7 +272,7 @@ class Listener:
 
     def _stalled_health(self, stood_still: float) -> tuple[int, bytes]:
         """Return status and body for a loop that stands still. Called on a thread, while the loop changes nothing."""
-        well = self._status.ready and stood_still < UNWELL_SECONDS
+        well = self._status.ready and stood_still < self._times.unwell_seconds
         return 200 if well else 503, json.dumps(self._facts(stood_still)).encode()
 
     def _facts(self, stood_still: float) -> dict[str, Any]:
@@ -275,11 +309,11 @@ def _token(request: web.Request, header: str) -> bytes:
     return shown.encode()
 
 
-async def _body(request: web.Request) -> bytes:
+async def _body(request: web.Request, seconds: float) -> bytes:
     try:
         if request.content.is_eof():  # it came with its headers, as nearly all do: a timer would cost more than it
             return await request.read()
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(seconds):
             return await request.read()
     except TimeoutError:
         raise _BadRequest(408) from None

@@ -38,20 +38,21 @@ class QueuedClaim:
 class ClaimsQueue:
     """Receives, settles and sends claims."""
 
-    def __init__(self, sqs: SQSClient, url: str) -> None:
+    def __init__(self, sqs: SQSClient, url: str, *, poll_seconds: int = POLL_SECONDS) -> None:
+        self._poll_seconds = poll_seconds
         self._sqs = sqs
         self._url = url
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="claims")
 
     async def receive(self, most: int) -> list[QueuedClaim]:
-        """Wait for claims, for POLL_SECONDS at most.
+        """Wait for claims, for one poll at most.
 
         Args:
             most: How many are wanted.
         """
         answer = await self._call(
             lambda: self._sqs.receive_message(
-                QueueUrl=self._url, MaxNumberOfMessages=min(most, BATCH), WaitTimeSeconds=POLL_SECONDS
+                QueueUrl=self._url, MaxNumberOfMessages=min(most, BATCH), WaitTimeSeconds=self._poll_seconds
             )
         )
         return [QueuedClaim(message["Body"], message["ReceiptHandle"]) for message in answer.get("Messages", ())]

@@ -26,7 +26,7 @@ from shared.encoding import encode_message, encode_messages
 from shared.log import logger
 from worker.aws.poster import PostOutcome
 from worker.conversation.barge_in import SentSound
-from worker.conversation.waiting_frames import WaitingFrames, seconds_of
+from worker.conversation.waiting_frames import WAITING_LIMITS, WaitingFrames, WaitingLimits, seconds_of
 from worker.telemetry.metrics import Count, metrics
 
 FIRST_PAUSE_SECONDS: Final = 0.1
@@ -71,6 +71,9 @@ class Outbox:
         may_speak: Callable[[], Awaitable[bool]],
         sound: SentSound | None = None,
         numbers: Iterator[int] | None = None,
+        *,
+        limits: WaitingLimits = WAITING_LIMITS,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Keep what sending needs.
 
@@ -81,6 +84,8 @@ class Outbox:
             may_speak: Whether the session is still this worker's to speak for, asked before every POST.
             sound: Keeps account of the client's sound, over all its connections.
             numbers: Counts the session's messages (docs/rfcs/0030): of a connection, too, that has a second outbox.
+            limits: Of what waits.
+            sleep: Waits so many seconds before a message is sent again.
         """
         self.address = address
         self.delivered_at = asyncio.get_running_loop().time()
@@ -89,7 +94,8 @@ class Outbox:
         self._may_speak = may_speak
         self._sound = sound or SentSound()
         self._numbers = numbers or count(1)
-        self._waiting = WaitingFrames(self._sound)
+        self._sleep = sleep
+        self._waiting = WaitingFrames(self._sound, limits)
         self._under_way: list[ServerFrame] = []
         self._piled_up = False
         self._arrived = asyncio.Event()
@@ -186,5 +192,5 @@ class Outbox:
                     return True
                 case PostOutcome.GONE:
                     return False
-            await asyncio.sleep(next(pauses))
+            await self._sleep(next(pauses))
         return False

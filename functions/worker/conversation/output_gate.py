@@ -74,6 +74,9 @@ class OutputGate:
         journal: DurableJournal,
         release: Callable[[ServerFrame, str | None], None],
         pause: Callable[[bool], None],
+        *,
+        retry_seconds: float = RETRY_SECONDS,
+        pause_seconds: float = PAUSE_SECONDS,
     ) -> None:
         """Keep what the gate asks and tells.
 
@@ -81,7 +84,11 @@ class OutputGate:
             journal: Knows what is durable.
             release: Takes a frame that may leave, and whom it is for. Must not wait.
             pause: Called with True when what waits has waited for long, or storage fails; with False when it goes on.
+            retry_seconds: Before a wait that storage failed is taken up again.
+            pause_seconds: Without a commit after which the conversation pauses.
         """
+        self._retry_seconds = retry_seconds
+        self._pause_seconds = pause_seconds
         self._journal = journal
         self._release = release
         self._pause = pause
@@ -145,7 +152,7 @@ class OutputGate:
     async def _wait_for_commit(self, position: int | None) -> None:
         if position is None or position <= self._journal.head:
             return
-        waiting_long = asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._say_pause)
+        waiting_long = asyncio.get_running_loop().call_later(self._pause_seconds, self._say_pause)
         try:
             while position > self._journal.head:
                 try:
@@ -153,7 +160,7 @@ class OutputGate:
                 except StorageUnavailable as error:
                     logger.warning("storage does not answer, output waits", reason=str(error))
                     self._say_pause()
-                    await asyncio.sleep(RETRY_SECONDS)
+                    await asyncio.sleep(self._retry_seconds)
                 else:
                     break
         finally:
@@ -165,5 +172,5 @@ class OutputGate:
     def _say_pause(self) -> None:
         if not self._paused and not self._closed:
             self._paused = True
-            logger.warning("nothing was saved for a while, output waits", seconds=PAUSE_SECONDS)
+            logger.warning("nothing was saved for a while, output waits", seconds=self._pause_seconds)
             self._pause(True)  # noqa: FBT003 - a callback with one fact

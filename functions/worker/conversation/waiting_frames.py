@@ -10,6 +10,7 @@ transcripts, tools and acknowledgements are never dropped one by one: past their
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
@@ -46,15 +47,36 @@ _ROUNDING_SECONDS: Final = 1e-3
 """Seconds of audio that may exceed ``AUDIO_SECONDS``: two frames of 100 ms are 200 ms, and base64's padding."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingLimits:
+    """Bounds of one connection's queue, of which tests give others.
+
+    Attributes:
+        fleeting_bytes: See ``FLEETING_BYTES``.
+        lasting_frames: See ``LASTING_FRAMES``.
+        lasting_bytes: See ``LASTING_BYTES``.
+    """
+
+    fleeting_bytes: int = FLEETING_BYTES
+    lasting_frames: int = LASTING_FRAMES
+    lasting_bytes: int = LASTING_BYTES
+
+
+WAITING_LIMITS: Final = WaitingLimits()
+"""The bounds of a worker's queues."""
+
+
 class WaitingFrames:
     """Queue of one connection."""
 
-    def __init__(self, sound: SentSound) -> None:
+    def __init__(self, sound: SentSound, limits: WaitingLimits = WAITING_LIMITS) -> None:
         """Begin empty.
 
         Args:
             sound: Is told of sound that is not sent any more.
+            limits: Of what waits.
         """
+        self._limits = limits
         self._sound = sound
         self._frames: deque[ServerFrame] = deque()
         self._fleeting_bytes = 0
@@ -68,7 +90,8 @@ class WaitingFrames:
     @property
     def is_too_much(self) -> bool:
         """True if more waits than may, of frames that must not be dropped."""
-        return self._lasting_frames > LASTING_FRAMES or self._lasting_bytes > LASTING_BYTES
+        limits = self._limits
+        return self._lasting_frames > limits.lasting_frames or self._lasting_bytes > limits.lasting_bytes
 
     def add(self, frame: ServerFrame) -> None:
         """Queue a frame in its place, and drop the oldest audio and partial transcripts that are too much."""
@@ -77,7 +100,7 @@ class WaitingFrames:
         else:
             self._insert(frame)
         self._count(frame)
-        while self._fleeting_bytes > FLEETING_BYTES:
+        while self._fleeting_bytes > self._limits.fleeting_bytes:
             self._drop_oldest_fleeting()
 
     def _insert(self, frame: ServerFrame) -> None:

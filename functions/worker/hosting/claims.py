@@ -54,7 +54,8 @@ class ClaimSource(Protocol):
 class ClaimTaker:
     """Claims of the queue and of other processes, opened by a host."""
 
-    def __init__(self, queue: ClaimSource, host: Host) -> None:
+    def __init__(self, queue: ClaimSource, host: Host, *, pause_seconds: float = PAUSE_SECONDS) -> None:
+        self._pause_seconds = pause_seconds
         self._queue = queue
         self._host = host
         self._stopping = asyncio.Event()
@@ -114,7 +115,7 @@ class ClaimTaker:
                 received = await self._queue.receive(self._host.room)
             except AWS_ERRORS as error:
                 logger.warning("the claims queue does not answer", reason=reason_of(error))
-                await asyncio.sleep(PAUSE_SECONDS)
+                await asyncio.sleep(self._pause_seconds)
                 continue
             for claim in received:
                 self._acquisitions.start(self._settle(claim), "claim")

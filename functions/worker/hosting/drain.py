@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.background import first_of
 from shared.log import logger
 from worker.conversation.session import HostedSession
 from worker.hosting.claims import ClaimSource, ClaimTaker
-from worker.hosting.handoff import Finder, Handoff
+from worker.hosting.handoff import Finder, Handoff, HandoffTimes
 from worker.hosting.host import Host
 from worker.telemetry.metrics import Count, metrics
 
@@ -41,6 +42,23 @@ HURRIED_SECONDS: Final = 8.0
 leases."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainTimes(HandoffTimes):
+    """Time limits of a drain and of each of its handoffs, of which tests give others.
+
+    Attributes:
+        drain_seconds: See ``DRAIN_SECONDS``.
+        hurried_seconds: See ``HURRIED_SECONDS``.
+    """
+
+    drain_seconds: float = DRAIN_SECONDS
+    hurried_seconds: float = HURRIED_SECONDS
+
+
+DRAIN_TIMES: Final = DrainTimes()
+"""The time limits of a worker's drain."""
+
+
 class Drain:
     """Drain of a host: all its sessions are handed over.
 
@@ -56,6 +74,8 @@ class Drain:
         hurry: asyncio.Event,
         successors: Finder | None = None,
         worker_id: str = "",
+        *,
+        times: DrainTimes = DRAIN_TIMES,
     ) -> None:
         """Keep the parts.
 
@@ -66,6 +86,7 @@ class Drain:
             hurry: When set, nothing is waited for that can be left out.
             successors: Finds them.
             worker_id: Who is drained.
+            times: Time limits.
         """
         self._host = host
         self._claims = claims
@@ -73,6 +94,7 @@ class Drain:
         self._hurry = hurry
         self._successors = successors
         self._worker_id = worker_id
+        self._times = times
         self._next_at = 0.0
         self.before: Callable[[HostedSession], Coroutine[Any, Any, None]] = _no_wait
 
@@ -80,10 +102,10 @@ class Drain:
         """Drain, in bounded time. What was not passed on by then is left to the leases."""
         self._claims.stop()
         work = asyncio.create_task(self._drain_parts(), name="drain")
-        await self._wait_bounded(asyncio.wait({work}), DRAIN_SECONDS)
+        await self._wait_bounded(asyncio.wait({work}), self._times.drain_seconds)
         if not work.done():
             self._hurry.set()
-            await asyncio.wait({work}, timeout=HURRIED_SECONDS)
+            await asyncio.wait({work}, timeout=self._times.hurried_seconds)
         if not work.done():
             logger.error("not all sessions were handed over in time", left=len(self._host.sessions))
             metrics.count(Count.DRAIN_OVERRUNS, len(self._host.sessions))
@@ -127,7 +149,13 @@ class Drain:
         successors = None if self._hurry.is_set() else self._successors
         try:
             await Handoff(
-                session, successors, self._queue, self._wait_bounded, worker_id=self._worker_id, hurry=self._hurry
+                session,
+                successors,
+                self._queue,
+                self._wait_bounded,
+                worker_id=self._worker_id,
+                hurry=self._hurry,
+                times=self._times,
             ).run()
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one session concerns this one only
             logger.exception("a session could not be handed over", session=session.key, kind=type(error).__name__)

@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -62,6 +63,23 @@ SUCCESSOR_SECONDS: Final = 25.0
 """Seconds to look for a successor. After them the one that was ready last takes the session, or the queue does."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandoffTimes:
+    """Time limits of one handoff, of which tests give others.
+
+    Attributes:
+        turn_seconds: See ``TURN_SECONDS``.
+        spoken_seconds: See ``SPOKEN_SECONDS``.
+    """
+
+    turn_seconds: float = TURN_SECONDS
+    spoken_seconds: float = SPOKEN_SECONDS
+
+
+HANDOFF_TIMES: Final = HandoffTimes()
+"""The time limits of a worker's handoffs."""
+
+
 class Bounded(Protocol):
     """Bounded wait for something; see ``worker.hosting.drain``."""
 
@@ -98,6 +116,7 @@ class Handoff:
         *,
         worker_id: str,
         hurry: asyncio.Event | None = None,
+        times: HandoffTimes = HANDOFF_TIMES,
     ) -> None:
         """Keep the parts.
 
@@ -108,6 +127,7 @@ class Handoff:
             bounded: Waits.
             worker_id: This worker.
             hurry: When set, no other worker is looked for if the successor does not take what it has ready.
+            times: Time limits.
         """
         self._session = session
         self._successors = successors
@@ -115,13 +135,14 @@ class Handoff:
         self._wait_bounded = bounded
         self._worker_id = worker_id
         self._hurry = hurry or asyncio.Event()
+        self._times = times
         self._promise: Promise | None = None
 
     async def run(self) -> None:
         """Pass it on, whatever that takes."""
         try:
             await self._wait_bounded(self._session.saved(), SAVED_SECONDS)
-            await self._wait_bounded(self._find_successor(TURN_SECONDS, STARTS), SUCCESSOR_SECONDS)
+            await self._wait_bounded(self._find_successor(self._times.turn_seconds, STARTS), SUCCESSOR_SECONDS)
         except Exception as error:  # noqa: BLE001 - one that was ready before takes the session, or the queue does
             logger.exception("no successor was found", session=self._session.key, kind=type(error).__name__)
         await self._release_or_stop(self._promise)
@@ -187,8 +208,8 @@ class Handoff:
         """Wait for the end of the answer under way. If that fails, the answer is cut, and the session passed on."""
         session = self._session
         try:
-            await self._wait_bounded(session.turn.boundary(), TURN_SECONDS)
-            await self._wait_bounded(session.spoken(), SPOKEN_SECONDS)
+            await self._wait_bounded(session.turn.boundary(), self._times.turn_seconds)
+            await self._wait_bounded(session.spoken(), self._times.spoken_seconds)
         except Exception as error:  # noqa: BLE001 - the clients have been refused, and wait for a successor
             logger.exception("an answer was not waited for", session=session.key, kind=type(error).__name__)
 

@@ -100,7 +100,7 @@ def _state_of(health: Health, item: GuardItem) -> HolderState:
 class TakeoverBudget:
     """Bound of the sessions that this worker takes over from one holder that is hung."""
 
-    def __init__(self, clock: Callable[[], float], a_minute: int = TAKEOVERS_A_MINUTE) -> None:
+    def __init__(self, clock: Callable[[], float], a_minute: int) -> None:
         """Begin with none.
 
         Args:
@@ -193,16 +193,22 @@ class ClaimProbe:
 class HolderProbes:
     """Probes of this worker's acquisitions."""
 
-    def __init__(self, ask: Ask = ask_health, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        ask: Ask = ask_health,
+        clock: Callable[[], float] = time.monotonic,
+        takeovers_a_minute: int = TAKEOVERS_A_MINUTE,
+    ) -> None:
         """Have taken nothing over.
 
         Args:
             ask: Asks a worker how it is.
             clock: Seconds.
+            takeovers_a_minute: From one hung holder.
         """
         self._ask = ask
         self._clock = clock
-        self._budget = TakeoverBudget(clock)
+        self._budget = TakeoverBudget(clock, takeovers_a_minute)
         self._probes: WeakValueDictionary[str, ClaimProbe] = WeakValueDictionary()
 
     def for_claim(self, claim: Claim) -> Probe:

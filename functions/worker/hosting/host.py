@@ -17,7 +17,7 @@ from worker.conversation.outbox import Posters
 from worker.conversation.session import HostedSession
 from worker.hosting.opening import NewAgent, NewManager, Opener
 from worker.hosting.recent_handoffs import RecentHandoffs
-from worker.hosting.standby import Standbys, StandbySession
+from worker.hosting.standby import READY_SECONDS, Standbys, StandbySession
 from worker.hosting.stopwatch import Stopwatch
 from worker.telemetry.metrics import Count, Level, Size, Time, metrics
 
@@ -46,6 +46,8 @@ class Host:
         *,
         capacity: int,
         linger_seconds: float,
+        standby_seconds: float = READY_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin with no session.
 
@@ -55,6 +57,8 @@ class Host:
             connections: What posts to clients.
             capacity: Sessions at once.
             linger_seconds: How long a session without clients is kept.
+            standby_seconds: How long a session is kept ready for its predecessor.
+            clock: Seconds, for handoffs of a moment ago.
         """
         self._opener = Opener(new_manager, new_agent, connections)
         self._capacity = capacity
@@ -63,10 +67,10 @@ class Host:
         self._by_token: dict[bytes, HostedSession] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._linger_timers: dict[str, asyncio.TimerHandle] = {}
-        self._handed_over = RecentHandoffs(time.monotonic)
+        self._handed_over = RecentHandoffs(clock)
         self._endings = BackgroundTasks()
         self._room_changed = asyncio.Event()
-        self.standbys = Standbys(self._room_changed.set)
+        self.standbys = Standbys(self._room_changed.set, standby_seconds)
         self.on_held: Callable[[str], None] = lambda _: None
         self.on_suspected: Callable[[str], None] = lambda _: None
         self.on_left: Callable[[str], None] = lambda _: None

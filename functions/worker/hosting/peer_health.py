@@ -68,8 +68,18 @@ type Ask = Callable[[str], Awaitable[Health]]
 """Asks the worker at an endpoint how it is."""
 
 
-async def ask_health(endpoint: str) -> Health:
+async def ask_health(
+    endpoint: str,
+    *,
+    answer_seconds: float = ANSWER_TIMEOUT_SECONDS,
+    connect_seconds: float = CONNECT_TIMEOUT_SECONDS,
+) -> Health:
     """Ask the worker at ``endpoint`` how it is.
+
+    Args:
+        endpoint: The worker's.
+        answer_seconds: For the whole answer.
+        connect_seconds: For a connection.
 
     Raises:
         NotReached: No connection came about.
@@ -80,11 +90,11 @@ async def ask_health(endpoint: str) -> Health:
         ValueError: The answer is no worker's.
     """
     holder = KeptConnections(
-        endpoint, most=1, idle_seconds=0.0, seconds=ANSWER_TIMEOUT_SECONDS, connect_seconds=CONNECT_TIMEOUT_SECONDS
+        endpoint, most=1, idle_seconds=0.0, seconds=answer_seconds, connect_seconds=connect_seconds
     )
     try:
         # A connection of its own for every look: a kept one would say nothing about who listens there now.
-        answer = await holder.once(f"{endpoint}/health", ANSWER_TIMEOUT_SECONDS)
+        answer = await holder.once(f"{endpoint}/health", answer_seconds)
     except NotConnected:
         raise NotReached from None
     except TimeoutError:
@@ -99,17 +109,24 @@ async def ask_health(endpoint: str) -> Health:
     )
 
 
-async def until_hung(endpoint: str, ask: Ask = ask_health, clock: Callable[[], float] = time.monotonic) -> None:
+async def until_hung(
+    endpoint: str,
+    ask: Ask = ask_health,
+    clock: Callable[[], float] = time.monotonic,
+    *,
+    look_seconds: float = LOOK_SECONDS,
+) -> None:
     """Return when a worker has not answered some looks in a row, or its loop stood still. What is uncertain is no sign.
 
     Args:
         endpoint: The worker's.
         ask: Asks it how it is.
         clock: Seconds.
+        look_seconds: Between two looks.
     """
     silent = 0
     while silent < SILENT_LOOKS:
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(look_seconds)
         began = clock()
         try:
             hung = (await ask(endpoint)).hangs

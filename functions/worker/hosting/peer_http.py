@@ -45,13 +45,17 @@ def was_sent(error: Exception) -> bool:
 class PeerHttp:
     """Requests of other workers. Use as an async context manager."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, fresh_seconds: float = FRESH_SECONDS, workers: int = WORKERS) -> None:
         """Open no connection yet.
 
         Args:
             seconds: For a request.
+            fresh_seconds: After which an unused connection takes no request that may not be repeated.
+            workers: To which connections are kept.
         """
         self._seconds = seconds
+        self._fresh_seconds = fresh_seconds
+        self._most_workers = workers
         self._workers: OrderedDict[str, KeptConnections] = OrderedDict()
 
     async def __aenter__(self) -> Self:
@@ -97,7 +101,7 @@ class PeerHttp:
                 headers,
                 body,
                 repeatable=repeatable,
-                idle_seconds=None if repeatable else FRESH_SECONDS,
+                idle_seconds=None if repeatable else self._fresh_seconds,
                 seconds=seconds,
             )
         except ValueError as error:
@@ -114,6 +118,6 @@ class PeerHttp:
             seconds=self._seconds,
             connect_seconds=CONNECT_SECONDS,
         )
-        if len(self._workers) > WORKERS:
+        if len(self._workers) > self._most_workers:
             await self._workers.popitem(last=False)[1].close()
         return made

@@ -54,6 +54,7 @@ class Registry:
         *,
         host: str | None = None,
         deployment: str | None = None,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """Keep what the item says.
 
@@ -64,6 +65,7 @@ class Registry:
             version: What it runs.
             host: The ARN of its ECS task, if it runs in one.
             deployment: The name of its deployment, whose place among the others is announced; None: ``version`` is.
+            wall_clock: Seconds since 1970: other machines and DynamoDB read what is written by it.
         """
         self.claims_token = secrets.token_urlsafe(24)
         self._dynamodb = dynamodb
@@ -72,6 +74,7 @@ class Registry:
         self._version = version
         self._host = host
         self._deployment = deployment
+        self._wall_clock = wall_clock
         self._announced: dict[str, Any] | None = None
         self._beat = 0
 
@@ -96,8 +99,8 @@ class Registry:
             "room": {"N": str(room)},
             "sessions": {"N": str(sessions)},
             "beat": {"N": str(self._beat)},
-            "seen_at": {"N": f"{time.time():.3f}"},
-            "expires_at": _in(FORGET_SECONDS),
+            "seen_at": {"N": f"{self._wall_clock():.3f}"},
+            "expires_at": self._in(FORGET_SECONDS),
         }
         if self._host:
             item["host"] = {"S": self._host}
@@ -131,11 +134,11 @@ class Registry:
             ExpressionAttributeValues={":workers": {"S": "workers"}},
             ConsistentRead=True,
         )
-        return [peer for peer in with_room(answer["Items"], time.time()) if peer.worker_id != self._worker_id]
+        return [peer for peer in with_room(answer["Items"], self._wall_clock()) if peer.worker_id != self._worker_id]
 
     async def holds(self, session_key: str) -> None:
         """Note that this worker holds a session. Failing is harmless: the session's next frame finds it out as well."""
-        item = {**self._held(session_key), "expires_at": _in(HELD_SECONDS)}
+        item = {**self._held(session_key), "expires_at": self._in(HELD_SECONDS)}
         await self._forgivingly(self._dynamodb.put_item, Item=item)
 
     async def holds_no_more(self, session_key: str) -> None:
@@ -153,6 +156,10 @@ class Registry:
 
     def _held(self, session_key: str) -> dict[str, Any]:
         return {"pk": {"S": f"holder/{self._worker_id}"}, "sk": {"S": session_key}}
+
+    def _in(self, seconds: int) -> dict[str, str]:
+        """Return a TTL. By the wall clock, because DynamoDB compares it with that."""
+        return {"N": str(int(self._wall_clock()) + seconds)}
 
 
 class Notes:
@@ -190,8 +197,3 @@ class Notes:
     def _done(self, session_key: str, task: asyncio.Task[None]) -> None:
         if self._writing.get(session_key) is task:
             del self._writing[session_key]
-
-
-def _in(seconds: int) -> dict[str, str]:
-    """A TTL. By the wall clock, because DynamoDB compares it with that."""
-    return {"N": str(int(time.time()) + seconds)}

@@ -91,12 +91,14 @@ class StandbySession:
 class Standbys:
     """All standbys of this worker: ready, or being made so."""
 
-    def __init__(self, on_change: Callable[[], None]) -> None:
+    def __init__(self, on_change: Callable[[], None], ready_seconds: float = READY_SECONDS) -> None:
         """Begin with none.
 
         Args:
             on_change: Called when the room that they take up may have changed.
+            ready_seconds: For which one is kept.
         """
+        self._ready_seconds = ready_seconds
         self._on_change = on_change
         self._preparing: dict[str, asyncio.Task[Prepared]] = {}
         self._ready: dict[str, tuple[StandbySession, asyncio.TimerHandle]] = {}
@@ -164,7 +166,7 @@ class Standbys:
             if self._preparing.get(key) is asyncio.current_task():
                 del self._preparing[key]
             self._on_change()
-        self._ready[key] = ready, asyncio.get_running_loop().call_later(READY_SECONDS, self._expire, key)
+        self._ready[key] = ready, asyncio.get_running_loop().call_later(self._ready_seconds, self._expire, key)
         return Prepared(head=ready.head, additions=ready.model_start.takes_additions)
 
     def _expire(self, key: str) -> None:

@@ -72,18 +72,33 @@ class Promise:
 class Successors:
     """Other workers as successors, found and asked. Use as an async context manager."""
 
-    def __init__(self, others: Callable[[], Awaitable[list[RegisteredWorker]]]) -> None:
+    def __init__(
+        self,
+        others: Callable[[], Awaitable[list[RegisteredWorker]]],
+        *,
+        http: PeerHttp | None = None,
+        search_seconds: float = SEARCH_SECONDS,
+        prepare_seconds: float = PREPARE_SECONDS,
+        until_hung: Callable[[str], Awaitable[None]] = until_hung,
+    ) -> None:
         """Keep where to look.
 
         Args:
             others: Reads the registry, without this worker.
+            http: Reaches them; None: makes its own.
+            search_seconds: After which no further worker is asked.
+            prepare_seconds: For a restore and the start of a model's connection.
+            until_hung: Returns when the worker at an endpoint hangs.
         """
         self._read_registry = others
         self._peers: list[RegisteredWorker] = []
         self._read_at = -float("inf")
         self._reading = asyncio.Lock()
         self._assigned: Counter[str] = Counter()
-        self._http = PeerHttp(PREPARE_SECONDS)
+        self._search_seconds = search_seconds
+        self._prepare_seconds = prepare_seconds
+        self._until_hung = until_hung
+        self._http = http or PeerHttp(prepare_seconds)
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
@@ -114,7 +129,7 @@ class Successors:
         return await self._prepare([peer], claim)
 
     async def _prepare(self, peers: Sequence[RegisteredWorker], claim: Claim) -> Promise | None:
-        until = time.monotonic() + SEARCH_SECONDS
+        until = time.monotonic() + self._search_seconds
         refusals = 0
         for peer in peers:
             self._assigned[peer.worker_id] += 1
@@ -144,7 +159,7 @@ class Successors:
             claim: The session.
             avoid: Endpoint that has just failed the session.
         """
-        until = time.monotonic() + SEARCH_SECONDS
+        until = time.monotonic() + self._search_seconds
         refusals = 0
         for peer in await self._candidates(claim):
             if peer.endpoint == avoid:
@@ -190,7 +205,7 @@ class Successors:
 
     async def _post_unless_hung(self, peer: RegisteredWorker, claim: Claim) -> tuple[int | None, bytes]:
         """Have a session made ready, and give a worker up that hangs: a start may take seconds, its health may not."""
-        answer = await first_of(self._post(peer, claim, PREPARE_SECONDS), until_hung(peer.endpoint))
+        answer = await first_of(self._post(peer, claim, self._prepare_seconds), self._until_hung(peer.endpoint))
         return answer or (NO_ANSWER, b"")
 
     async def _post(self, peer: RegisteredWorker, claim: Claim, seconds: float) -> tuple[int | None, bytes]:

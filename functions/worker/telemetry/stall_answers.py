@@ -53,6 +53,8 @@ class StallAnswers:
         stood_still: Callable[[], float],
         health: Callable[[float], tuple[int, bytes]],
         keep: Callable[[socket.socket], None],
+        look_seconds: float = LOOK_SECONDS,
+        answers_after_seconds: float = ANSWERS_AFTER_SECONDS,
     ) -> None:
         """Answer nothing yet.
 
@@ -61,11 +63,15 @@ class StallAnswers:
             stood_still: Seconds for which the loop has not turned.
             health: Status and JSON body of the answer, for so many seconds. Called on the thread.
             keep: Takes a connection that is the loop's. Called on the thread.
+            look_seconds: Between two looks at the loop.
+            answers_after_seconds: Without a turn after which this thread answers.
         """
         self._listening = listening.dup()
         self._stood_still = stood_still
         self._health = health
         self._keep = keep
+        self._look_seconds = look_seconds
+        self._answers_after_seconds = answers_after_seconds
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stall answers", daemon=True)
 
@@ -81,17 +87,17 @@ class StallAnswers:
             self._listening.close()
 
     def _run(self) -> None:
-        while not self._stopped.wait(LOOK_SECONDS):
+        while not self._stopped.wait(self._look_seconds):
             while self._stands_still() and not self._stopped.is_set():
                 self._answer_next()
 
     def _stands_still(self) -> bool:
-        return self._stood_still() >= ANSWERS_AFTER_SECONDS
+        return self._stood_still() >= self._answers_after_seconds
 
     def _answer_next(self) -> None:
         waiting = select.poll()
         waiting.register(self._listening, select.POLLIN)
-        if not waiting.poll(LOOK_SECONDS * 1000) or not self._stands_still():
+        if not waiting.poll(self._look_seconds * 1000) or not self._stands_still():
             return
         try:
             accepted, _ = self._listening.accept()

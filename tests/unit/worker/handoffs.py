@@ -18,7 +18,7 @@ from tests.support.scripted_model import spoken
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import FakeQueue, claim, delivery, text
 from worker.hosting.claims import ClaimTaker
-from worker.hosting.drain import Drain
+from worker.hosting.drain import DRAIN_TIMES, Drain, DrainTimes
 from worker.hosting.host import Host
 from worker.hosting.successors import Successors
 from worker.server import Listener, Status
@@ -27,10 +27,10 @@ from worker.server import Listener, Status
 class Worker:
     """A host with its real listener on loopback."""
 
-    def __init__(self, world: Any, name: str, version: str) -> None:
+    def __init__(self, world: Any, name: str, version: str, **options: Any) -> None:
         self.name = name
         self.version = version
-        self.host: Host = world.begin(acquire_timeout=1.0)
+        self.host: Host = world.begin(acquire_timeout=1.0, **options)
         self.queue = FakeQueue()
         self.claims = ClaimTaker(self.queue, self.host)
         self.token = f"token of {name}"
@@ -79,12 +79,13 @@ async def new(world) -> AsyncIterator[Worker]:
     await worker.end()
 
 
-async def drain(old: Worker, *others: Worker) -> None:
+async def drain(old: Worker, *others: Worker, times: DrainTimes = DRAIN_TIMES) -> None:
     async def peers() -> list[RegisteredWorker]:
         return [other.peer for other in others if other.host.room]
 
     async with Successors(peers) as successors:
-        leaving = Drain(old.host, old.claims, old.queue, asyncio.Event(), successors, old.name)
+        hurry = asyncio.Event()
+        leaving = Drain(old.host, old.claims, old.queue, hurry, successors, old.name, times=times)
         await promptly(leaving.run(), 15)
 
 

@@ -27,10 +27,9 @@ from tests.unit.worker.stand_ins import (
     taken_over,
     text,
 )
-from worker.conversation import waiting_frames
-from worker.hosting import drain as drain_module
+from worker.conversation.waiting_frames import FLEETING_BYTES
 from worker.hosting.claims import ClaimTaker
-from worker.hosting.drain import Drain
+from worker.hosting.drain import Drain, DrainTimes
 from worker.providers.connection import reconnect_limits, renewal
 from worker.providers.continuous_model import ContinuousModel
 from worker.providers.errors import ERRORS, Kind, ProviderRefusal, classify
@@ -114,11 +113,10 @@ async def a_lease_that_was_not_renewed(host, monkeypatch, **_):
 
 
 @tells(Count.DROPPED_AUDIO)
-async def a_client_that_reads_too_slowly(host, clients, monkeypatch, **_):
-    monkeypatch.setattr(waiting_frames, "FLEETING_BYTES", 1)
+async def a_client_that_reads_too_slowly(host, clients, **_):
     hosting = await host()
     free = clients.hold("k1")
-    hosting.model.emit(speech() for _ in range(4))
+    hosting.model.emit(speech(bytes(FLEETING_BYTES // 2)) for _ in range(4))  # one is on its way, two wait
     await eventually(hosting.model._events.empty)
     await asyncio.sleep(0)
     free.set()
@@ -143,14 +141,13 @@ async def a_text_whose_holder_left_before_the_answer(host, clients, **_):
 
 
 @tells(Count.DRAIN_OVERRUNS)
-async def a_drain_that_takes_too_long(world, monkeypatch, **_):
-    for name in ("DRAIN_SECONDS", "HURRIED_SECONDS"):
-        monkeypatch.setattr(drain_module, name, 0.05)
+async def a_drain_that_takes_too_long(world, **_):
     await world.host.open_session(claim())
     world.storage.before = latch = Latch("release")
     claims = ClaimTaker(FakeQueue(), world.host)
     claims.start()
-    await Drain(world.host, claims, FakeQueue(), asyncio.Event()).run()
+    times = DrainTimes(drain_seconds=0.05, hurried_seconds=0.05)
+    await Drain(world.host, claims, FakeQueue(), asyncio.Event(), times=times).run()
     latch.go.set()
 
 

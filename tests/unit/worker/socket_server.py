@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -115,7 +116,9 @@ async def open_door(
 
     async with contextlib.AsyncExitStack() as stack:
 
-        async def make(times: TransportTimes = TIMES, **settings: str) -> Door:
+        async def make(
+            times: TransportTimes = TIMES, clock: Callable[[], float] = time.monotonic, **settings: str
+        ) -> Door:
             environment = Environment.read(
                 {
                     "SEGUE_STAGE": "test",
@@ -134,7 +137,7 @@ async def open_door(
             own = await stack.enter_async_context(ClientPoster(None, sockets, lambda: endpoint))
             another = await stack.enter_async_context(ClientPoster(None, ClientSockets(0, 0), lambda: "http://another"))
             world = World(storage, own)  # type: ignore[arg-type]
-            queue, host = FakeQueue(), world.begin()
+            queue, host = FakeQueue(), world.begin(clock=clock)
             claims = ClaimTaker(queue, host)
             listener = Listener(host, Status(worker_id="w1", version="1", ready=True), claims, "token", sockets)
             endpoint = f"http://127.0.0.1:{await listener.start('127.0.0.1', 0)}"

@@ -14,7 +14,6 @@ from segue.wire.claims import Claim, decode_claim, encode_claim
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import FakeQueue, claim, turns
 from worker.aws.claims_queue import ClaimsQueue
-from worker.hosting import claims as claims_module
 from worker.hosting.claims import ClaimTaker
 
 
@@ -53,7 +52,7 @@ def a_host():
 
 @pytest.fixture
 async def taker(queue, a_host):
-    made = ClaimTaker(queue, a_host)
+    made = ClaimTaker(queue, a_host, pause_seconds=0.001)
     made.start()
     yield made
     made.stop()
@@ -147,19 +146,17 @@ async def test_leaving_waits_for_what_is_being_taken(taker, queue, a_host):
     assert queue.deleted == ["r1"]
 
 
-async def test_a_queue_that_does_not_answer_is_asked_again(taker, queue, a_host, monkeypatch):
-    monkeypatch.setattr(claims_module, "PAUSE_SECONDS", 0.001)
+async def test_a_queue_that_does_not_answer_is_asked_again(taker, queue, a_host):
     queue.failures = [EndpointConnectionError(endpoint_url="http://queue")] * 2
     queue.add(encode_claim(claim("one")))
     await eventually(lambda: queue.deleted == ["r1"])
     assert not queue.failures
 
 
-async def test_the_sqs_queue_receives_deletes_and_returns_claims(aws: Any, monkeypatch):
-    monkeypatch.setattr("worker.aws.claims_queue.POLL_SECONDS", 0)
+async def test_the_sqs_queue_receives_deletes_and_returns_claims(aws: Any):
     sqs = boto3.client("sqs")
     url = sqs.create_queue(QueueName="claims", Attributes={"VisibilityTimeout": "30"})["QueueUrl"]
-    queue = ClaimsQueue(sqs, url)
+    queue = ClaimsQueue(sqs, url, poll_seconds=0)
     await queue.send(claim("one", reason="handoff"))
     (received,) = await queue.receive(40)
     assert decode_claim(received.body) == claim("one", reason="handoff")

@@ -19,7 +19,6 @@ from tests.unit.worker.test_poster import CONNECTION, signer
 from turn.post import ManagementApi
 from turn.post import MessageOutcome as Posted
 from worker.aws.poster import Poster, PostOutcome
-from worker.hosting import claims as claims_module
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.registry import Registry
 
@@ -39,12 +38,11 @@ ENDED = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("error", ENDED, ids=repr)
-async def test_claims_are_taken_again_once_there_are_credentials(error, monkeypatch):
-    monkeypatch.setattr(claims_module, "PAUSE_SECONDS", 0.01)
+async def test_claims_are_taken_again_once_there_are_credentials(error):
     queue, host = FakeQueue(), FakeHost()
     queue.failures = [error]
     queue.add(encode_claim(claim()))
-    taker = ClaimTaker(queue, host)
+    taker = ClaimTaker(queue, host, pause_seconds=0.01)
     with all_lines() as lines:
         taker.start()
         await eventually(lambda: host.taken)

@@ -14,15 +14,15 @@ from tests.support.scripted_model import spoken
 from tests.support.waiting import eventually
 from tests.unit.worker.handoffs import conversation, drain
 from tests.unit.worker.stand_ins import claim, delivery, text, turns
+from worker.hosting.drain import DrainTimes
 
 
 @pytest.mark.slow
-async def test_a_text_that_was_cut_before_its_answer_is_answered_by_the_successor(world, old, new, monkeypatch):
-    monkeypatch.setattr("worker.hosting.handoff.TURN_SECONDS", 0.05)
+async def test_a_text_that_was_cut_before_its_answer_is_answered_by_the_successor(world, old, new):
     await conversation(world, old, "one")
     old.session.deliver(delivery(text("two", 2)))
     await eventually(lambda: len(world.clients.of("k1", InputAck)) == 2)
-    await drain(old, new)
+    await drain(old, new, times=DrainTimes(turn_seconds=0.05))
     await eventually(lambda: new.session and new.session.open)
     successor = world.models[-1]
     await eventually(lambda: successor.texts == ["two"])
@@ -40,14 +40,13 @@ async def test_a_text_that_was_cut_before_its_answer_is_answered_by_the_successo
 
 
 @pytest.mark.slow
-async def test_an_answer_that_was_cut_in_the_middle_is_given_again_by_the_successor(world, old, new, monkeypatch):
-    monkeypatch.setattr("worker.hosting.handoff.TURN_SECONDS", 0.05)
+async def test_an_answer_that_was_cut_in_the_middle_is_given_again_by_the_successor(world, old, new):
     await conversation(world, old, "one")
     old.session.deliver(delivery(text("two", 2)))
     await eventually(lambda: len(world.clients.of("k1", InputAck)) == 2)
     world.models[-1].emit([BidiResponseStartEvent("r"), *spoken("Yes, two")[:-1]])
     await eventually(lambda: world.clients.of("k1", frames.Transcript)[-1].text.startswith("Yes, two"))
-    await drain(old, new)
+    await drain(old, new, times=DrainTimes(turn_seconds=0.05))
     await eventually(lambda: new.session and new.session.open)
     successor = world.models[-1]
     await eventually(lambda: successor.texts == ["two"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from segue.testing import ManualClock
 from segue.wire.claims import Claim
 from segue.wire.frames import (
     Ping,
@@ -74,10 +75,10 @@ async def test_a_handoff_is_over_once_the_successor_has_taken_a_frame(
 @pytest.mark.slow
 @pytest.mark.parametrize("ready", [True, False], ids=["ready", "none"])
 async def test_a_session_that_ended_here_is_left_to_a_successor_that_has_it_ready(
-    open_door: Callable[..., Awaitable[Door]], ready: bool, monkeypatch: pytest.MonkeyPatch
+    open_door: Callable[..., Awaitable[Door]], ready: bool
 ) -> None:
-    door = await open_door(TransportTimes(handover_seconds=600.0, reclaim_seconds=0.0))
-    monkeypatch.setattr("worker.hosting.recent_handoffs.ACQUIRED_SECONDS", 600.0)
+    stands_still = ManualClock().now
+    door = await open_door(TransportTimes(handover_seconds=600.0, reclaim_seconds=0.0), stands_still)
     ws, _ = await door.bound()
     await ws.send_str(encode_frame(Ping()))
     while Pong() not in await frames(ws):  # the hello waits no longer

@@ -15,10 +15,8 @@ from tests.support.steady_clock import steady
 from tests.support.waiting import PATIENCE_SECONDS, eventually, promptly
 from tests.unit.worker.stand_ins import FakeQueue, address, audio, claim, delivery, text, turns
 from worker.conversation.session import HostedSession, SessionMoved
-from worker.hosting import drain as drain_module
-from worker.hosting import handoff as handoff_module
 from worker.hosting.claims import ClaimTaker
-from worker.hosting.drain import Drain
+from worker.hosting.drain import Drain, DrainTimes
 from worker.hosting.handoff import Handoff
 from worker.hosting.host import Host
 
@@ -32,7 +30,7 @@ class Leaving:
         self.hurry = asyncio.Event()
         self.queue = FakeQueue()
         self.claims = ClaimTaker(self.queue, world.host)
-        self.drain = Drain(world.host, self.claims, self.queue, self.hurry)
+        self.limit()
         world.storage.after = self._after
         world.clients.on_delivered = self._delivered
         sent = self.queue.send
@@ -42,6 +40,10 @@ class Leaving:
             await sent(one)
 
         self.queue.send = send
+
+    def limit(self, **times: float) -> None:
+        """Have it drained within time limits."""
+        self.drain = Drain(self.world.host, self.claims, self.queue, self.hurry, times=DrainTimes(**times))
 
     async def _after(self, operation, what) -> None:
         if operation == "write" and kind_of(what) == "release":
@@ -114,8 +116,8 @@ async def test_a_response_is_finished_before_the_session_goes(leaving, world, cl
     assert leaving.happened == ["say One", "refuse talk", "say Two", "release talk", "claim talk"]
 
 
-async def test_a_response_without_end_is_cut(leaving, world, monkeypatch):
-    monkeypatch.setattr(handoff_module, "TURN_SECONDS", 0.05)
+async def test_a_response_without_end_is_cut(leaving, world):
+    leaving.limit(turn_seconds=0.05)
     session = await leaving.hold()
     world.models[0].emit([BidiResponseStartEvent("r")])
     await eventually(lambda: not session.turn.at_boundary)
@@ -135,7 +137,7 @@ async def test_a_second_signal_waits_for_no_turn(leaving, world):
 
 
 async def test_a_slow_client_holds_nothing_up_for_long(leaving, world, clients, monkeypatch):
-    monkeypatch.setattr(handoff_module, "SPOKEN_SECONDS", 0.05)
+    leaving.limit(spoken_seconds=0.05)
     monkeypatch.setattr("worker.conversation.lifecycle.FAREWELL_SECONDS", 0.05)
     await leaving.hold()
     clients.hold("k1")
@@ -215,8 +217,8 @@ async def test_a_session_that_was_lost_is_not_claimed(leaving, world, clients):
 
 
 @pytest.mark.slow
-async def test_all_sessions_leave_side_by_side(leaving, world, monkeypatch):
-    monkeypatch.setattr(handoff_module, "TURN_SECONDS", 0.3)
+async def test_all_sessions_leave_side_by_side(leaving, world):
+    leaving.limit(turn_seconds=0.3)
     for number in range(6):
         session = await leaving.hold(f"s{number}", address(f"c{number}", f"k{number}"))
         world.models[number].emit([BidiResponseStartEvent("r")])
@@ -294,9 +296,8 @@ async def test_a_draining_worker_does_not_take_its_own_claim_back(leaving, world
 
 
 @pytest.mark.slow
-async def test_draining_ends_even_if_storage_does_not_answer(leaving, world, monkeypatch):
-    monkeypatch.setattr(drain_module, "DRAIN_SECONDS", 0.2)
-    monkeypatch.setattr(drain_module, "HURRIED_SECONDS", 0.2)
+async def test_draining_ends_even_if_storage_does_not_answer(leaving, world):
+    leaving.limit(drain_seconds=0.2, hurried_seconds=0.2)
     await leaving.hold()
     world.storage.before = latch = Latch("release")
     await promptly(leaving.drain.run(), 5)

@@ -54,8 +54,14 @@ def stalls():
 
 
 @pytest.fixture
-async def the_gate(journal, out, stalls):
-    made = OutputGate(journal, lambda frame, client_id: out.append((frame, client_id)), stalls.append)
+def seconds():
+    """The gate's own pauses, by name: a test parametrizes it with others."""
+    return {}
+
+
+@pytest.fixture
+async def the_gate(journal, out, stalls, seconds):
+    made = OutputGate(journal, lambda frame, client_id: out.append((frame, client_id)), stalls.append, **seconds)
     task = asyncio.create_task(made.run())
     yield made
     task.cancel()
@@ -111,8 +117,8 @@ async def test_a_frame_for_one_client_goes_to_that_client(the_gate, out):
     assert out == [(InputAck(upto=1), "c1")]
 
 
-async def test_storage_that_fails_is_asked_again_and_complained_of_once(the_gate, journal, out, stalls, monkeypatch):
-    monkeypatch.setattr(output_gate, "RETRY_SECONDS", 0.001)
+@pytest.mark.parametrize("seconds", [{"retry_seconds": 0.001}], ids=repr)
+async def test_storage_that_fails_is_asked_again_and_complained_of_once(the_gate, journal, out, stalls):
     journal.failures = [StorageUnavailable("down"), StorageUnavailable("down")]
     the_gate.put(TextOutput(text="late"), 1)
     await eventually(lambda: not journal.failures)
@@ -121,8 +127,8 @@ async def test_storage_that_fails_is_asked_again_and_complained_of_once(the_gate
     assert stalls == [True, False]
 
 
-async def test_a_pause_of_storage_is_reported_at_its_start_and_end(the_gate, journal, out, stalls, monkeypatch):
-    monkeypatch.setattr(output_gate, "PAUSE_SECONDS", 0.05)
+@pytest.mark.parametrize("seconds", [{"pause_seconds": 0.05}], ids=repr)
+async def test_a_pause_of_storage_is_reported_at_its_start_and_end(the_gate, journal, out, stalls):
     for number in (1, 2, 3):
         the_gate.put(TextOutput(text=f"{number}"), number)
     await eventually(lambda: stalls == [True])

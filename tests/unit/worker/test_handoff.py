@@ -19,7 +19,6 @@ from tests.support.scripted_model import spoken
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.handoffs import Worker, conversation, drain, posted
 from tests.unit.worker.stand_ins import address, claim, delivery, text
-from worker.hosting import standby as standby_module
 from worker.hosting.handoff import STARTS, Handoff
 
 
@@ -268,8 +267,8 @@ async def _dead(_: Any) -> bool:
     return True
 
 
-async def test_a_prepared_session_that_is_never_taken_is_discarded(world, old, new, monkeypatch):
-    monkeypatch.setattr(standby_module, "READY_SECONDS", 0.05)
+async def test_a_prepared_session_that_is_never_taken_is_discarded(world, old):
+    new = await Worker(world, "new", "2", standby_seconds=0.05).begin()
     await conversation(world, old, "one")
     room = new.host.room
     await new.host.prepare(claim(reason="handoff"))
@@ -277,6 +276,7 @@ async def test_a_prepared_session_that_is_never_taken_is_discarded(world, old, n
     await eventually(lambda: world.models[-1].stops)
     assert new.host.room == room
     assert old.session.open
+    await new.end()
 
 
 async def test_a_worker_that_leaves_makes_nothing_ready_and_throws_away_what_is(world, old, new):

@@ -207,11 +207,11 @@ async def test_a_claim_that_meets_a_session_on_its_way_out_opens_it_anew(world, 
     await eventually(lambda: clients.of("k2", Ready))
 
 
-async def room_for_one(world):
+async def room_for_one(world, **options):
     """A host that has room for the one session that there is."""
     await world.host.open_session(claim())
     await world.host.find("default/talk").stop()
-    return world.begin(capacity=1)
+    return world.begin(capacity=1, **options)
 
 
 async def prepared_until(world, ends):
@@ -224,9 +224,8 @@ async def prepared_until(world, ends):
     assert world.host.room == 1
 
 
-async def test_a_preparation_that_expires_makes_room_again(world, monkeypatch):
-    monkeypatch.setattr("worker.hosting.standby.READY_SECONDS", 0.05)
-    host = await room_for_one(world)
+async def test_a_preparation_that_expires_makes_room_again(world):
+    host = await room_for_one(world, standby_seconds=0.05)
     await host.prepare(claim(reason="handoff"))
 
     async def expired() -> None:

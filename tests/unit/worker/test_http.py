@@ -16,16 +16,22 @@ from segue.wire.frames import FrameError, Ready
 from tests.support.waiting import eventually, within
 from tests.unit.worker.stand_ins import FakeQueue, claim, delivery, hello, text
 from worker.hosting.claims import ClaimTaker
-from worker.server import Listener, Status
+from worker.server import BODY_SECONDS, Listener, ListenerTimes, Status
 
 
 @pytest.fixture
-async def server(world, monkeypatch):
+def body_seconds():
+    """For a body to arrive whole; a test parametrizes it with less."""
+    return BODY_SECONDS
+
+
+@pytest.fixture
+async def server(world, body_seconds):
     status = Status(worker_id="w1", version="7", ready=True)
     queue = FakeQueue()
     claims = ClaimTaker(queue, world.host)
-    monkeypatch.setattr("worker.server.LINGER_SECONDS", 0.05)
-    listener = Listener(world.host, status, claims, "secret")
+    times = ListenerTimes(linger_seconds=0.05, body_seconds=body_seconds)
+    listener = Listener(world.host, status, claims, "secret", times=times)
     port = await listener.start("127.0.0.1", 0)
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
         yield SimpleNamespace(
@@ -163,8 +169,8 @@ async def test_the_token_is_looked_at_before_the_body(server, path, status):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("path", "code"), [("/frames", "bad_frame"), ("/claims", "bad_claim")])
-async def test_a_body_that_trickles_is_ended(server, monkeypatch, path, code):
-    monkeypatch.setattr("worker.server.BODY_SECONDS", 0.05)
+@pytest.mark.parametrize("body_seconds", [0.05])
+async def test_a_body_that_trickles_is_ended(server, path, code):
     await server.host.open_session(claim())
     route_token = server.host.find("default/talk").route_token.encode()
     tokens = (f"{ROUTE_TOKEN_HEADER}: ".encode() + route_token, f"{CLAIMS_TOKEN_HEADER}: secret".encode())

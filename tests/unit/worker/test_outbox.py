@@ -14,8 +14,9 @@ from segue.wire.output import OutputNumbering
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import address, turns
 from worker.aws.poster import PostOutcome
-from worker.conversation import outbox, waiting_frames
+from worker.conversation import waiting_frames
 from worker.conversation.outbox import Outbox
+from worker.conversation.waiting_frames import WaitingLimits
 
 
 @pytest.fixture
@@ -24,12 +25,19 @@ def box(clients):
     tasks: list[asyncio.Task[None]] = []
 
     class Made(Outbox):
-        def __init__(self, ours: Any = lambda: True) -> None:
+        def __init__(self, ours: Any = lambda: True, sleep: Any = at_once, **limits: int) -> None:
             async def may_speak() -> bool:
                 return bool(ours())
 
             numbering = OutputNumbering(7)
-            super().__init__(address(), clients, lambda frame: numbering.stamp("c1", frame), may_speak)
+            super().__init__(
+                address(),
+                clients,
+                lambda frame: numbering.stamp("c1", frame),
+                may_speak,
+                limits=WaitingLimits(**limits),
+                sleep=sleep,
+            )
 
         def begin(self) -> asyncio.Task[None]:
             tasks.append(asyncio.create_task(self.run()))
@@ -40,9 +48,9 @@ def box(clients):
         task.cancel()
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    monkeypatch.setattr(outbox, "FIRST_PAUSE_SECONDS", 0.001)
+async def at_once(_: float) -> None:
+    """Leave the pause before a second attempt out."""
+    await asyncio.sleep(0)
 
 
 def spoken(number: int, size: int = 8) -> AudioOutput:
@@ -89,9 +97,8 @@ async def test_a_number_is_never_used_up_without_being_sent(box, clients):
     assert [frame.text[:6] for frame in clients.posted["k1"]] == ["before", '"' * 6, "after"]
 
 
-async def test_putting_never_waits_and_old_audio_is_dropped_first(box, clients, monkeypatch):
-    monkeypatch.setattr(waiting_frames, "FLEETING_BYTES", 100)
-    made = box()
+async def test_putting_never_waits_and_old_audio_is_dropped_first(box, clients):
+    made = box(fleeting_bytes=100)
     made.put(said("kept"))
     made.put(InputAck(upto=1))
     for number in range(30):
@@ -104,9 +111,8 @@ async def test_putting_never_waits_and_old_audio_is_dropped_first(box, clients, 
     assert clients.kinds("k1")[-1] == "Transcript"
 
 
-async def test_partials_are_fleeting_and_finals_are_not(box, clients, monkeypatch):
-    monkeypatch.setattr(waiting_frames, "FLEETING_BYTES", 10)
-    made = box()
+async def test_partials_are_fleeting_and_finals_are_not(box, clients):
+    made = box(fleeting_bytes=10)
     for words in ("aaaaa", "bbbbb", "ccccc"):
         made.put(Transcript(role="user", text=words, final=False))
         made.put(Transcript(role="user", text=words, final=True))
@@ -212,25 +218,20 @@ async def test_a_message_has_32_kb_at_most(box, clients):
     assert [len(message) for message in clients.messages["k1"]] == [2, 2, 1]
 
 
-async def test_too_many_requests_back_the_connection_off(box, clients, monkeypatch):
+async def test_too_many_requests_back_the_connection_off(box, clients):
     pauses: list[float] = []
-    sleep = asyncio.sleep
 
     async def note(seconds: float) -> None:
         pauses.append(seconds)
-        await sleep(0)
 
-    made = box()
+    made = box(sleep=note)
     clients.answers["k1"].extend([PostOutcome.LIMITED] * 8)
     made.put(said("one"))
-    monkeypatch.setattr(outbox, "FIRST_PAUSE_SECONDS", 0.1)
-    monkeypatch.setattr(outbox.asyncio, "sleep", note)
     made.begin()
     await made.drained()
-    longest = [pause for pause in pauses if pause]
-    assert len(longest) == 8
-    assert 0.05 <= longest[0] <= 0.1
-    assert 1.0 <= longest[-1] <= 2.0
+    assert len(pauses) == 8
+    assert 0.05 <= pauses[0] <= 0.1
+    assert 1.0 <= pauses[-1] <= 2.0
 
 
 async def test_a_refused_frame_is_left_out(box, clients):
@@ -243,21 +244,19 @@ async def test_a_refused_frame_is_left_out(box, clients):
     assert [frame.text for frame in clients.posted["k1"]] == ["one", "two"]
 
 
-async def test_a_client_that_never_reads_is_disconnected(box, clients, monkeypatch):
-    monkeypatch.setattr(waiting_frames, "LASTING_FRAMES", 10)
-    made = box()
+async def test_a_client_that_never_reads_is_disconnected(box, clients):
+    made = box(lasting_frames=10)
     for number in range(12):
         made.put(said(str(number)))
     await promptly(made.begin(), 5)
     assert clients.closed == ["k1"]
 
 
-async def test_lasting_frames_beyond_their_bytes_close_the_connection(box, clients, monkeypatch):
-    monkeypatch.setattr(waiting_frames, "LASTING_BYTES", 200_000)
-    made = box()
+async def test_lasting_frames_beyond_their_bytes_close_the_connection(box, clients):
+    made = box(lasting_bytes=200_000)
     for number in range(6):
         made.put(said(f"{number}" + "x" * 30_000))
-    assert made._waiting._lasting_bytes <= waiting_frames.LASTING_BYTES
+    assert made._waiting._lasting_bytes <= 200_000
     made.put(said("x" * 30_000))
     made.put(said("late"))
     assert not made._waiting, "all waiting frames are freed at once"
@@ -266,9 +265,8 @@ async def test_lasting_frames_beyond_their_bytes_close_the_connection(box, clien
     assert clients.posted["k1"] == []
 
 
-async def test_a_client_that_never_reads_is_given_up_also_while_a_post_gets_no_answer(box, clients, monkeypatch):
-    monkeypatch.setattr(waiting_frames, "LASTING_FRAMES", 10)
-    made = box()
+async def test_a_client_that_never_reads_is_given_up_also_while_a_post_gets_no_answer(box, clients):
+    made = box(lasting_frames=10)
     clients.answers["k1"].extend([PostOutcome.UNKNOWN] * 10_000)
     made.put(said("first"))
     sender = made.begin()
@@ -280,9 +278,8 @@ async def test_a_client_that_never_reads_is_given_up_also_while_a_post_gets_no_a
     assert {frame.text for frame in clients.posted["k1"]} == {"first"}
 
 
-async def test_an_overfull_outbox_closes_a_newer_connection_that_is_not_told_again(box, clients, monkeypatch):
-    monkeypatch.setattr(waiting_frames, "LASTING_FRAMES", 10)
-    left, told_again, gone_on = box(), box(), box()
+async def test_an_overfull_outbox_closes_a_newer_connection_that_is_not_told_again(box, clients):
+    left, told_again, gone_on = box(lasting_frames=10), box(lasting_frames=10), box(lasting_frames=10)
     for number in range(12):
         left.put(said(str(number)))
     told_again.go_on_from(left, retold=True)

@@ -9,19 +9,13 @@ from aiohttp.http import HttpProcessingError
 
 from tests.unit.worker.origins import EMPTY, Origin
 from worker.aws.kept_connections import NotConnected
-from worker.hosting import peer_http
 from worker.hosting.peer_http import PeerHttp, was_sent
-
-
-@pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that stands still for a moment makes no connection old."""
-    monkeypatch.setattr(peer_http, "FRESH_SECONDS", 3600.0)
 
 
 @pytest.fixture
 async def http() -> AsyncIterator[PeerHttp]:
-    async with PeerHttp(5.0) as made:
+    # A machine that stands still for a moment makes no connection old.
+    async with PeerHttp(5.0, fresh_seconds=3600.0, workers=1) as made:
         yield made
 
 
@@ -53,13 +47,13 @@ async def test_an_unrepeatable_request_fails_if_its_kept_connection_has_ended(or
 
 
 async def test_an_unrepeatable_request_goes_over_a_new_connection_after_a_silence_and_leaves_one(
-    origin: Origin, http: PeerHttp, monkeypatch: pytest.MonkeyPatch
+    origin: Origin,
 ) -> None:
-    monkeypatch.setattr(peer_http, "FRESH_SECONDS", -1.0)
-    for repeatable in (True, False, False, False, True):
-        assert await post(http, origin, repeatable=repeatable) == 200
-    assert origin.connected == 4
-    assert len(http._workers[f"http://127.0.0.1:{origin.port}"]._idle) == 1
+    async with PeerHttp(5.0, fresh_seconds=-1.0) as http:
+        for repeatable in (True, False, False, False, True):
+            assert await post(http, origin, repeatable=repeatable) == 200
+        assert origin.connected == 4
+        assert len(http._workers[f"http://127.0.0.1:{origin.port}"]._idle) == 1
 
 
 @pytest.mark.parametrize("endpoint", ["http://[nonsense", "http://w:port", "w1"])
@@ -69,10 +63,7 @@ async def test_an_invalid_address_is_not_connected_to(http: PeerHttp, endpoint: 
     assert not was_sent(refused.value)
 
 
-async def test_connections_are_kept_to_a_bounded_number_of_workers(
-    origin: Origin, http: PeerHttp, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(peer_http, "WORKERS", 1)
+async def test_connections_are_kept_to_a_bounded_number_of_workers(origin: Origin, http: PeerHttp) -> None:
     for name in ("127.0.0.1", "localhost", "127.0.0.1"):
         endpoint = f"http://{name}:{origin.port}"
         assert (await http.request("GET", endpoint, "/health", {}, repeatable=True)).status == 200

@@ -7,6 +7,7 @@ import contextlib
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 import pytest
@@ -17,13 +18,11 @@ from segue.lease.item import GuardItem
 from segue.wire.delivery import SEARCH_AFTER_SECONDS
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import claim
-from worker.hosting import peer_health
 from worker.hosting.holder_probe import (
     ATTEMPTS,
     TAKEOVERS_A_MINUTE,
     HolderProbes,
     HolderState,
-    TakeoverBudget,
     holder_state,
 )
 from worker.hosting.peer_health import (
@@ -34,6 +33,7 @@ from worker.hosting.peer_health import (
     Health,
     NotAnswered,
     NotReached,
+    ask_health,
     until_hung,
 )
 from worker.settings import Environment
@@ -47,12 +47,15 @@ def held(endpoint: str | None = "http://w1", holder: str = "w1", beat: int = 1) 
 
 # --- on real sockets
 
+patiently = partial(ask_health, answer_seconds=30.0, connect_seconds=30.0)
+"""Asks also on a busy machine."""
+
+impatiently = partial(ask_health, answer_seconds=0.05)
+
 
 @pytest.fixture
-async def answering(monkeypatch):
-    """Starts servers that answer /health with a status and a body, and waits for them on a busy machine, too."""
-    monkeypatch.setattr(peer_health, "CONNECT_TIMEOUT_SECONDS", 30.0)
-    monkeypatch.setattr(peer_health, "ANSWER_TIMEOUT_SECONDS", 30.0)
+async def answering():
+    """Starts servers that answer /health with a status and a body."""
     runners = []
 
     async def start(body: str, status: int = 200) -> str:
@@ -92,17 +95,17 @@ async def test_a_refused_connection_is_death(unused_port):
 
 
 async def test_another_identity_is_death(answering):
-    assert await holder_state(held(await answering('{"worker_id": "w2"}'))) is DEAD
+    assert await holder_state(held(await answering('{"worker_id": "w2"}')), patiently) is DEAD
 
 
 @pytest.mark.parametrize("status", [200, 503])
 async def test_an_answer_with_the_holders_id_is_life_at_any_status(answering, status):
-    assert await holder_state(held(await answering('{"worker_id": "w1"}', status))) is LIVES
+    assert await holder_state(held(await answering('{"worker_id": "w1"}', status)), patiently) is LIVES
 
 
 @pytest.mark.parametrize("body", ["", "hello", "[]", "{}", '{"worker_id": 7}'])
 async def test_an_answer_without_identity_proves_nothing(answering, body):
-    assert await holder_state(held(await answering(body))) is UNCERTAIN
+    assert await holder_state(held(await answering(body)), patiently) is UNCERTAIN
 
 
 @pytest.mark.parametrize(
@@ -111,18 +114,18 @@ async def test_an_answer_without_identity_proves_nothing(answering, body):
 )
 async def test_a_loop_may_stand_still_for_two_seconds(answering, stood_still, state):
     answer = f'{{"worker_id": "w1", "stood_still_ms": {stood_still}}}'
-    assert await holder_state(held(await answering(answer, 503))) is state
+    assert await holder_state(held(await answering(answer, 503)), patiently) is state
 
 
-async def test_a_holder_that_accepts_and_never_answers_twice_is_hung(monkeypatch):
-    monkeypatch.setattr(peer_health, "ANSWER_TIMEOUT_SECONDS", 0.05)
+async def test_a_holder_that_accepts_and_never_answers_twice_is_hung():
     with socket.socket() as stopped:
         stopped.bind(("127.0.0.1", 0))
         stopped.listen(5)
-        assert await holder_state(held(f"http://127.0.0.1:{stopped.getsockname()[1]}"), clock=lambda: 0.0) is HUNG
+        endpoint = f"http://127.0.0.1:{stopped.getsockname()[1]}"
+        assert await holder_state(held(endpoint), impatiently, clock=lambda: 0.0) is HUNG
 
 
-async def test_a_holder_whose_answer_trickles_is_hung(monkeypatch):
+async def test_a_holder_whose_answer_trickles_is_hung():
     async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
         with contextlib.suppress(ConnectionError):
@@ -131,10 +134,9 @@ async def test_a_holder_whose_answer_trickles_is_hung(monkeypatch):
                 await writer.drain()
                 await asyncio.sleep(0.01)
 
-    monkeypatch.setattr(peer_health, "ANSWER_TIMEOUT_SECONDS", 0.05)
     server = await asyncio.start_server(trickle, "127.0.0.1", 0)
     endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    assert await promptly(holder_state(held(endpoint), clock=lambda: 0.0), 10) is HUNG
+    assert await promptly(holder_state(held(endpoint), impatiently, clock=lambda: 0.0), 10) is HUNG
     server.close()
 
 
@@ -286,8 +288,7 @@ async def test_a_holder_whose_loop_has_just_stood_still_is_waited_for():
 
 async def test_takeovers_from_one_hung_holder_are_bounded():
     ask = Asked(NotAnswered())
-    probes = HolderProbes(ask, ask.clock)
-    probes._budget = TakeoverBudget(ask.clock, a_minute=2)
+    probes = HolderProbes(ask, ask.clock, takeovers_a_minute=2)
 
     async def taken(holder: str) -> bool:
         return await probes.for_claim(claim(reason="unreachable"))(held(holder=holder))
@@ -309,25 +310,22 @@ def test_the_evidence_takes_half_of_the_time_for_a_takeover_and_a_hung_worker_lo
 
 async def test_takeovers_from_a_dead_holder_are_not_bounded():
     ask = Asked(ConnectionRefusedError())
-    probes = HolderProbes(ask, ask.clock)
-    probes._budget = TakeoverBudget(ask.clock, a_minute=1)
+    probes = HolderProbes(ask, ask.clock, takeovers_a_minute=1)
     assert [await probes.for_claim(claim())(held()) for _ in range(3)] == [True] * 3
 
 
 @pytest.mark.parametrize("silence", [NotReached(), NotAnswered(), Health("w1", 2.5)], ids=repr)
-async def test_a_worker_that_is_asked_for_something_hangs_after_three_silent_looks_in_a_row(monkeypatch, silence):
-    monkeypatch.setattr(peer_health, "LOOK_SECONDS", 0.0)
+async def test_a_worker_that_is_asked_for_something_hangs_after_three_silent_looks_in_a_row(silence):
     answers = (silence, silence, WELL, silence, OSError(), silence, Health("w1", 0.5), silence, silence, silence)
     ask = Asked(*answers)
-    await promptly(until_hung("http://w1", ask, ask.clock))
+    await promptly(until_hung("http://w1", ask, ask.clock, look_seconds=0.0))
     assert len(ask.endpoints) == len(answers)
 
 
-async def test_looks_of_a_process_that_stood_still_itself_prove_nothing(monkeypatch):
-    monkeypatch.setattr(peer_health, "LOOK_SECONDS", 0.0)
+async def test_looks_of_a_process_that_stood_still_itself_prove_nothing():
     late = CONNECT_TIMEOUT_SECONDS + ANSWER_TIMEOUT_SECONDS + LATE_SECONDS * 2
     ask = Asked(NotAnswered(), seconds=late)
-    looking = asyncio.create_task(until_hung("http://w1", ask, ask.clock))
+    looking = asyncio.create_task(until_hung("http://w1", ask, ask.clock, look_seconds=0.0))
     await eventually(lambda: len(ask.endpoints) > 4)
     assert not looking.done()
     looking.cancel()

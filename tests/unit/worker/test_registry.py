@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 
-import pytest
-
-from shared.registered_worker import RegisteredWorker
+from segue.testing import ManualClock
+from shared.registered_worker import FRESH_SECONDS, RegisteredWorker
 from worker.hosting.registry import FORGET_SECONDS, Notes, Registry
 
 
@@ -56,20 +55,22 @@ async def test_others_are_the_registered_workers_with_room(dynamodb):
     assert one.claims_token != two.claims_token
 
 
-async def test_a_worker_that_missed_its_last_beats_is_not_fresh(dynamodb, monkeypatch):
-    one, two = (Registry(dynamodb, "connections", name, "1") for name in ("w1", "w2"))
+async def test_a_worker_that_missed_its_last_beats_is_not_fresh(dynamodb):
+    clock = ManualClock(int(time.time()))
+    one, two = (Registry(dynamodb, "connections", name, "1", wall_clock=clock.wall) for name in ("w1", "w2"))
     await two.beat("http://b", room=5, sessions=0)
-    monkeypatch.setattr("shared.registered_worker.FRESH_SECONDS", 0.0)
-    assert [peer.fresh for peer in await one.others()] == [False]
+    for seconds, fresh in ((FRESH_SECONDS - 1, True), (1.0, False)):
+        await clock.advance(seconds)
+        assert [peer.fresh for peer in await one.others()] == [fresh]
 
 
-@pytest.mark.slow
-async def test_a_worker_killed_long_ago_is_not_among_the_others(dynamodb, monkeypatch):
+async def test_a_worker_killed_long_ago_is_not_among_the_others(dynamodb):
     """DynamoDB deletes days after the TTL; newer versions that died would keep all who live from being asked."""
-    one, two = (Registry(dynamodb, "connections", name, "1") for name in ("w1", "w2"))
-    with monkeypatch.context() as patch:
-        patch.setattr("worker.hosting.registry.FORGET_SECONDS", -1)
-        await two.beat("http://b", room=5, sessions=0)
+    clock = ManualClock(int(time.time()))
+    one, two = (Registry(dynamodb, "connections", name, "1", wall_clock=clock.wall) for name in ("w1", "w2"))
+    await two.beat("http://b", room=5, sessions=0)
+    assert len(await one.others()) == 1
+    await clock.advance(FORGET_SECONDS)
     assert await one.others() == []
 
 

@@ -23,20 +23,24 @@ from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import FakeQueue
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.holder_probe import HolderState, holder_state
-from worker.server import Listener, Status
+from worker.server import Listener, ListenerTimes, Status
 from worker.telemetry.blocked_loop import BlockedLoopWatch
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-async def worker(world, monkeypatch):
+def seconds():
+    """Time limits of the listener, by name; a test parametrizes it with others."""
+    return {}
+
+
+@pytest.fixture
+async def worker(world, seconds):
     """The port of a worker that watches its loop; the test is what blocks that."""
-    monkeypatch.setattr("worker.telemetry.stall_answers.LOOK_SECONDS", 0.01)
-    monkeypatch.setattr("worker.telemetry.stall_answers.ANSWERS_AFTER_SECONDS", 0.05)
-    listener = Listener(
-        world.host, Status(worker_id="w1", version="7", ready=True), ClaimTaker(FakeQueue(), world.host), "s"
-    )
+    times = ListenerTimes(**{"look_seconds": 0.01, "answers_after_seconds": 0.05, **seconds})
+    status, claims = Status(worker_id="w1", version="7", ready=True), ClaimTaker(FakeQueue(), world.host)
+    listener = Listener(world.host, status, claims, "s", times=times)
     port = await listener.start("127.0.0.1", 0)
     watch = BlockedLoopWatch(logger, look_seconds=0.01)
     watch.start()
@@ -64,9 +68,9 @@ async def test_a_thread_answers_for_a_loop_that_stands_still_and_says_for_how_lo
     assert health(port)[1]["stood_still_ms"] >= first
 
 
-async def test_health_is_503_if_the_loop_stands_still_for_long(worker, monkeypatch):
+@pytest.mark.parametrize("seconds", [{"unwell_seconds": 0.0}], ids=repr)
+async def test_health_is_503_if_the_loop_stands_still_for_long(worker):
     port, _ = worker
-    monkeypatch.setattr("worker.server.UNWELL_SECONDS", 0.0)
     assert health(port)[0] == 503
 
 
@@ -105,8 +109,8 @@ async def test_a_successor_tells_a_blocked_loop_from_one_that_hangs(worker, monk
     assert probed() is HolderState.HUNG
 
 
-async def test_a_loop_that_turns_answers_by_itself(worker, monkeypatch):
-    monkeypatch.setattr("worker.telemetry.stall_answers.ANSWERS_AFTER_SECONDS", 60.0)  # also on a busy machine
+@pytest.mark.parametrize("seconds", [{"answers_after_seconds": 60.0}], ids=["also on a busy machine"])
+async def test_a_loop_that_turns_answers_by_itself(worker):
     port, watch = worker
     async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{port}/health") as answer:
         assert (await answer.json())["stood_still_ms"] == 0

@@ -35,7 +35,9 @@ class World:
     probe: Any = None
     host: Host = field(init=False)
 
-    def begin(self, *, capacity: int = 10, linger_seconds: float = 30.0, acquire_timeout: float = 0.0) -> Host:
+    def begin(
+        self, *, capacity: int = 10, linger_seconds: float = 30.0, acquire_timeout: float = 0.0, **options: Any
+    ) -> Host:
         def new_manager(claim: Claim) -> MemorySessionManager:
             return MemorySessionManager(
                 claim.session_id,
@@ -52,7 +54,9 @@ class World:
         def new_agent(manager: Any) -> BidiAgent:
             return self.build_agent(manager)
 
-        self.host = Host(new_manager, new_agent, self.clients, capacity=capacity, linger_seconds=linger_seconds)
+        self.host = Host(
+            new_manager, new_agent, self.clients, capacity=capacity, linger_seconds=linger_seconds, **options
+        )
         return self.host
 
     def build_agent(self, manager: Any) -> BidiAgent:
