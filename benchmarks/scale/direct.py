@@ -154,20 +154,20 @@ def sections(
     whole = through_api(sent, sessions)
     stored = {name: whole[name] for name in STORED}
     hours = {calls: voice_hour(sent, sessions, calls, stored) for calls in CALLS}
-    ways = _ways(sent, marked, sessions, stored)
-    return [_hours(hours, ways), bounds_section(bounds(sent, sessions)), ""]
+    variants = _variant_rows(sent, marked, sessions, stored)
+    return [_hours(hours, variants), bounds_section(bounds(sent, sessions)), ""]
 
 
-def _hours(hours: dict[int, Hour], ways: list[str]) -> str:
-    head = f"| US dollars an hour of each call | {' | '.join(f'{calls:,} calls' for calls in hours)} |"
+def _hours(hours: dict[int, Hour], variants: list[str]) -> str:
+    header = f"| US dollars an hour of each call | {' | '.join(f'{calls:,} calls' for calls in hours)} |"
     order = sorted(hours[CALLS[1]], key=lambda name: -hours[CALLS[1]][name])
     rows = [f"| {name} | {' | '.join(f'{hour[name]:.5f}' for hour in hours.values())} |" for name in order]
     sums = " | ".join(f"**{sum(hour.values()):.4f}**" for hour in hours.values())
-    rows += [f"| **in all, without the model** | {sums} |", *ways]
-    return "\n".join(["### A voice hour on the direct transport", "", head, "|---|" + "--:|" * len(hours), *rows, ""])
+    rows += [f"| **in all, without the model** | {sums} |", *variants]
+    return "\n".join(["### A voice hour on the direct transport", "", header, "|---|" + "--:|" * len(hours), *rows, ""])
 
 
-def _ways(sent: Load, marked: Load, sessions: int, stored: Hour) -> list[str]:
+def _variant_rows(sent: Load, marked: Load, sessions: int, stored: Hour) -> list[str]:
     """Rows with what an hour costs in all if clients mark silence, or send base64."""
 
     def row(name: str, load: Load, *, binary: bool) -> str:

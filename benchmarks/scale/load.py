@@ -104,23 +104,23 @@ def simulate(sessions: int, seed: int = 1, *, marks: bool = False, frame_ms: flo
     lengths = np.array([ASSUMED[name] for name in names])
     state = random.choice(4, size=count, p=lengths / lengths.sum())
     quiet = np.where(state == SPEAKS, 0.0, np.inf)  # seconds since the person spoke
-    held = Sessions(state, random)
+    held_sessions = Sessions(state, random)
     load = Load()
     for second in range(SECONDS):
         ending = random.random(count) < 1 / lengths[state]
-        said = ending & ((state == SPEAKS) | (state == IS_ANSWERED))
+        finished = ending & ((state == SPEAKS) | (state == IS_ANSWERED))
         speaking = int(np.count_nonzero(state == IS_ANSWERED))
-        settled, beating = held.second(second)
-        held.note_turn_ends(second + 1, state, ending, said & (random.random(count) < COMMITS_A_TURN))
+        settled, beating = held_sessions.second(second)
+        held_sessions.note_turn_ends(second + 1, state, ending, finished & (random.random(count) < COMMITS_A_TURN))
         joined = random.poisson(count / (60 * ASSUMED["length of a call, min"]))
         sound, markers = _sound(state, quiet, ending) if marks else (float(count), 0.0)
-        commits = int(np.count_nonzero(said)) * COMMITS_A_TURN
-        asked = {
+        commits = int(np.count_nonzero(finished)) * COMMITS_A_TURN
+        requests = {
             **_frames(count, sound * per_second + markers + settled * AGAIN, speaking),
             **_storage(count, commits, settled, beating, joined),
             "sound": sound,
         }
-        load.add(**{name: value * factor for name, value in asked.items()})
+        load.add(**{name: value * factor for name, value in requests.items()})
         state = np.where(ending, (state + 1) % 4, state)
         quiet = np.where(state == SPEAKS, 0.0, quiet + 1)
     return load

@@ -113,22 +113,22 @@ async def watch(
     await asyncio.sleep(_SETTLING_SECONDS)
     await asyncio.to_thread(lag.ask, pid, server.lag)  # what was before is of no interest
     await _talk(sessions, seconds / 2, trips, send)
-    late = await asyncio.to_thread(lag.ask, pid, server.lag)
+    lag_ms = await asyncio.to_thread(lag.ask, pid, server.lag)
     lag.pause_ticks(pid)
     await asyncio.sleep(_SETTLING_SECONDS)
     trips.forget()
     began, cpu = loop.time(), cpu_seconds(pid)
     await _talk(sessions, seconds, trips, send)
-    took, used = loop.time() - began, cpu_seconds(pid) - cpu
+    elapsed, cpu_used = loop.time() - began, cpu_seconds(pid) - cpu
     await asyncio.sleep(0.5)  # what is on its way comes back; what does not was dropped
     sent = sessions * round(seconds / FRAME_SECONDS)
     return Crowd(
         name=server.name,
         sessions=sessions,
-        cpu=used / took,
-        lag_ms=late,
+        cpu=cpu_used / elapsed,
+        lag_ms=lag_ms,
         memory_mib=resident_mib(pid),
-        round_trip_ms=Spread.of([1000 * one for one in trips.took] or [float("inf")]),
+        round_trip_ms=Spread.of([1000 * round_trip for round_trip in trips.took] or [float("inf")]),
         back=len(trips.took) / sent,
     )
 
