@@ -64,20 +64,20 @@ class Unpacked:
         for entry in folder.iterdir():
             (target / entry.name).symlink_to(entry)
 
-    def _keep(self, kept: Path, archive: Path) -> None:
+    def _keep(self, target: Path, archive: Path) -> None:
         """Unpack an archive if it is not there, and lock it for as long as this process lives."""
-        for folder in (self._folder.parent, self._folder):  # conversations of a local stack are beside it
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self._folder / "lock").open("w", encoding="ascii") as alone:
-            fcntl.flock(alone, fcntl.LOCK_EX)
-            if not kept.is_dir():
-                part = kept.with_suffix(".part")
+        for parent in (self._folder.parent, self._folder):  # conversations of a local stack are beside it
+            parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self._folder / "lock").open("w", encoding="ascii") as lock_file:
+            fcntl.flock(lock_file, fcntl.LOCK_EX)
+            if not target.is_dir():
+                part = target.with_suffix(".part")
                 shutil.rmtree(part, ignore_errors=True)
-                with zipfile.ZipFile(archive) as opened:
-                    opened.extractall(part)
-                part.rename(kept)
-            if kept.name not in self._locks:
-                lock = self._locks[kept.name] = kept.with_suffix(".lock").open("w", encoding="ascii")
+                with zipfile.ZipFile(archive) as zip_file:
+                    zip_file.extractall(part)
+                part.rename(target)
+            if target.name not in self._locks:
+                lock = self._locks[target.name] = target.with_suffix(".lock").open("w", encoding="ascii")
                 fcntl.flock(lock, fcntl.LOCK_SH)
             self._remove_unused()
 

@@ -107,24 +107,24 @@ def keyed(session: str) -> str:
     return f"{principal(named)}/{name}" if slash and not re.fullmatch(r"[0-9a-f]{32}", named) else session
 
 
-def check_command(arguments: Sequence[str], known: Iterable[str]) -> None:
+def check_command(arguments: Sequence[str], commands: Iterable[str]) -> None:
     """Refuse a command that is not there, with the names that are near.
 
     Raises:
         LocalError: It is not there.
     """
-    if arguments and not arguments[0].startswith("-") and arguments[0] not in known:
-        raise LocalError(f"there is no command {arguments[0]!r}{near(arguments[0], known)}")
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
+        raise LocalError(f"there is no command {arguments[0]!r}{near(arguments[0], commands)}")
 
 
-def check_session(session: str, known: Sequence[str]) -> None:
+def check_session(session: str, sessions: Sequence[str]) -> None:
     """Refuse a session that is not there, with the names that are near.
 
     Raises:
         LocalError: It is not there.
     """
-    if session not in known:
-        raise LocalError(f"there is no session {session!r}{near(session, known)}")
+    if session not in sessions:
+        raise LocalError(f"there is no session {session!r}{near(session, sessions)}")
 
 
 def session_of(arguments: Sequence[str], group: click.Group) -> str | None:
@@ -140,9 +140,9 @@ def session_of(arguments: Sequence[str], group: click.Group) -> str | None:
     return named if isinstance(named, str) else None
 
 
-def near(name: str, known: Iterable[str]) -> str:
+def near(name: str, names: Iterable[str]) -> str:
     """Return the end of a sentence that suggests what is near a name."""
-    found = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    found = difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
     return f"; did you mean {' or '.join(found)}?" if found else "."
 
 

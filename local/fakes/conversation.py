@@ -82,7 +82,7 @@ class FakeConversation(abc.ABC):
         return "".join(word for word, second in self._words if second < since)
 
     @property
-    def plays_on(self) -> bool:
+    def is_still_playing(self) -> bool:
         """True if the newest answer is taken to be still playing."""
         return False
 
@@ -224,7 +224,7 @@ class FakeConversation(abc.ABC):
             await self._stop_speaking()
             self._remember_answer(self._said)
             await self.interrupted(self._said)
-        elif self.plays_on and not self._cut_off:
+        elif self.is_still_playing and not self._cut_off:
             await self.interrupted(self._said)
         self._cut_off = True
 

@@ -67,7 +67,7 @@ class FakeGemini(SocketFake):
             "SSL_CERT_FILE": str(self._certificate.authority),
         }
 
-    def at_the_door(self, request: Request) -> tuple[http.HTTPStatus, str] | None:
+    def refusal_of(self, request: Request) -> tuple[http.HTTPStatus, str] | None:
         """Refuse a wrong key."""
         key = request.headers.get("x-goog-api-key") or parse_qs(urlsplit(request.path).query).get("key", [""])[0]
         return None if key == KEY else (http.HTTPStatus.UNAUTHORIZED, "{}")

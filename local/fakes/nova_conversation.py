@@ -200,7 +200,7 @@ class NovaConversation(FakeConversation):
         await self.send("audioOutput", contentId=self._audio_content, role="ASSISTANT", content=content)
 
     @property
-    def plays_on(self) -> bool:
+    def is_still_playing(self) -> bool:
         """True if the newest answer is taken to be still playing."""
         return self._fake.plays and self.heard != self._said
 

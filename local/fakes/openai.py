@@ -50,7 +50,7 @@ class FakeOpenAI(SocketFake):
             "OPENAI_API_KEY": KEY,
         }
 
-    def at_the_door(self, request: Request) -> tuple[http.HTTPStatus, str] | None:
+    def refusal_of(self, request: Request) -> tuple[http.HTTPStatus, str] | None:
         """Refuse a wrong key or model."""
         if request.headers.get("Authorization") != f"Bearer {KEY}":
             return http.HTTPStatus.UNAUTHORIZED, '{"error": {"code": "invalid_api_key"}}'
@@ -181,13 +181,13 @@ class OpenAIConversation(FakeConversation):
         self.truncated.append((event.item_id, event.audio_end_ms))
         self._audio_bytes_of_items[event.item_id] = event.audio_end_ms * 48
         words = self._words_of_items[event.item_id]
-        left = self._words_of_items[event.item_id] = [
+        heard_words = self._words_of_items[event.item_id] = [
             (word, at) for word, at in words if at * 1000 < event.audio_end_ms
         ]
-        if left != words:
-            self.forget_unheard("".join(word for word, _ in words), "".join(word for word, _ in left))
-        where = {"item_id": event.item_id, "content_index": 0, "audio_end_ms": event.audio_end_ms}
-        await self.send("conversation.item.truncated", **where)
+        if heard_words != words:
+            self.forget_unheard("".join(word for word, _ in words), "".join(word for word, _ in heard_words))
+        place = {"item_id": event.item_id, "content_index": 0, "audio_end_ms": event.audio_end_ms}
+        await self.send("conversation.item.truncated", **place)
 
     async def _answer(self) -> None:
         question, self._unanswered = self._unanswered, None

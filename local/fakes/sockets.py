@@ -44,7 +44,7 @@ class SocketFake(Fake):
         return int(next(iter(self._server.sockets)).getsockname()[1])
 
     @abc.abstractmethod
-    def at_the_door(self, request: Request) -> tuple[http.HTTPStatus, str] | None:
+    def refusal_of(self, request: Request) -> tuple[http.HTTPStatus, str] | None:
         """Return the status and text that refuse a request; None if it is not refused."""
 
     @abc.abstractmethod
@@ -54,7 +54,7 @@ class SocketFake(Fake):
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         if self.reject:
             return connection.respond(http.HTTPStatus(self.reject.pop(0)), "{}")
-        refusal = self.at_the_door(request)
+        refusal = self.refusal_of(request)
         return None if refusal is None else connection.respond(*refusal)
 
     async def _serve(self, socket: ServerConnection) -> None:

@@ -48,12 +48,12 @@ class TerminalPdb(pdb.Pdb):
 
     def interaction(self, *args: Any, **kwargs: Any) -> None:
         """Stop, with the terminal in the hand of this process until the person lets the program go on."""
-        with in_front(self._terminal):
+        with in_foreground(self._terminal):
             super().interaction(*args, **kwargs)
 
 
 @contextlib.contextmanager
-def in_front(terminal: int) -> Iterator[None]:
+def in_foreground(terminal: int) -> Iterator[None]:
     """Be the process group that may read from a terminal, and then give it back to the one before."""
     group_before = os.tcgetpgrp(terminal)
     os.tcsetpgrp(terminal, os.getpgrp())
