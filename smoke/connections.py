@@ -29,7 +29,7 @@ async def idle(visit: Visit) -> Outcome:
     """Say nothing for long, then one frame: flows and pooled connections between may have been dropped."""
     if not visit.idle_seconds:
         return Outcome(came="not asked for (--long)", state=State.SKIPPED)
-    call = visit.on_the_line
+    call = visit.open_call
     connection, epoch = call.client.connection, call.client.epoch
     await asyncio.sleep(visit.idle_seconds)
     seconds, _ = await call.ask("Say that you are still there", ANSWER_SECONDS)

@@ -34,7 +34,7 @@ def step(redeploy: Redeploy) -> Step:
 
 async def redeployed(visit: Visit, redeploy: Redeploy) -> Outcome:
     """Ask one thing after another until the call is with another holder and the redeployment is over."""
-    call = visit.on_the_line
+    call = visit.open_call
     connection, epoch = call.client.connection, call.client.epoch or 0
     heard_before, deadline = len(call.heard), time.monotonic() + REDEPLOYED_SECONDS
     times: list[float] = []

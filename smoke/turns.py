@@ -24,7 +24,7 @@ LISTENING_SECONDS: Final = 1.0
 
 async def typed(visit: Visit) -> Outcome:
     """A typed turn, acknowledged as durable."""
-    call = visit.on_the_line
+    call = visit.open_call
     seconds, answer = await call.ask(GREETING, ANSWER_SECONDS)
     visit.offline = answer == OFFLINE
     await call.client.flush(ANSWER_SECONDS)
@@ -43,7 +43,7 @@ async def typed_for_the_text_function(visit: Visit) -> Outcome:
 
 async def spoken(visit: Visit, recording: Path = RECORDING) -> Outcome:
     """A spoken question, heard in words and answered in speech."""
-    call = visit.on_the_line
+    call = visit.open_call
     if call.rate is None:
         return Outcome(came="the session has no audio", state=State.SKIPPED)
     await call.silence()
@@ -66,7 +66,7 @@ async def spoken(visit: Visit, recording: Path = RECORDING) -> Outcome:
 
 async def spoken_over(visit: Visit, recording: Path = RECORDING) -> Outcome:
     """A barge-in: the agent is spoken over in a long answer."""
-    call = visit.on_the_line
+    call = visit.open_call
     if call.rate is None:
         return Outcome(came="the session has no audio", state=State.SKIPPED)
     await call.silence()

@@ -40,7 +40,7 @@ class Visit:
         return "/_aws/execute-api/" in self.url
 
     @property
-    def on_the_line(self) -> Call:
+    def open_call(self) -> Call:
         """The call that goes on."""
         if self.call is None:
             raise ConnectionError("there is no call")
