@@ -14,9 +14,9 @@ import { subprotocols } from "./credentials.js";
 import type { Change, Environment, SocketConstructor, SocketLike } from "./environment.js";
 import { socketConstructor } from "./environment.js";
 import { ConnectionLost, HandshakeRefused } from "./errors.js";
-import type { Ear } from "./talk.js";
+import type { Ear } from "./websocket.js";
 import { Retries } from "./core/retries.js";
-import { Talk } from "./talk.js";
+import { Talk } from "./websocket.js";
 
 /** Statuses of a handshake that mean the caller or the address. Browsers tell none; the package `ws` does. */
 const REFUSED: ReadonlySet<number> = new Set([400, 401, 403, 404, 405, 410]);

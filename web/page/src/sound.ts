@@ -5,7 +5,7 @@ import { openVoice } from "../../client/src/audio/index.js";
 import captureUrl from "../../client/src/audio/capture.worklet.ts?worker&url";
 import playbackUrl from "../../client/src/audio/playback.worklet.ts?worker&url";
 import type { Conversation } from "../../client/src/index.js";
-import { soundOf } from "./words.js";
+import { soundOf } from "./user-messages.js";
 
 /** What the microphone is doing. */
 export type Microphone = "off" | "starting" | "on" | "muted";

@@ -1,7 +1,7 @@
 // The microphone's end: pieces of PCM16 and its level, to the page.
-import { Pieces } from "./pieces.js";
+import { Pieces } from "./piece-cutter.js";
 import { loudness } from "./resampler.js";
-import { REPORTS_A_SECOND, scope } from "./worklet.js";
+import { REPORTS_A_SECOND, scope } from "./worklet-scope.js";
 
 class Capture extends scope.AudioWorkletProcessor {
   private pieces: Pieces | undefined;

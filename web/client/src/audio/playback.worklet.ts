@@ -2,7 +2,7 @@
 import type { Piece } from "./player.js";
 import { Player } from "./player.js";
 import { loudness } from "./resampler.js";
-import { REPORTS_A_SECOND, scope } from "./worklet.js";
+import { REPORTS_A_SECOND, scope } from "./worklet-scope.js";
 
 class Playback extends scope.AudioWorkletProcessor {
   private readonly player = new Player(scope.sampleRate);

@@ -1,7 +1,7 @@
 import { samplesOf } from "../base64.js";
 import type { Conversation } from "../conversation.js";
 import { AudioUnsupported, microphoneError } from "./errors.js";
-import { HeldSound } from "./held.js";
+import { HeldSound } from "./backlog.js";
 import type { Piece, Place } from "./player.js";
 
 /** How to open the sound of a conversation. */

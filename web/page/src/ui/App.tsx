@@ -5,11 +5,11 @@ import { forgetSessions, nameInAddress, rememberSession, sessionOf } from "../se
 import type { Settings } from "../settings.js";
 import { readSettings } from "../settings.js";
 import { SignedOut, SignIn } from "../sign-in.js";
-import { Talk } from "../talk.js";
+import { Talk } from "../conversation-view.js";
 import { Header } from "./Header.js";
-import { Lobby } from "./Lobby.js";
-import { Room } from "./Room.js";
-import { Problem, Welcome } from "./Welcome.js";
+import { Lobby } from "./SessionChoice.js";
+import { Room } from "./ConversationScreen.js";
+import { Problem, Welcome } from "./SignInScreen.js";
 
 type View =
   | { readonly at: "loading" }

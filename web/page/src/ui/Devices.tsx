@@ -1,5 +1,5 @@
 /** The choice of microphone and loudspeaker. */
-import type { Talk } from "../talk.js";
+import type { Talk } from "../conversation-view.js";
 
 export function Devices({ talk }: { readonly talk: Talk }) {
   const { sound } = talk;

@@ -1,5 +1,5 @@
 /** What the user is told for a while. */
-import type { Talk } from "../talk.js";
+import type { Talk } from "../conversation-view.js";
 
 export function Notices({ talk }: { readonly talk: Talk }) {
   return (

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
-import { HeldSound } from "../src/audio/held.js";
-import { Pieces } from "../src/audio/pieces.js";
+import { HeldSound } from "../src/audio/backlog.js";
+import { Pieces } from "../src/audio/piece-cutter.js";
 import type { Piece } from "../src/audio/player.js";
 import { Player } from "../src/audio/player.js";
 import { Resampler, loudness } from "../src/audio/resampler.js";

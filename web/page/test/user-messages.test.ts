@@ -4,7 +4,7 @@ import type { ErrorCode } from "../../client/src/index.js";
 import { HandshakeRefused, SenderFull } from "../../client/src/index.js";
 import { forgetSessions, isSessionName, newSessionName, recentSessions, rememberSession, sessionOf } from "../src/sessions.js";
 import { NotSetUp, readSettings } from "../src/settings.js";
-import { endOf, inputOf, saidOf, soundOf } from "../src/words.js";
+import { endOf, inputOf, saidOf, soundOf } from "../src/user-messages.js";
 
 const error = (code: string) => ({ type: "error", code, message: "inner words", retryable: true }) as const;
 

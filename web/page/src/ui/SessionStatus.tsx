@@ -1,6 +1,6 @@
 /** Who holds the session, and how it came there: what the page's frame is about. */
-import type { Talk } from "../talk.js";
-import { STATES, gapOf } from "../words.js";
+import type { Talk } from "../conversation-view.js";
+import { STATES, gapOf } from "../user-messages.js";
 
 /** Handoffs that fit into the line. */
 const SHOWN = 6;

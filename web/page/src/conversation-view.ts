@@ -9,7 +9,7 @@ import type { Settings } from "./settings.js";
 import { Sound } from "./sound.js";
 import type { Line } from "./transcript.js";
 import { TranscriptLines } from "./transcript.js";
-import { endOf, inputOf, saidOf } from "./words.js";
+import { endOf, inputOf, saidOf } from "./user-messages.js";
 
 /** Milliseconds between two measurements of the round trip, while the page is looked at. */
 const PING_EVERY = 5000;

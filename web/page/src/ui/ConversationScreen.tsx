@@ -1,11 +1,11 @@
 /** A conversation. */
 import { useRef, useState } from "preact/hooks";
-import type { Talk } from "../talk.js";
+import type { Talk } from "../conversation-view.js";
 import { ApprovalCard } from "./ApprovalCard.js";
-import { Dock } from "./Dock.js";
-import { Lines } from "./Lines.js";
+import { Dock } from "./InputBar.js";
+import { Lines } from "./TranscriptView.js";
 import { Notices } from "./Notices.js";
-import { Strip } from "./Strip.js";
+import { Strip } from "./SessionStatus.js";
 
 export function Room({ talk, onAgain, onVoice }: {
   readonly talk: Talk;

@@ -1,8 +1,8 @@
 /** The transcript: as a play is written, with a double bar where the holder changed. */
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import type { Talk } from "../talk.js";
+import type { Talk } from "../conversation-view.js";
 import type { Line } from "../transcript.js";
-import { gapOf } from "../words.js";
+import { gapOf } from "../user-messages.js";
 
 /** Pixels from the end within which the view follows what comes. */
 const NEAR_END = 80;

@@ -1,6 +1,6 @@
 /** Microphone, text, images and devices. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Talk } from "../talk.js";
+import type { Talk } from "../conversation-view.js";
 import { Devices } from "./Devices.js";
 
 export function Dock({ talk, onVoice }: { readonly talk: Talk; readonly onVoice: () => void }) {
