@@ -12,8 +12,8 @@ const require = createRequire(`${web}/package.json`);
 const { chromium } = require("playwright-core");
 
 /** Keeps what the page plays: whatever is connected to the loudspeaker is connected to a recorder, too. */
-function record() {
-  globalThis.__heard = { rate: 0, samples: [] };
+function recordPlayback() {
+  globalThis.__played = { rate: 0, samples: [] };
   const connect = AudioNode.prototype.connect;
   const recorders = new WeakMap();
   AudioNode.prototype.connect = function (target, ...more) {
@@ -23,8 +23,8 @@ function record() {
       if (!recorder) {
         recorder = context.createScriptProcessor(4096, 1, 1);
         recorder.onaudioprocess = ({ inputBuffer }) => {
-          globalThis.__heard.rate = context.sampleRate;
-          globalThis.__heard.samples.push(inputBuffer.getChannelData(0).slice());
+          globalThis.__played.rate = context.sampleRate;
+          globalThis.__played.samples.push(inputBuffer.getChannelData(0).slice());
         };
         connect.call(recorder, target);
         recorders.set(context, recorder);
@@ -36,7 +36,7 @@ function record() {
 }
 
 /** The offline model's speech is a melody: what cleans up speech takes it for noise. Its ear wants round rates. */
-function plainSound() {
+function unprocessedSound() {
   const open = MediaDevices.prototype.getUserMedia;
   MediaDevices.prototype.getUserMedia = function (wanted) {
     const plain = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
@@ -52,8 +52,8 @@ function plainSound() {
 
 /** What was played since the last call: PCM16 as base64, and its rate. */
 function played() {
-  const { rate, samples } = globalThis.__heard;
-  globalThis.__heard.samples = [];
+  const { rate, samples } = globalThis.__played;
+  globalThis.__played.samples = [];
   const pcm = new Int16Array(samples.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const piece of samples) for (const sample of piece) pcm[at++] = Math.max(-1, Math.min(1, sample)) * 32767;
@@ -72,7 +72,7 @@ const element = (page, { role, name, selector }) =>
   selector ? page.locator(selector) : page.getByRole(role, { name, exact: true });
 
 /** A page that is just being left, by a redirect, has nothing to say yet. */
-function leaving(error) {
+function ignoreNavigation(error) {
   if (!/context was destroyed|Cannot find context/.test(error.message)) throw error;
 }
 
@@ -82,8 +82,8 @@ const actions = {
     if (!context) {
       context = await browser.newContext(options);
       await context.grantPermissions(permissions);
-      await context.addInitScript(record);
-      await context.addInitScript(plainSound);
+      await context.addInitScript(recordPlayback);
+      await context.addInitScript(unprocessedSound);
       contexts.set(of, context);
     }
     const page = await context.newPage();
@@ -96,17 +96,17 @@ const actions = {
   },
   goto: (page, { url }) => page.goto(url),
   reload: (page) => page.reload(),
-  click: (page, what) => element(page, what).click({ timeout: what.timeout }),
-  fill: (page, { text, ...what }) => element(page, what).fill(text),
-  press: (page, { key, ...what }) => element(page, what).press(key),
+  click: (page, target) => element(page, target).click({ timeout: target.timeout }),
+  fill: (page, { text, ...target }) => element(page, target).fill(text),
+  press: (page, { key, ...target }) => element(page, target).press(key),
   key: (page, { key }) => page.keyboard.press(key),
-  choose: (page, { label, ...what }) => element(page, what).selectOption({ label }),
-  texts: (page, what) => element(page, what).allInnerTexts(),
+  choose: (page, { label, ...target }) => element(page, target).selectOption({ label }),
+  texts: (page, target) => element(page, target).allInnerTexts(),
   async wait(page, { condition, argument, timeout }) {
     // Evaluated from outside: waitForFunction compiles text within the page, which its policy forbids.
     const call = `(${condition})(${JSON.stringify(argument ?? null)})`;
     for (const end = Date.now() + timeout; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
-      const value = await page.evaluate(call).catch(leaving);
+      const value = await page.evaluate(call).catch(ignoreNavigation);
       if (value) return value;
       if (Date.now() > end) throw new Error(`not so within ${timeout} ms; the page: ${await page.evaluate("document.body.innerText")}`);
     }
@@ -143,7 +143,7 @@ const actions = {
   close: (page) => page.close(),
 };
 
-async function obey({ id, page, do: name, with: options = {} }) {
+async function run({ id, page, do: name, with: options = {} }) {
   try {
     const value = await actions[name](pages.get(page), { page, ...options });
     return { id, value: value === undefined || typeof value?.url === "function" ? null : value };
@@ -154,6 +154,6 @@ async function obey({ id, page, do: name, with: options = {} }) {
 
 process.stdout.write(`${JSON.stringify({ version: browser.version() })}\n`);
 for await (const line of createInterface({ input: process.stdin })) {
-  process.stdout.write(`${JSON.stringify(await obey(JSON.parse(line)))}\n`);
+  process.stdout.write(`${JSON.stringify(await run(JSON.parse(line)))}\n`);
 }
 await browser.close();

@@ -55,7 +55,7 @@ class Scenes:
 
     def ready(self, page: Page) -> None:
         """Wait until the holder listens."""
-        page.wait("() => document.querySelector('.strip')?.dataset.state === 'ready'")
+        page.wait("() => document.querySelector('.session-status')?.dataset.state === 'ready'")
 
     def say(self, page: Page, text: str) -> None:
         """Speak: the microphone's file is written anew, and the page changes to the next microphone, which reads it."""
@@ -104,7 +104,7 @@ class Scenes:
     def handoff(self, page: Page, count: int) -> int:
         """Wait until the page has seen so many handoffs, and return the last one's gap."""
         page.wait("(n) => Number(document.querySelector('[data-handoffs]').dataset.handoffs) >= n", count, seconds=200)
-        gap = int(page.evaluate("[...document.querySelectorAll('.score .joined')].at(-1).dataset.gap"))
+        gap = int(page.evaluate("[...document.querySelectorAll('.holders .handoff')].at(-1).dataset.gap"))
         self.note(
             f"handoff {count}: {gap} ms, epoch {page.evaluate('document.querySelector(`[data-epoch]`).dataset.epoch')}"
         )

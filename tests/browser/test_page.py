@@ -102,7 +102,7 @@ def test_speaking_over_the_agent_cuts_it_off(scenes: Scenes, page: Page) -> None
 
 def test_typed_text_waits_while_the_network_is_away(scenes: Scenes, page: Page) -> None:
     page.do("network", offline=True)
-    page.wait("() => document.querySelector('.strip').dataset.state === 'offline'")
+    page.wait("() => document.querySelector('.session-status').dataset.state === 'offline'")
     scenes.note("no network")
     scenes.picture(page, "offline")
     page.write("Repeat after me: back again")
@@ -154,9 +154,9 @@ def test_a_microphone_that_is_denied_leaves_the_keyboard(scenes: Scenes) -> None
 
 def test_an_image_that_is_dropped_is_shown(scenes: Scenes, page: Page) -> None:
     picture = ROOT / "web" / "page" / "test" / "picture.png"
-    page.do("drop", file=str(picture), type="image/png", selector=".room")
+    page.do("drop", file=str(picture), type="image/png", selector=".conversation")
     page.wait("() => document.querySelector('.picture')?.naturalWidth > 0")
-    page.do("drop", file=str(ROOT / "LICENSE"), type="text/plain", selector=".room")
+    page.do("drop", file=str(ROOT / "LICENSE"), type="text/plain", selector=".conversation")
     page.wait("() => document.querySelector('.notices')?.innerText.includes('Only images can be sent')")
 
 

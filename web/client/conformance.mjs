@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { WebSocket } from "ws";
 import { connect, FrameError, HandshakeRefused, SenderFull, SessionRefused } from "./dist/segue.js";
 
-const NAMES = {
+const SETTING_NAMES = {
   text_timeout_ms: "textTimeout",
   audio_timeout_ms: "audioTimeout",
   audio_bytes: "audioBytes",
@@ -16,7 +16,7 @@ const NAMES = {
   event_capacity: "eventCapacity",
 };
 
-const say = (report) => process.stdout.write(`${JSON.stringify(report)}\n`);
+const report = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 const bytes = (text) => new Uint8Array(Buffer.from(text, "base64"));
 
 /** One conversation, driven by commands. */
@@ -37,7 +37,7 @@ class Driver {
       history,
       silence,
       token: tokens ? () => (tokens.length > 1 ? tokens.shift() : tokens[0]) : token,
-      settings: Object.fromEntries(Object.entries(settings).map(([key, value]) => [NAMES[key], value])),
+      settings: Object.fromEntries(Object.entries(settings).map(([key, value]) => [SETTING_NAMES[key], value])),
       WebSocket,
     });
     this.over = this.#read();
@@ -49,16 +49,16 @@ class Driver {
       for await (const event of this.#conversation.events()) {
         await this.#reading;
         if (event.type === "approval") this.#approvals.set(event.record, event);
-        say({ case: this.name, shown: event });
+        report({ case: this.name, shown: event });
       }
     } catch (error) {
       ended =
         error instanceof HandshakeRefused ? "handshake_refused" : error instanceof SessionRefused ? "session_refused" : error.name;
     }
-    say({ case: this.name, ended });
+    report({ case: this.name, ended });
   }
 
-  async obey(command) {
+  async run(command) {
     const conversation = this.#conversation;
     switch (command.do) {
       case "text":
@@ -77,7 +77,7 @@ class Driver {
         this.#reading = new Promise((resolve) => {
           this.#resume = resolve;
         });
-        return say({ case: this.name, did: "pause" });
+        return report({ case: this.name, did: "pause" });
       case "resume":
         return this.#resume();
       case "close":
@@ -89,7 +89,7 @@ class Driver {
 }
 
 const drivers = new Map();
-say({ client: "web/client", can: ["settings", "status", "history", "silence", "played", "binary"] });
+report({ client: "web/client", can: ["settings", "status", "history", "silence", "played", "binary"] });
 for await (const line of createInterface({ input: process.stdin })) {
   const { case: name, ...command } = JSON.parse(line);
   if (command.do === "open") {
@@ -98,10 +98,10 @@ for await (const line of createInterface({ input: process.stdin })) {
   }
   drivers
     .get(name)
-    .obey(command)
+    .run(command)
     .catch((error) => {
-      if (error instanceof FrameError || error instanceof SenderFull) say({ case: name, refused: error.name });
-      else if (!/Closed|Refused|Lost|NotRead/.test(error.name)) say({ case: name, failed: String(error.stack) });
+      if (error instanceof FrameError || error instanceof SenderFull) report({ case: name, refused: error.name });
+      else if (!/Closed|Refused|Lost|NotRead/.test(error.name)) report({ case: name, failed: String(error.stack) });
     });
 }
 process.exit(0);

@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const document = fileURLToPath(new URL("../../../docs/protocol.asyncapi.json", import.meta.url));
-const kept = fileURLToPath(new URL("../src/generated/protocol.ts", import.meta.url));
+const target = fileURLToPath(new URL("../src/generated/protocol.ts", import.meta.url));
 
 const RENAMED = { Error: "ErrorFrame" }; // `Error` is JavaScript's own
 const nameOf = (reference) => {
@@ -15,7 +15,7 @@ const nameOf = (reference) => {
 };
 
 /** The rest of a schema when `null`, which never travels, is taken off. */
-function bare(schema) {
+function withoutNull(schema) {
   if (!schema.anyOf) return schema;
   const rest = schema.anyOf.filter((one) => one.type !== "null");
   if (rest.length !== 1) throw new Error(`a union of more than one type: ${JSON.stringify(schema)}`);
@@ -23,7 +23,7 @@ function bare(schema) {
 }
 
 function typeOf(given) {
-  const schema = bare(given);
+  const schema = withoutNull(given);
   if (schema.$ref) return nameOf(schema.$ref);
   if (schema.enum) return schema.enum.map((one) => JSON.stringify(one)).join(" | ");
   switch (schema.type) {
@@ -35,7 +35,7 @@ function typeOf(given) {
     case "boolean":
       return "boolean";
     case "array":
-      return `readonly ${wrapped(typeOf(schema.items))}[]`;
+      return `readonly ${inParentheses(typeOf(schema.items))}[]`;
     case undefined:
       return "unknown";
     default:
@@ -43,11 +43,11 @@ function typeOf(given) {
   }
 }
 
-const wrapped = (type) => (type.includes(" ") ? `(${type})` : type);
+const inParentheses = (type) => (type.includes(" ") ? `(${type})` : type);
 
 /** A shape is text that `core/frames.ts` reads; see there. */
 function shapeOf(given) {
-  const schema = bare(given);
+  const schema = withoutNull(given);
   if (schema.$ref) return `@${nameOf(schema.$ref)}`;
   if (schema.enum) return `one:${schema.enum.join("|")}`;
   switch (schema.type) {
@@ -66,7 +66,7 @@ function shapeOf(given) {
   }
 }
 
-const described = (text, indent = "") => (text ? `${indent}/** ${text.replaceAll("*/", "* /").replaceAll("``", "`")} */\n` : "");
+const docComment = (text, indent = "") => (text ? `${indent}/** ${text.replaceAll("*/", "* /").replaceAll("``", "`")} */\n` : "");
 
 function fieldsOf(schema, filled) {
   return Object.entries(schema.properties).map(([name, field]) => {
@@ -117,7 +117,7 @@ function render(whole) {
     .filter(([name]) => name !== "Batch")
     .map(
       ([name, schema]) =>
-        `${described(schema.description)}export interface ${RENAMED[name] ?? name} {\n${fieldsOf(schema, serverSide.has(name)).join("")}}\n`,
+        `${docComment(schema.description)}export interface ${RENAMED[name] ?? name} {\n${fieldsOf(schema, serverSide.has(name)).join("")}}\n`,
     );
   const union = (names) => names.map((name) => `  | ${RENAMED[name] ?? name}`).join("\n");
   const tags = server.map((name) => `  ${schemas[name].properties.type.enum[0]}: ${JSON.stringify(RENAMED[name] ?? name)},\n`);
@@ -148,11 +148,11 @@ ${Object.keys(whole["x-error-codes"])
 `;
 }
 
-const made = render(JSON.parse(readFileSync(document, "utf8")));
+const rendered = render(JSON.parse(readFileSync(document, "utf8")));
 if (process.argv.includes("--check")) {
-  const current = readFileSync(kept, "utf8");
-  if (current !== made) {
+  const current = readFileSync(target, "utf8");
+  if (current !== rendered) {
     console.error("web/client/src/generated/protocol.ts is not what docs/protocol.asyncapi.json says: npm run types");
     process.exit(1);
   }
-} else writeFileSync(kept, made);
+} else writeFileSync(target, rendered);

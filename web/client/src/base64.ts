@@ -1,11 +1,11 @@
 /** Characters that are turned at once: more arguments than this do not fit on a call's stack. */
-const CHUNK = 0x8000;
+const CHUNK_BYTES = 0x8000;
 
 /** Return bytes in the form that frames carry. */
 export function toBase64(bytes: Uint8Array): string {
   let text = "";
-  for (let start = 0; start < bytes.length; start += CHUNK) {
-    text += String.fromCharCode(...bytes.subarray(start, start + CHUNK));
+  for (let start = 0; start < bytes.length; start += CHUNK_BYTES) {
+    text += String.fromCharCode(...bytes.subarray(start, start + CHUNK_BYTES));
   }
   return btoa(text);
 }

@@ -14,29 +14,29 @@ import { subprotocols } from "./credentials.js";
 import type { Change, Environment, SocketConstructor, SocketLike } from "./environment.js";
 import { socketConstructor } from "./environment.js";
 import { ConnectionLost, HandshakeRefused } from "./errors.js";
-import type { Ear } from "./websocket.js";
+import type { SocketListener } from "./websocket.js";
 import { Retries } from "./core/retries.js";
-import { Talk } from "./websocket.js";
+import { ClientWebSocket } from "./websocket.js";
 
 /** Statuses of a handshake that mean the caller or the address. Browsers tell none; the package `ws` does. */
-const REFUSED: ReadonlySet<number> = new Set([400, 401, 403, 404, 405, 410]);
+const REFUSED_STATUSES: ReadonlySet<number> = new Set([400, 401, 403, 404, 405, 410]);
 /** Handshakes in a row that may be refused once a first was not: a deployment is over by then. */
-const REFUSALS = 3;
+const MAX_REFUSALS = 3;
 /** No attempt and the pause after it take longer than this by themselves; a longer time was slept through. */
-const LONGEST_ATTEMPT = 30_000;
+const LONGEST_ATTEMPT_MS = 30_000;
 /** The clocks are compared so often, in milliseconds. */
-const WATCH_INTERVAL = 15_000;
+const WATCH_INTERVAL_MS = 15_000;
 /** A timer that is later than this was asleep with its computer; a tab in the background has its turn every minute. */
-const ASLEEP = 75_000;
+const ASLEEP_AFTER_MS = 75_000;
 
 /** The connections of one conversation. */
 export class Connections {
   /** The reason why the last attempt failed, or the last connection broke. */
   lastError: string | undefined;
-  private readonly talks = new Set<Talk>();
+  private readonly sockets = new Set<ClientWebSocket>();
   private refusals = 0;
   /** Handshakes in a row that nothing answered in time. */
-  private unanswered = 0;
+  private unansweredHandshakes = 0;
   private ending = false;
   private readonly retries: Retries;
   /** The same beside a connection that works: of no weight once that one has ended. */
@@ -44,19 +44,19 @@ export class Connections {
   /** Close code of the connection that ended last. */
   private closeCode: number | undefined;
   /** True if the last connection has ended since the pause began. */
-  private cutOff = false;
+  private endedDuringPause = false;
   /** Milliseconds without a connection so far. */
-  private down = 0;
-  private interrupt = (): void => undefined;
+  private disconnectedMs = 0;
+  private endWait = (): void => undefined;
 
   constructor(
     private readonly url: string,
     private readonly token: TokenSupply | undefined,
-    private readonly given: SocketConstructor | undefined,
+    private readonly givenConstructor: SocketConstructor | undefined,
     private readonly core: Core,
     private readonly settings: ClientSettings,
     private readonly environment: Environment,
-    private readonly ear: Ear,
+    private readonly listener: SocketListener,
   ) {
     this.retries = new Retries(settings, () => environment.random());
     this.renewalRetries = new Retries(settings, () => environment.random());
@@ -64,20 +64,20 @@ export class Connections {
 
   /** There may be something to send. */
   wake(): void {
-    for (const talk of this.talks) talk.wake();
+    for (const socket of this.sockets) socket.wake();
   }
 
   /** Say good-bye and end. */
   end(): void {
     this.ending = true;
-    for (const talk of this.talks) talk.leave();
-    this.interrupt();
+    for (const socket of this.sockets) socket.sayGoodbye();
+    this.endWait();
   }
 
   /** Stay connected until `end`. Rejects with what ends the client. */
   async run(): Promise<void> {
     const unwatch = this.environment.watch((change) => {
-      this.changed(change);
+      this.onChange(change);
     });
     const unwatchSleep = this.watchSleep();
     try {
@@ -85,8 +85,8 @@ export class Connections {
     } finally {
       unwatch();
       unwatchSleep();
-      for (const talk of this.talks) talk.leave();
-      await Promise.all([...this.talks].map((talk) => talk.over));
+      for (const socket of this.sockets) socket.sayGoodbye();
+      await Promise.all([...this.sockets].map((talk) => talk.ended));
     }
   }
 
@@ -94,18 +94,18 @@ export class Connections {
     const { environment } = this;
     let since = environment.now();
     while (!this.ending) {
-      const before = this.core.lastReady;
+      const previousReady = this.core.lastReady;
       this.closeCode = undefined;
-      const talk = await this.open();
-      const renewing = talk !== undefined && (await this.untilItIsOld(talk));
-      const welcome = this.core.lastReady !== before;
-      if (welcome) this.begin();
+      const socket = await this.open();
+      const renewing = socket !== undefined && (await this.untilRenewalDue(socket));
+      const gotReady = this.core.lastReady !== previousReady;
+      if (gotReady) this.resetRetries();
       if (renewing) continue; // it works, but needs a renewal: the next opens beside it
       if (this.core.failure) throw this.core.failure;
-      if (welcome || this.core.greeted || !environment.online()) this.down = 0;
-      else this.down += Math.min(environment.now() - since, LONGEST_ATTEMPT);
+      if (gotReady || this.core.greeted || !environment.online()) this.disconnectedMs = 0;
+      else this.disconnectedMs += Math.min(environment.now() - since, LONGEST_ATTEMPT_MS);
       since = environment.now();
-      if (this.down > this.settings.giveUpAfter) {
+      if (this.disconnectedMs > this.settings.giveUpAfter) {
         throw new ConnectionLost(`no connection for too long (${this.lastError ?? "?"}); use a new client later`);
       }
       await this.pause();
@@ -113,11 +113,11 @@ export class Connections {
   }
 
   /** One attempt to connect. */
-  private async open(): Promise<Talk | undefined> {
+  private async open(): Promise<ClientWebSocket | undefined> {
     let constructor: SocketConstructor;
     let protocols: string[];
     try {
-      constructor = await socketConstructor(this.given);
+      constructor = await socketConstructor(this.givenConstructor);
       protocols = await subprotocols(this.token);
     } catch (error) {
       if (this.core.counter === 0) throw new ConnectionLost(`no token: ${String(error)}`, { cause: error });
@@ -126,37 +126,37 @@ export class Connections {
     }
     if (this.ending) return undefined;
     try {
-      const talk = await this.handshake(constructor, protocols);
-      this.refusals = this.unanswered = 0;
-      return talk;
+      const socket = await this.handshake(constructor, protocols);
+      this.refusals = this.unansweredHandshakes = 0;
+      return socket;
     } catch (error) {
       this.lastError = error instanceof Error ? error.message : String(error);
-      this.judge();
+      this.checkRefusal();
       return undefined;
     }
   }
 
-  private handshake(constructor: SocketConstructor, protocols: string[]): Promise<Talk> {
+  private handshake(constructor: SocketConstructor, protocols: string[]): Promise<ClientWebSocket> {
     return new Promise((resolve, reject) => {
       const socket = new constructor(this.url, protocols);
       const settle = (outcome: () => void): void => {
         cancel();
-        this.interrupt = () => undefined;
+        this.endWait = () => undefined;
         socket.onopen = socket.onclose = null;
         socket.onerror = () => undefined;
         outcome();
       };
-      const fail = (why: string): void => {
+      const fail = (problem: string): void => {
         settle(() => {
-          reject(new Error(why));
+          reject(new Error(problem));
         });
         socket.close();
       };
-      const cancel = this.environment.later(this.core.handshakeTimeout(this.unanswered), () => {
-        this.unanswered += 1;
+      const cancel = this.environment.later(this.core.handshakeTimeout(this.unansweredHandshakes), () => {
+        this.unansweredHandshakes += 1;
         fail("no answer to the handshake");
       });
-      this.interrupt = () => {
+      this.endWait = () => {
         if (this.ending) fail("closed");
       };
       let reason = "the handshake failed";
@@ -176,109 +176,109 @@ export class Connections {
   }
 
   /** Tell a refusal that lasts from a server in trouble. */
-  private judge(): void {
+  private checkRefusal(): void {
     const status = Number(/server response: (\d{3})/.exec(this.lastError ?? "")?.[1]);
-    if (!REFUSED.has(status)) {
+    if (!REFUSED_STATUSES.has(status)) {
       this.refusals = 0;
       return;
     }
     this.refusals += 1;
-    if (this.core.counter === 0 || this.refusals >= REFUSALS) throw new HandshakeRefused(status);
+    if (this.core.counter === 0 || this.refusals >= MAX_REFUSALS) throw new HandshakeRefused(status);
   }
 
-  private join(socket: SocketLike): Talk {
-    const talk = new Talk(socket, this.core, this.settings, this.environment, this.ear);
-    this.talks.add(talk);
-    void talk.over.then(() => {
-      this.left(talk);
+  private join(socket: SocketLike): ClientWebSocket {
+    const joined = new ClientWebSocket(socket, this.core, this.settings, this.environment, this.listener);
+    this.sockets.add(joined);
+    void joined.ended.then(() => {
+      this.onSocketEnd(joined);
     });
-    if (this.ending) talk.leave();
+    if (this.ending) joined.sayGoodbye();
     this.wake(); // an older connection need not say hello any more
-    return talk;
+    return joined;
   }
 
   /** Wait until the connection ends (false), or is so old, or so silent, that it needs a renewal (true). */
-  private async untilItIsOld(talk: Talk): Promise<boolean> {
+  private async untilRenewalDue(socket: ClientWebSocket): Promise<boolean> {
     const { environment, settings } = this;
-    const over = talk.over.then(() => false);
+    const ended = socket.ended.then(() => false);
     let cancel = (): void => undefined;
-    const old = new Promise<boolean>((resolve) => {
+    const lifetimeOver = new Promise<boolean>((resolve) => {
       const lifetime = settings.connectionLifetime * (1 - settings.lifetimeJitter * environment.random());
       cancel = environment.later(lifetime, () => {
         resolve(true);
       });
     });
-    const renew = await Promise.race([over, old, talk.old.then(() => true)]);
+    const renew = await Promise.race([ended, lifetimeOver, socket.renewalDue.then(() => true)]);
     cancel();
     if (!renew) {
-      this.closeCode = talk.closeCode;
-      this.lastError = talk.error ?? this.lastError;
+      this.closeCode = socket.closeCode;
+      this.lastError = socket.error ?? this.lastError;
     }
     return renew && !this.ending;
   }
 
   /** A renewal waits no longer once the connection that it was to replace has ended. */
-  private left(talk: Talk): void {
-    this.talks.delete(talk);
+  private onSocketEnd(socket: ClientWebSocket): void {
+    this.sockets.delete(socket);
     if (this.core.hasConnection) return;
-    this.closeCode = talk.closeCode;
-    this.cutOff = true;
-    this.interrupt();
+    this.closeCode = socket.closeCode;
+    this.endedDuringPause = true;
+    this.endWait();
   }
 
   /** Wait before a new attempt. */
   private async pause(): Promise<void> {
     do {
-      this.cutOff = false;
+      this.endedDuringPause = false;
       const retries = this.core.hasConnection ? this.renewalRetries : this.retries;
-      await this.rest(retries.pause(this.closeCode));
-    } while (this.cutOff && !this.ending);
+      await this.wait(retries.pause(this.closeCode));
+    } while (this.endedDuringPause && !this.ending);
   }
 
-  private rest(milliseconds: number): Promise<void> {
+  private wait(milliseconds: number): Promise<void> {
     return new Promise((resolve) => {
       if (this.ending) {
         resolve();
         return;
       }
       const cancel = this.environment.later(milliseconds, () => {
-        this.interrupt();
+        this.endWait();
       });
-      this.interrupt = () => {
+      this.endWait = () => {
         cancel();
-        this.interrupt = () => undefined;
+        this.endWait = () => undefined;
         resolve();
       };
     });
   }
 
-  private changed(change: Change): void {
-    if (change !== "offline") this.retry();
-    this.core.doubt();
+  private onChange(change: Change): void {
+    if (change !== "offline") this.retryNow();
+    this.core.probeConnections();
     this.wake();
-    this.ear.progressed();
+    this.listener.onProgress();
   }
 
   /** Try again at once: a loss without fault of the server's need not wait. */
-  private retry(): void {
-    this.begin();
-    this.interrupt();
+  private retryNow(): void {
+    this.resetRetries();
+    this.endWait();
   }
 
   /** What comes now is the first attempt. */
-  private begin(): void {
+  private resetRetries(): void {
     this.retries.succeeded();
     this.renewalRetries.succeeded();
-    this.down = 0;
+    this.disconnectedMs = 0;
   }
 
   /** Notice that the computer was asleep: timers are late, and what was connected probably is no more. */
   private watchSleep(): () => void {
     let cancel = (): void => undefined;
     const watch = (): void => {
-      const began = this.environment.wall();
-      cancel = this.environment.later(WATCH_INTERVAL, () => {
-        if (this.environment.wall() - began > ASLEEP) this.changed("shown");
+      const startedAt = this.environment.wall();
+      cancel = this.environment.later(WATCH_INTERVAL_MS, () => {
+        if (this.environment.wall() - startedAt > ASLEEP_AFTER_MS) this.onChange("shown");
         watch();
       });
     };

@@ -2,13 +2,13 @@ import { bytesOf, toBase64 } from "./base64.js";
 import { Connections } from "./connections.js";
 import { Core } from "./core/core.js";
 import type { InputFrame, MediaType } from "./core/frames.js";
-import { imageParts, responsesTo } from "./core/inputs.js";
+import { imageFrames, answerFrame } from "./core/inputs.js";
 import type { ClientSettings } from "./core/settings.js";
 import { DEFAULTS } from "./core/settings.js";
 import type { PlayedAudio } from "./core/shown-output.js";
 import { MARKER, SilenceGate } from "./core/silence.js";
 import type { Environment } from "./environment.js";
-import { surroundings } from "./environment.js";
+import { platformEnvironment } from "./environment.js";
 import { ClientClosed, ClientError, ConnectionLost, FrameError, NotReady, TimedOut } from "./errors.js";
 import type { EventName, Listener, State } from "./events.js";
 import { Emitter, EventBuffer } from "./events.js";
@@ -37,20 +37,20 @@ export class Conversation {
   private readonly core: Core;
   private readonly connections: Connections;
   private readonly emitter = new Emitter();
-  private readonly gate = new SilenceGate();
+  private readonly silenceGate = new SilenceGate();
   private readonly ended: Promise<void>;
   private readonly waiters: Waiters;
   private buffer: EventBuffer | undefined;
   private closing = false;
   private over = false;
   private error: ClientError | undefined;
-  private shownState: State = "connecting";
+  private emittedState: State = "connecting";
 
   /** See `connect`. */
   constructor(options: ConnectOptions) {
     this.options = options;
     this.settings = { ...DEFAULTS, ...options.settings };
-    this.environment = options.environment ?? surroundings;
+    this.environment = options.environment ?? platformEnvironment;
     this.session = options.session;
     this.clientId = options.clientId ?? randomId();
     this.core = new Core(
@@ -72,15 +72,15 @@ export class Conversation {
       this.settings,
       this.environment,
       {
-        shown: (events) => {
-          this.show(events);
+        onEvents: (events) => {
+          this.showEvents(events);
         },
-        progressed: () => {
-          this.progressed();
+        onProgress: () => {
+          this.onProgress();
         },
       },
     );
-    this.waiters = new Waiters(this.environment, () => this.whyEnded());
+    this.waiters = new Waiters(this.environment, () => this.endError());
     this.ended = this.run();
   }
 
@@ -168,7 +168,7 @@ export class Conversation {
     await this.waiters.until(
       () => this.core.greeted,
       timeout,
-      () => new NotReady(`session ${this.session} was not ready within ${timeout} ms${this.reason()}; it goes on trying`),
+      () => new NotReady(`session ${this.session} was not ready within ${timeout} ms${this.notReadyReason()}; it goes on trying`),
     );
     return this.core.lastReady as Ready;
   }
@@ -176,7 +176,7 @@ export class Conversation {
   /** Send text; it is kept and sent again until it is durable. Throws `FrameError`, `SenderFull` or `ClientError`. */
   sendText(text: string): void {
     if (!text) throw new FrameError("bad_frame", "there is no text");
-    this.say({ type: "text", text });
+    this.send({ type: "text", text });
   }
 
   /**
@@ -189,9 +189,9 @@ export class Conversation {
   sendAudio(pcm: Int16Array | Uint8Array | ArrayBuffer): number {
     const bytes = bytesOf(pcm);
     if (!bytes.length || bytes.length % 2) throw new FrameError("bad_frame", "audio is not whole 16-bit samples");
-    const marking = this.options.silence !== "send" && this.core.has("silence");
-    const pieces = this.gate.take(bytes, this.core.lastReady?.audio?.input.rate ?? Infinity, marking);
-    return this.say(
+    const marking = this.options.silence !== "send" && this.core.offers("silence");
+    const pieces = this.silenceGate.take(bytes, this.core.lastReady?.audio?.input.rate ?? Infinity, marking);
+    return this.send(
       ...pieces.map((piece): AudioInput =>
         piece === MARKER ? { type: "audio", audio: "", silence: true } : { type: "audio", audio: toBase64(piece) },
       ),
@@ -203,9 +203,9 @@ export class Conversation {
    * provider answers when it hears their end. What comes next begins anew.
    */
   endAudio(): void {
-    const quiet = this.gate.end(this.core.lastReady?.audio?.input.rate ?? 0);
+    const quiet = this.silenceGate.end(this.core.lastReady?.audio?.input.rate ?? 0);
     if (!this.over && !this.closing && quiet[0]?.length) {
-      this.say(...quiet.map((piece): AudioInput => ({ type: "audio", audio: toBase64(piece) })));
+      this.send(...quiet.map((piece): AudioInput => ({ type: "audio", audio: toBase64(piece) })));
     }
   }
 
@@ -225,7 +225,7 @@ export class Conversation {
    */
   async history({ before = this.core.pagedFrom, timeout = this.settings.readyTimeout }: HistoryOptions = {}): Promise<HistoryOutput> {
     let page: HistoryOutput | undefined;
-    const off = this.on("history", (event) => {
+    const stopListening = this.on("history", (event) => {
       if (event.more !== undefined && event.before === before) page = event;
     });
     try {
@@ -234,13 +234,13 @@ export class Conversation {
       await this.waiters.until(() => page !== undefined, timeout, () => new TimedOut(`no page of the history within ${timeout} ms`));
       return page as unknown as HistoryOutput;
     } finally {
-      off();
+      stopListening();
     }
   }
 
   /** Send an image, 4.3 MB at most, in as many frames as it takes; it is kept and sent again until it is durable. */
   sendImage(image: Uint8Array | ArrayBuffer, mediaType: MediaType): void {
-    this.say(...imageParts(bytesOf(image), mediaType));
+    this.send(...imageFrames(bytesOf(image), mediaType));
   }
 
   /**
@@ -248,13 +248,13 @@ export class Conversation {
    * handlers `true`, "y" and "yes" are consent.
    */
   answer(approval: Approval, responses: Readonly<Record<string, unknown>>): void {
-    this.say(responsesTo(approval, responses));
+    this.send(answerFrame(approval, responses));
   }
 
   /** Have the server answer; returns the milliseconds that it took. */
   async ping(timeout = this.settings.pongTimeout): Promise<number> {
     const before = this.core.pongs;
-    this.core.doubt();
+    this.core.probeConnections();
     this.connections.wake();
     await this.waiters.until(() => this.core.pongs > before, timeout, () => new TimedOut(`no answer within ${timeout} ms`));
     return this.core.roundTrip as number;
@@ -276,8 +276,8 @@ export class Conversation {
     await this.ended;
   }
 
-  private say(...frames: InputFrame[]): number {
-    const ended = this.whyEnded();
+  private send(...frames: InputFrame[]): number {
+    const ended = this.endError();
     if (ended) throw ended;
     const trace = this.options.trace?.();
     const givenUp = this.core.say(...(trace === undefined ? frames : frames.map((frame) => ({ ...frame, trace }))));
@@ -300,11 +300,11 @@ export class Conversation {
     if (this.over) return;
     this.over = true;
     this.buffer?.end(this.error);
-    this.progressed();
+    this.onProgress();
     this.emitter.emit("end", { error: this.error });
   }
 
-  private show(events: readonly ServerFrame[]): void {
+  private showEvents(events: readonly ServerFrame[]): void {
     for (const event of events) {
       try {
         this.buffer?.put(event);
@@ -312,30 +312,30 @@ export class Conversation {
         this.error = error as ClientError;
         this.connections.end();
       }
-      this.emitter.show(event);
+      this.emitter.emitFrame(event);
     }
   }
 
   /** Tell callers that wait, every connection, and who watches the state, of a change. */
-  private progressed(): void {
+  private onProgress(): void {
     this.connections.wake();
-    this.waiters.look();
-    const { state, shownState: previous } = this;
+    this.waiters.checkAll();
+    const { state, emittedState: previous } = this;
     if (state === previous) return;
-    this.shownState = state;
+    this.emittedState = state;
     this.emitter.emit("state", { state, previous });
   }
 
   /** What programs are told that still want something; undefined while the conversation goes on. */
-  private whyEnded(): ClientError | undefined {
+  private endError(): ClientError | undefined {
     if (!this.over && !this.closing) return undefined;
     return this.error ?? new ClientClosed("the conversation was closed: open a new one");
   }
 
   /** The reason why no holder was ready, as far as it is known. */
-  private reason(): string {
-    const said = this.core.lastError;
-    if (said) return ` (${said.code}: ${said.message})`;
+  private notReadyReason(): string {
+    const refusal = this.core.lastError;
+    if (refusal) return ` (${refusal.code}: ${refusal.message})`;
     return this.connections.lastError ? ` (${this.connections.lastError})` : "";
   }
 }

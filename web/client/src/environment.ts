@@ -32,40 +32,40 @@ export interface Environment {
 }
 
 /** The longest delay that timers take. */
-const LONGEST_DELAY = 2 ** 31 - 1;
+const LONGEST_DELAY_MS = 2 ** 31 - 1;
 
 /** The browser, or Node. A waiting timer does not keep a program of Node's alive; an open socket does. */
-export const surroundings: Environment = {
+export const platformEnvironment: Environment = {
   now: () => performance.now(),
   wall: () => Date.now(),
   random: () => Math.random(),
   later(milliseconds, call) {
-    const timer = setTimeout(call, Math.min(Math.max(0, milliseconds), LONGEST_DELAY));
+    const timer = setTimeout(call, Math.min(Math.max(0, milliseconds), LONGEST_DELAY_MS));
     return () => {
       clearTimeout(timer);
     };
   },
   online: () => globalThis.navigator?.onLine !== false,
   watch(listener) {
-    const stop = new AbortController();
-    const hear = (target: EventTarget | undefined, event: string, call: () => void): void => {
-      target?.addEventListener?.(event, call, { signal: stop.signal });
+    const stopping = new AbortController();
+    const listen = (target: EventTarget | undefined, event: string, call: () => void): void => {
+      target?.addEventListener?.(event, call, { signal: stopping.signal });
     };
     const page = globalThis.document;
-    const shown = (): void => {
+    const onShown = (): void => {
       if (page?.visibilityState !== "hidden") listener("shown");
     };
-    hear(globalThis, "online", () => {
+    listen(globalThis, "online", () => {
       listener("online");
     });
-    hear(globalThis, "offline", () => {
+    listen(globalThis, "offline", () => {
       listener("offline");
     });
-    hear(globalThis, "pageshow", shown);
-    hear(page, "visibilitychange", shown);
-    hear(page, "resume", shown);
+    listen(globalThis, "pageshow", onShown);
+    listen(page, "visibilitychange", onShown);
+    listen(page, "resume", onShown);
     return () => {
-      stop.abort();
+      stopping.abort();
     };
   },
 };

@@ -51,7 +51,7 @@ export interface ConversationEvents {
 export type EventName = keyof ConversationEvents;
 export type Listener<Name extends EventName> = (event: ConversationEvents[Name]) => void;
 
-const NAMES: Readonly<Record<string, EventName>> = { barge_in: "bargeIn", ack: "acknowledged" };
+const EVENT_NAMES: Readonly<Record<string, EventName>> = { barge_in: "bargeIn", ack: "acknowledged" };
 
 /** Calls listeners, one after the other. One that throws is reported and stops no other. */
 export class Emitter {
@@ -83,9 +83,9 @@ export class Emitter {
   }
 
   /** Show a frame: as `frame`, then under its own name. */
-  show(frame: ServerFrame): void {
+  emitFrame(frame: ServerFrame): void {
     this.emit("frame", frame);
-    this.emit(NAMES[frame.type] ?? (frame.type as EventName), frame as never);
+    this.emit(EVENT_NAMES[frame.type] ?? (frame.type as EventName), frame as never);
   }
 }
 
@@ -95,7 +95,7 @@ export class EventBuffer implements AsyncIterableIterator<ServerFrame> {
   dropped = 0;
   private waiting: ServerFrame[] = [];
   private bytes = 0;
-  private losable = 0;
+  private losableCount = 0;
   private ended = false;
   private failure: ClientError | undefined;
   private wake = (): void => undefined;
@@ -109,8 +109,8 @@ export class EventBuffer implements AsyncIterableIterator<ServerFrame> {
   /** Add an event. Throws `EventsNotRead` if so much is waiting that must not be lost. */
   put(event: ServerFrame): void {
     this.waiting.push(event);
-    this.count(event, 1);
-    while ((this.waiting.length > this.capacity || this.bytes > this.capacityBytes) && this.losable) this.dropOldest();
+    this.account(event, 1);
+    while ((this.waiting.length > this.capacity || this.bytes > this.capacityBytes) && this.losableCount) this.dropOldest();
     if (this.waiting.length > this.lastingCapacity || this.bytes > this.capacityBytes) {
       throw new EventsNotRead("too many events wait unread: iterate over events()");
     }
@@ -133,7 +133,7 @@ export class EventBuffer implements AsyncIterableIterator<ServerFrame> {
       });
     }
     const event = this.waiting.shift() as ServerFrame;
-    this.count(event, -1);
+    this.account(event, -1);
     return { done: false, value: event };
   }
 
@@ -143,14 +143,14 @@ export class EventBuffer implements AsyncIterableIterator<ServerFrame> {
 
   private dropOldest(): void {
     const index = this.waiting.findIndex(isLosable);
-    this.count(this.waiting[index] as ServerFrame, -1);
+    this.account(this.waiting[index] as ServerFrame, -1);
     this.waiting.splice(index, 1);
     this.dropped += 1;
   }
 
-  private count(event: ServerFrame, sign: number): void {
+  private account(event: ServerFrame, sign: number): void {
     this.bytes += sign * keptBytes(event);
-    if (isLosable(event)) this.losable += sign;
+    if (isLosable(event)) this.losableCount += sign;
   }
 }
 

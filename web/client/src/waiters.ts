@@ -7,24 +7,24 @@ export class Waiters {
   /** `whyEnded`: the error by which the conversation has ended; undefined while it goes on. */
   constructor(
     private readonly environment: Environment,
-    private readonly whyEnded: () => Error | undefined,
+    private readonly endError: () => Error | undefined,
   ) {}
 
   /** Something has changed: look at every condition again. */
-  look(): void {
-    for (const look of [...this.waiting]) look();
+  checkAll(): void {
+    for (const check of [...this.waiting]) check();
   }
 
   /**
    * Wait until a condition is true. Rejects with `late()` when that takes longer than `timeout` milliseconds, and with the
    * error by which the conversation has ended.
    */
-  async until(condition: () => boolean, timeout: number, late: () => Error): Promise<void> {
+  async until(condition: () => boolean, timeout: number, timeoutError: () => Error): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       let cancel = (): void => undefined;
       const settle = (outcome: () => void): void => {
         cancel();
-        this.waiting.delete(look);
+        this.waiting.delete(check);
         outcome();
       };
       const fail = (error: Error): void => {
@@ -32,21 +32,21 @@ export class Waiters {
           reject(error);
         });
       };
-      const look = (): void => {
+      const check = (): void => {
         if (condition()) {
           settle(resolve);
           return;
         }
-        const ended = this.whyEnded();
+        const ended = this.endError();
         if (ended) fail(ended);
       };
-      this.waiting.add(look);
+      this.waiting.add(check);
       if (timeout !== Infinity) {
         cancel = this.environment.later(timeout, () => {
-          fail(late());
+          fail(timeoutError());
         });
       }
-      look();
+      check();
     });
   }
 }

@@ -5,36 +5,36 @@ import type { Environment, SocketLike } from "./environment.js";
 import type { ServerFrame } from "./generated/protocol.js";
 
 /** Bytes that the socket may keep for a slow network before no more is handed to it. */
-const MOST_BUFFERED = 128 * 1024;
+const MAX_BUFFERED_BYTES = 128 * 1024;
 /** A socket has no event for room that it has again: it is looked at so often, in milliseconds. */
-const ROOM_INTERVAL = 50;
+const BUFFER_POLL_MS = 50;
 
-export interface Ear {
+export interface SocketListener {
   /** Frames to show, in order. */
-  shown(events: ServerFrame[]): void;
+  onEvents(events: ServerFrame[]): void;
   /** Something has changed that a caller, or another connection, may wait for. */
-  progressed(): void;
+  onProgress(): void;
 }
 
 /** One WebSocket of a conversation, from its opening to its end. */
-export class Talk {
+export class ClientWebSocket {
   /** The reason why the connection ended, as far as the socket tells. */
   error: string | undefined;
   /** WebSocket close code of the end, as far as the socket tells. */
   closeCode: number | undefined;
   /** Resolves when the next connection is to be opened beside this one. */
-  readonly old: Promise<void>;
+  readonly renewalDue: Promise<void>;
   /** Resolves when nothing more comes of it. */
-  readonly over: Promise<void>;
+  readonly ended: Promise<void>;
   private readonly number: number;
   private done = false;
-  private closing = false;
+  private socketClosing = false;
   private replaced = false;
-  private ending = false;
-  private woken = false;
+  private sayingGoodbye = false;
+  private wakeQueued = false;
   private cancelTimer = (): void => undefined;
-  private finish = (): void => undefined;
-  private grewOld = (): void => undefined;
+  private resolveEnded = (): void => undefined;
+  private resolveRenewalDue = (): void => undefined;
 
   /** Join the conversation. `socket` has just opened. */
   constructor(
@@ -42,110 +42,110 @@ export class Talk {
     private readonly core: Core,
     private readonly settings: ClientSettings,
     private readonly environment: Environment,
-    private readonly ear: Ear,
+    private readonly listener: SocketListener,
   ) {
-    this.over = new Promise((resolve) => {
-      this.finish = resolve;
+    this.ended = new Promise((resolve) => {
+      this.resolveEnded = resolve;
     });
-    this.old = new Promise((resolve) => {
-      this.grewOld = resolve;
+    this.renewalDue = new Promise((resolve) => {
+      this.resolveRenewalDue = resolve;
     });
     this.number = core.connected(environment.now());
     socket.onmessage = ({ data }) => {
-      if (!this.done) this.hear(data);
+      if (!this.done) this.receive(data);
     };
     socket.onclose = ({ code, reason }) => {
       this.closeCode ??= code;
       this.end(`closed with code ${code ?? "?"}${reason ? ` (${String(reason)})` : ""}`);
     };
     socket.onerror = () => undefined; // a close follows
-    this.pump(); // hello is the first word, whatever comes
+    this.update(); // hello is the first word, whatever comes
   }
 
   /** There may be something to send. */
   wake(): void {
-    if (this.woken || this.done) return;
-    this.woken = true;
+    if (this.wakeQueued || this.done) return;
+    this.wakeQueued = true;
     queueMicrotask(() => {
-      this.woken = false;
-      this.pump();
+      this.wakeQueued = false;
+      this.update();
     });
   }
 
   /** Say what is due, then good-bye. */
-  leave(): void {
-    this.ending = true;
+  sayGoodbye(): void {
+    this.sayingGoodbye = true;
     this.wake();
   }
 
-  private hear(data: unknown): void {
-    this.ear.shown(this.core.received(data, this.environment.now(), this.number));
-    this.ear.progressed();
+  private receive(data: unknown): void {
+    this.listener.onEvents(this.core.received(data, this.environment.now(), this.number));
+    this.listener.onProgress();
   }
 
-  private pump(): void {
+  private update(): void {
     this.cancelTimer();
     if (this.done) return;
     const now = this.environment.now();
-    const late = this.core.tick(now);
-    if (late.length) {
-      this.ear.shown(late);
-      this.ear.progressed();
+    const released = this.core.tick(now);
+    if (released.length) {
+      this.listener.onEvents(released);
+      this.listener.onProgress();
     }
     const link = this.core.link(this.number);
     if (link?.lost || this.core.failure) {
-      this.hangUp();
+      this.closeSocket();
       this.end("given up");
     } else if (!link) {
-      this.overlap();
+      this.closeAfterOverlap();
     } else {
-      this.speak(now);
+      this.send(now);
     }
   }
 
-  private speak(now: number): void {
-    if (this.closing) return;
-    if (this.core.wantsRenewal(now, this.number)) this.grewOld();
-    if (this.socket.bufferedAmount > MOST_BUFFERED && !this.ending) {
-      this.sleep(Math.min(ROOM_INTERVAL, this.core.wakeup(now, this.number) || ROOM_INTERVAL));
+  private send(now: number): void {
+    if (this.socketClosing) return;
+    if (this.core.wantsRenewal(now, this.number)) this.resolveRenewalDue();
+    if (this.socket.bufferedAmount > MAX_BUFFERED_BYTES && !this.sayingGoodbye) {
+      this.sleep(Math.min(BUFFER_POLL_MS, this.core.wakeup(now, this.number) || BUFFER_POLL_MS));
       return;
     }
     try {
       for (const frame of this.core.outgoing(now, this.number)) this.socket.send(this.core.message(frame, this.number));
-      if (this.ending) this.socket.send(encodeFrame({ type: "bye" }));
+      if (this.sayingGoodbye) this.socket.send(encodeFrame({ type: "bye" }));
     } catch (error) {
       this.end(String(error));
       return;
     }
-    if (!this.ending) {
+    if (!this.sayingGoodbye) {
       this.sleep(this.core.wakeup(now, this.number));
       return;
     }
-    this.hangUp();
+    this.closeSocket();
     this.sleep(this.settings.closeTimeout, () => {
       this.end("closed");
     });
   }
 
   /** Replaced by a newer connection: hear what is still on its way over this one, then close it. */
-  private overlap(): void {
-    if (this.ending) this.hangUp();
+  private closeAfterOverlap(): void {
+    if (this.sayingGoodbye) this.closeSocket();
     if (this.replaced) return;
     this.replaced = true;
     this.environment.later(this.settings.overlap, () => {
-      this.hangUp();
+      this.closeSocket();
       this.end("replaced");
     });
   }
 
-  private sleep(milliseconds: number, then = (): void => this.pump()): void {
+  private sleep(milliseconds: number, then = (): void => this.update()): void {
     this.cancelTimer();
     this.cancelTimer = milliseconds === Infinity ? () => undefined : this.environment.later(milliseconds, then);
   }
 
-  private hangUp(): void {
-    if (this.closing) return;
-    this.closing = true;
+  private closeSocket(): void {
+    if (this.socketClosing) return;
+    this.socketClosing = true;
     try {
       this.socket.close(1000);
     } catch {
@@ -154,14 +154,14 @@ export class Talk {
   }
 
   /** A dead peer is not waited for: nothing of this socket is heard any more. */
-  private end(why: string): void {
+  private end(reason: string): void {
     if (this.done) return;
     this.done = true;
-    this.error = why;
+    this.error = reason;
     this.cancelTimer();
-    this.hangUp();
+    this.closeSocket();
     this.core.disconnected(this.number);
-    this.finish();
-    this.ear.progressed();
+    this.resolveEnded();
+    this.listener.onProgress();
   }
 }

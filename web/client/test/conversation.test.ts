@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { ClientClosed, ConnectionLost, FrameError, HandshakeRefused, NotReady, SessionRefused } from "../src/index.js";
-import { ready, said, settle, World } from "./world.js";
+import { ready, transcript, settle, World } from "./world.js";
 
 let world: World;
 beforeEach(() => {
@@ -11,33 +11,33 @@ const texts = (events: readonly any[]): string[] => events.filter((event) => eve
 
 describe("opening", () => {
   test("says hello, and is ready when a holder is", async () => {
-    const { conversation } = await world.talk({ modality: "text", approvals: true, token: "t.o.k" });
+    const { conversation } = await world.connect({ modality: "text", approvals: true, token: "t.o.k" });
 
     expect(world.socket.protocols).toEqual(["segue.v1", "bearer.t.o.k"]);
-    expect(world.socket.said).toEqual([
+    expect(world.socket.sent).toEqual([
       { type: "hello", session: "s", client_id: "c", connection: 1, modality: "text", approvals: true, binary: true },
     ]);
     expect(conversation.state).toBe("connecting");
-    await world.socket.hear(ready(7));
+    await world.socket.deliver(ready(7));
     expect((await conversation.whenReady()).epoch).toBe(7);
     expect(conversation.state).toBe("ready");
   });
 
   test("repeats hello with growing pauses", async () => {
-    await world.talk();
-    await world.pass(14_000);
+    await world.connect();
+    await world.advance(14_000);
 
     expect(world.socket.of("hello")).toHaveLength(4); // at 0, 2, 5 and 9.5 s
   });
 
   test("tells who waits why it takes long, and goes on", async () => {
-    const { conversation } = await world.talk();
-    await world.socket.hear({ type: "error", code: "no_worker", message: "no worker", retryable: true });
+    const { conversation } = await world.connect();
+    await world.socket.deliver({ type: "error", code: "no_worker", message: "no worker", retryable: true });
     const waiting = expect(conversation.whenReady(1_000)).rejects.toThrow(/no_worker/);
-    await world.pass(1_000);
+    await world.advance(1_000);
     await waiting;
     const again = conversation.whenReady(1_000);
-    await world.socket.hear(ready(1));
+    await world.socket.deliver(ready(1));
     await again;
 
     await expect(conversation.whenReady(0)).resolves.toBeDefined();
@@ -45,9 +45,9 @@ describe("opening", () => {
   });
 
   test("ends when a handshake is refused, as far as the socket tells", async () => {
-    const { conversation } = await world.talk({
+    const { conversation } = await world.connect({
       WebSocket: world.constructorOf((socket) => {
-        socket.fail("Unexpected server response: 403");
+        socket.breakOff("Unexpected server response: 403");
       }),
     });
 
@@ -57,8 +57,8 @@ describe("opening", () => {
   });
 
   test("ends when the session is refused", async () => {
-    const { conversation } = await world.talk();
-    await world.socket.hear({ type: "error", code: "bad_session", message: "no", retryable: false });
+    const { conversation } = await world.connect();
+    await world.socket.deliver({ type: "error", code: "bad_session", message: "no", retryable: false });
 
     await expect(conversation.whenReady()).rejects.toBeInstanceOf(SessionRefused);
   });
@@ -66,24 +66,24 @@ describe("opening", () => {
 
 describe("input", () => {
   test("is numbered, kept, and sent again until it is durable", async () => {
-    const { conversation } = await world.talk();
+    const { conversation } = await world.connect();
     conversation.sendText("one");
-    await world.pass(100);
+    await world.advance(100);
     expect(world.socket.of("text")).toEqual([]);
-    await world.socket.hear(ready(1));
+    await world.socket.deliver(ready(1));
     expect(world.socket.of("text")).toEqual([{ type: "text", text: "one", seq: 1 }]);
-    await world.pass(2_000);
+    await world.advance(2_000);
     expect(world.socket.of("text")).toHaveLength(2);
-    await world.socket.hear({ type: "ack", epoch: 1, seq: 2, upto: 1 });
+    await world.socket.deliver({ type: "ack", epoch: 1, seq: 2, upto: 1 });
     await conversation.flush();
-    await world.pass(60_000);
+    await world.advance(60_000);
 
     expect(world.socket.of("text")).toHaveLength(2);
   });
 
   test("that no server would take gets an error, and no number", async () => {
-    const { conversation } = await world.talk();
-    await world.socket.hear(ready(1));
+    const { conversation } = await world.connect();
+    await world.socket.deliver(ready(1));
 
     expect(() => conversation.sendText("")).toThrow(FrameError);
     expect(() => conversation.sendText("x".repeat(40_000))).toThrow(FrameError);
@@ -97,24 +97,24 @@ describe("input", () => {
 
 describe("output", () => {
   test("shows journal content once, in order, across a lost connection and a new holder", async () => {
-    const { events } = await world.talk();
-    await world.socket.hear(ready(1), said(1, 2, 0), said(1, 2, 0), said(1, 4, 2), said(1, 3, 1));
+    const { events } = await world.connect();
+    await world.socket.deliver(ready(1), transcript(1, 2, 0), transcript(1, 2, 0), transcript(1, 4, 2), transcript(1, 3, 1));
     expect(texts(events)).toEqual(["said 0", "said 1", "said 2"]);
-    world.socket.fail();
-    await world.pass(500);
+    world.socket.breakOff();
+    await world.advance(500);
     expect(world.sockets).toHaveLength(2);
     expect(world.socket.of("hello").at(-1)).toMatchObject({ connection: 2, last_record: 2 });
-    await world.socket.hear(ready(2), said(2, 2, 3));
+    await world.socket.deliver(ready(2), transcript(2, 2, 3));
     expect(texts(events)).toHaveLength(3); // something may be missing before it
-    await world.pass(2_000);
-    await world.socket.hear(ready(2, 3, { since: 2 }), said(2, 4, 2), said(2, 5, 3));
+    await world.advance(2_000);
+    await world.socket.deliver(ready(2, 3, { since: 2 }), transcript(2, 4, 2), transcript(2, 5, 3));
 
     expect(texts(events)).toEqual(["said 0", "said 1", "said 2", "said 3"]);
   });
 
   test("ignores what is no frame", async () => {
-    const { events } = await world.talk();
-    await world.socket.hear(ready(1), { message: "Forbidden" }, { type: "unheard" }, { type: "text", epoch: "x", text: 3 });
+    const { events } = await world.connect();
+    await world.socket.deliver(ready(1), { message: "Forbidden" }, { type: "unheard" }, { type: "text", epoch: "x", text: 3 });
     for (const data of ["", "null", "[[]]", "{", '{"type":"__proto__"}', new ArrayBuffer(2)]) world.socket.onmessage?.({ data });
 
     expect(events.map((event) => event.type)).toEqual(["ready"]);
@@ -124,54 +124,54 @@ describe("output", () => {
 describe("connections", () => {
   test("come back after a broken one, with pauses that grow, until it has been too long", async () => {
     let open = true;
-    const { conversation } = await world.talk({
+    const { conversation } = await world.connect({
       WebSocket: world.constructorOf((socket) => {
         if (open) socket.open();
-        else socket.fail();
+        else socket.breakOff();
       }),
     });
-    await world.socket.hear(ready(1));
+    await world.socket.deliver(ready(1));
     open = false;
-    world.socket.fail();
-    await world.pass(200_000);
+    world.socket.breakOff();
+    await world.advance(200_000);
     expect(conversation.state).toBe("reconnecting");
-    await world.pass(120_000);
+    await world.advance(120_000);
 
     expect(conversation.failure).toBeInstanceOf(ConnectionLost);
   });
 
   test("are not given up for the time that there is no network", async () => {
     let open = true;
-    const { conversation } = await world.talk({
+    const { conversation } = await world.connect({
       WebSocket: world.constructorOf((socket) => {
         if (open) socket.open();
-        else socket.fail();
+        else socket.breakOff();
       }),
     });
-    await world.socket.hear(ready(1));
+    await world.socket.deliver(ready(1));
     open = false;
     world.change("offline");
-    world.socket.fail();
-    await world.pass(3_600_000);
+    world.socket.breakOff();
+    await world.advance(3_600_000);
     expect(conversation.state).toBe("offline");
     open = true;
     world.change("online");
     await settle();
-    await world.socket.hear(ready(1, 2, { since: -1 }));
+    await world.socket.deliver(ready(1, 2, { since: -1 }));
 
     expect(conversation.state).toBe("ready");
   });
 
   test.each([true, false])("survive a lid that is closed for an hour (the clock goes on: %s)", async (monotonic) => {
-    const { conversation, events } = await world.talk();
-    await world.socket.hear(ready(1), said(1, 2, 0));
+    const { conversation, events } = await world.connect();
+    await world.socket.deliver(ready(1), transcript(1, 2, 0));
     conversation.sendText("kept");
     await settle();
     const dead = world.socket;
     await world.sleep(3_600_000, { monotonic }); // the socket says nothing, and its server is long gone
     expect(dead.of("ping").length).toBeGreaterThan(0);
     expect(world.sockets).toHaveLength(2);
-    await world.socket.hear(ready(5), ready(5, 2, { since: 0 }), said(5, 3, 0), said(5, 4, 1));
+    await world.socket.deliver(ready(5), ready(5, 2, { since: 0 }), transcript(5, 3, 0), transcript(5, 4, 1));
 
     expect(world.socket.of("text")).toEqual([{ type: "text", text: "kept", seq: 1 }]);
     expect(texts(events)).toEqual(["said 0", "said 1"]);
@@ -179,21 +179,21 @@ describe("connections", () => {
   });
 
   test("are renewed beside the present one before they end", async () => {
-    const { conversation, events } = await world.talk({ settings: { connectionLifetime: 60_000, lifetimeJitter: 0 } });
-    await world.socket.hear(ready(1));
+    const { conversation, events } = await world.connect({ settings: { connectionLifetime: 60_000, lifetimeJitter: 0 } });
+    await world.socket.deliver(ready(1));
     const old = world.socket;
-    await world.pass(60_000);
+    await world.advance(60_000);
     expect(world.sockets).toHaveLength(2);
     conversation.sendText("over the old one");
     await settle();
     expect(old.of("text")).toHaveLength(1);
-    await world.socket.hear(ready(1, 3, { since: -1 }), said(1, 4, 1));
-    await old.hear(said(1, 2, 0));
+    await world.socket.deliver(ready(1, 3, { since: -1 }), transcript(1, 4, 1));
+    await old.deliver(transcript(1, 2, 0));
     conversation.sendText("over the new one");
     await settle();
     expect(world.socket.of("text").map((frame) => frame.text)).toContain("over the new one");
     expect(old.closed).toBe(false);
-    await world.pass(1_000);
+    await world.advance(1_000);
 
     expect(old.closed).toBe(true);
     expect(old.of("bye")).toEqual([]);
@@ -202,22 +202,22 @@ describe("connections", () => {
 
   test("get a fresh token each", async () => {
     let tokens = 0;
-    await world.talk({ token: async () => `token${(tokens += 1)}` });
-    await world.socket.hear(ready(1), { type: "error", code: "expired", message: "over", retryable: false });
-    await world.pass(500);
+    await world.connect({ token: async () => `token${(tokens += 1)}` });
+    await world.socket.deliver(ready(1), { type: "error", code: "expired", message: "over", retryable: false });
+    await world.advance(500);
 
     expect(world.sockets.map((socket) => socket.protocols[1])).toEqual(["bearer.token1", "bearer.token2"]);
   });
 
   test("hand a slow network no more than it takes", async () => {
-    const { conversation } = await world.talk();
-    await world.socket.hear(ready(1));
+    const { conversation } = await world.connect();
+    await world.socket.deliver(ready(1));
     world.socket.bufferedAmount = 1_000_000;
     conversation.sendText("later");
-    await world.pass(1_000);
+    await world.advance(1_000);
     expect(world.socket.of("text")).toEqual([]);
     world.socket.bufferedAmount = 0;
-    await world.pass(100);
+    await world.advance(100);
 
     expect(world.socket.of("text")).toHaveLength(1);
   });
@@ -225,17 +225,17 @@ describe("connections", () => {
 
 describe("the end", () => {
   test("says bye, and leaves nothing behind", async () => {
-    const { conversation } = await world.talk();
-    await world.socket.hear(ready(1));
+    const { conversation } = await world.connect();
+    await world.socket.deliver(ready(1));
     const iterated = (async () => {
       const types = [];
       for await (const event of conversation.events()) types.push(event.type);
       return types;
     })();
-    await world.socket.hear(said(1, 2, 0));
+    await world.socket.deliver(transcript(1, 2, 0));
     await conversation.close();
 
-    expect(world.socket.said.at(-1)).toEqual({ type: "bye" });
+    expect(world.socket.sent.at(-1)).toEqual({ type: "bye" });
     expect(await iterated).toEqual(["transcript"]);
     expect(world.waiting).toBe(0);
     expect(conversation.state).toBe("closed");
@@ -243,24 +243,24 @@ describe("the end", () => {
   });
 
   test("a ping is timed", async () => {
-    const { conversation } = await world.talk();
-    await world.socket.hear(ready(1));
+    const { conversation } = await world.connect();
+    await world.socket.deliver(ready(1));
     const asked = conversation.ping();
-    await world.pass(40);
-    await world.socket.hear({ type: "pong" });
+    await world.advance(40);
+    await world.socket.deliver({ type: "pong" });
 
     expect(await asked).toBe(40);
     expect(conversation.roundTrip).toBe(40);
   });
 
   test("listeners that throw stop no other", async () => {
-    const { conversation } = await world.talk();
+    const { conversation } = await world.connect();
     const heard: string[] = [];
     const stop = new AbortController();
     conversation.on("moved", () => heard.push("stopped"), { signal: stop.signal });
     conversation.on("moved", () => heard.push("heard"));
     stop.abort();
-    await world.socket.hear(ready(1), { type: "moved", epoch: 1, seq: 2 });
+    await world.socket.deliver(ready(1), { type: "moved", epoch: 1, seq: 2 });
 
     expect(heard).toEqual(["heard"]);
     expect(conversation.state).toBe("moving");

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { EventsNotRead } from "../src/index.js";
 import { EventBuffer } from "../src/events.js";
-import { ready, said, settle, World } from "./world.js";
+import { ready, transcript, settle, World } from "./world.js";
 
 const audio = (seq: number): any => ({ type: "audio", epoch: 1, seq, audio: "AAAA", rate: 24_000 });
 const text = (record: number): any => ({ type: "text", epoch: 1, seq: record + 1, text: `text ${record}`, record });
@@ -43,13 +43,13 @@ describe("events that wait to be read", () => {
 
   test("that nothing iterates over are not kept", async () => {
     const world = new World();
-    const { conversation } = await world.talk({ settings: { lastingCapacity: 2 } });
-    await world.socket.hear(ready(1), said(1, 2, 0), said(1, 3, 1), said(1, 4, 2), said(1, 5, 3));
+    const { conversation } = await world.connect({ settings: { lastingCapacity: 2 } });
+    await world.socket.deliver(ready(1), transcript(1, 2, 0), transcript(1, 3, 1), transcript(1, 4, 2), transcript(1, 5, 3));
     expect(conversation.state).toBe("ready");
 
     conversation.events();
-    await world.socket.hear(said(1, 6, 4), said(1, 7, 5), said(1, 8, 6));
-    await world.pass(5_000);
+    await world.socket.deliver(transcript(1, 6, 4), transcript(1, 7, 5), transcript(1, 8, 6));
+    await world.advance(5_000);
     expect(conversation.failure).toBeInstanceOf(EventsNotRead);
   });
 });
@@ -64,15 +64,15 @@ describe("a tab in the background", () => {
 
   test("loses nothing, and keeps its connection", async () => {
     const world = new Throttled();
-    const { conversation, events } = await world.talk();
-    await world.socket.hear(ready(1));
+    const { conversation, events } = await world.connect();
+    await world.socket.deliver(ready(1));
     conversation.sendText("one");
     await settle();
     expect(world.socket.of("text")).toHaveLength(1); // what is said goes at once
     for (let minute = 0; minute < 20; minute += 1) {
-      await world.socket.hear(said(1, minute + 2, minute));
-      await world.pass(60_000);
-      await world.socket.hear({ type: "pong" });
+      await world.socket.deliver(transcript(1, minute + 2, minute));
+      await world.advance(60_000);
+      await world.socket.deliver({ type: "pong" });
     }
 
     expect(events.filter((event) => event.type === "transcript")).toHaveLength(20);

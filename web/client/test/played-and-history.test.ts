@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { ready, said, settle, World } from "./world.js";
+import { ready, transcript, settle, World } from "./world.js";
 
 let world: World;
 beforeEach(() => {
@@ -10,8 +10,8 @@ describe("played", () => {
   const audio = (epoch: number, seq: number): object => ({ type: "audio", epoch, seq, audio: "AAAA", rate: 24_000 });
 
   test("goes at once when the player has stopped after a barge-in", async () => {
-    const { conversation } = await world.talk();
-    await world.socket.hear(ready(3, 1, { features: ["played"] }), audio(3, 2), { type: "barge_in", epoch: 3, seq: 3 });
+    const { conversation } = await world.connect();
+    await world.socket.deliver(ready(3, 1, { features: ["played"] }), audio(3, 2), { type: "barge_in", epoch: 3, seq: 3 });
     conversation.played({ epoch: 3, seq: 2, ms: 12.4 }, { stopped: true });
     await settle();
 
@@ -19,12 +19,12 @@ describe("played", () => {
   });
 
   test("goes with the ordinary acknowledgement, and counts only for its own epoch", async () => {
-    const { conversation } = await world.talk();
-    await world.socket.hear(ready(3, 1, { features: ["played"] }), audio(3, 2), said(3, 3, 0));
+    const { conversation } = await world.connect();
+    await world.socket.deliver(ready(3, 1, { features: ["played"] }), audio(3, 2), transcript(3, 3, 0));
     conversation.played({ epoch: 3, seq: 2, ms: 60 });
-    await world.pass(1_000);
-    await world.socket.hear(ready(4, 1, { features: ["played"], since: 0, head: 1 }), said(4, 2, 1));
-    await world.pass(1_000);
+    await world.advance(1_000);
+    await world.socket.deliver(ready(4, 1, { features: ["played"], since: 0, head: 1 }), transcript(4, 2, 1));
+    await world.advance(1_000);
 
     expect(world.socket.of("ack").map((frame) => frame.played)).toEqual([
       { seq: 2, ms: 60 },
@@ -33,10 +33,10 @@ describe("played", () => {
   });
 
   test("is not said to a holder that does not know it, nor by a client without sound", async () => {
-    const { conversation } = await world.talk();
-    await world.socket.hear(ready(3), audio(3, 2), said(3, 3, 0));
+    const { conversation } = await world.connect();
+    await world.socket.deliver(ready(3), audio(3, 2), transcript(3, 3, 0));
     conversation.played({ epoch: 3, seq: 2, ms: 60 }, { stopped: true });
-    await world.pass(1_000);
+    await world.advance(1_000);
 
     expect(world.socket.of("ack")).toEqual([{ type: "ack", epoch: 3, seq: 3 }]);
   });
@@ -57,10 +57,10 @@ describe("history", () => {
   const open = { features: ["history"], head: 3 };
 
   test("comes by itself, and its lines count as shown", async () => {
-    const { conversation, events } = await world.talk({ history: true });
+    const { conversation, events } = await world.connect({ history: true });
     expect(world.socket.of("hello")[0]).toMatchObject({ history: true });
-    await world.socket.hear(ready(1, 1, open), page(2, [0, 1, 2, 3]), { type: "history", epoch: 1, seq: 3, lines: [line(3), line(4)] });
-    await world.pass(10_000);
+    await world.socket.deliver(ready(1, 1, open), page(2, [0, 1, 2, 3]), { type: "history", epoch: 1, seq: 3, lines: [line(3), line(4)] });
+    await world.advance(10_000);
 
     expect(shown(events)).toEqual(["line 0", "line 1", "line 2", "line 3", "line 4"]);
     expect(conversation.lastRecord).toBe(4);
@@ -68,9 +68,9 @@ describe("history", () => {
   });
 
   test("is asked for if it does not come, and again", async () => {
-    await world.talk({ history: true });
-    await world.socket.hear(ready(1, 1, open));
-    await world.pass(6_500);
+    await world.connect({ history: true });
+    await world.socket.deliver(ready(1, 1, open));
+    await world.advance(6_500);
 
     expect(world.socket.of("history")).toEqual([
       { type: "history", last_record: 2 },
@@ -79,45 +79,45 @@ describe("history", () => {
   });
 
   test("goes back page by page", async () => {
-    const { conversation, events } = await world.talk({ history: true });
-    await world.socket.hear(ready(1, 1, { ...open, head: 9 }), page(2, [6, 7, 8], { more: true }));
+    const { conversation, events } = await world.connect({ history: true });
+    await world.socket.deliver(ready(1, 1, { ...open, head: 9 }), page(2, [6, 7, 8], { more: true }));
     const older = conversation.history();
     await settle();
     expect(world.socket.of("history")).toEqual([{ type: "history", before: 6, last_record: 8 }]);
-    await world.socket.hear(page(3, [4, 8, 5], { before: 6, more: true })); // 8 was redacted: its record is a later one
+    await world.socket.deliver(page(3, [4, 8, 5], { before: 6, more: true })); // 8 was redacted: its record is a later one
     expect((await older).lines.map((one) => one.record)).toEqual([4, 8, 5]);
-    await world.socket.hear(page(4, [4, 8, 5], { before: 6, more: true })); // asked for twice, and answered twice
+    await world.socket.deliver(page(4, [4, 8, 5], { before: 6, more: true })); // asked for twice, and answered twice
     const oldest = conversation.history();
     await settle();
     expect(world.socket.of("history").at(-1)).toMatchObject({ before: 4 });
-    await world.socket.hear(page(5, [0, 1], { before: 4 }));
+    await world.socket.deliver(page(5, [0, 1], { before: 4 }));
     expect((await oldest).more).toBe(false);
 
     expect(shown(events)).toEqual(["line 6", "line 7", "line 8", "line 4", "line 8", "line 5", "line 0", "line 1"]);
   });
 
   test("is shown once, whether a line came in a page or live", async () => {
-    const { conversation, events } = await world.talk({ history: true });
-    await world.socket.hear(ready(1, 1, { ...open, head: 0 }), said(1, 2, 0));
+    const { conversation, events } = await world.connect({ history: true });
+    await world.socket.deliver(ready(1, 1, { ...open, head: 0 }), transcript(1, 2, 0));
     const again = conversation.history({ before: undefined });
     await settle();
-    await world.socket.hear({ ...page(3, []), lines: [{ record: 0, role: "assistant", kind: "transcript", text: "said 0" }, line(1)] });
+    await world.socket.deliver({ ...page(3, []), lines: [{ record: 0, role: "assistant", kind: "transcript", text: "said 0" }, line(1)] });
     await again;
-    await world.socket.hear(ready(1, 4, { ...open, since: 0 }), said(1, 5, 0), { type: "history", epoch: 1, seq: 6, lines: [line(1)] });
+    await world.socket.deliver(ready(1, 4, { ...open, since: 0 }), transcript(1, 5, 0), { type: "history", epoch: 1, seq: 6, lines: [line(1)] });
 
     expect(shown(events)).toEqual(["said 0", "line 1"]);
   });
 
   test("a page after a gap moves nothing on: what is missing still comes", async () => {
-    const { conversation, events } = await world.talk({ history: true });
-    await world.socket.hear(ready(1, 1, { ...open, head: 0 }), page(2, []));
+    const { conversation, events } = await world.connect({ history: true });
+    await world.socket.deliver(ready(1, 1, { ...open, head: 0 }), page(2, []));
     const again = conversation.history();
     await settle();
-    await world.socket.hear(page(4, [1])); // 3, which showed record 0, is lost
-    await world.pass(600);
+    await world.socket.deliver(page(4, [1])); // 3, which showed record 0, is lost
+    await world.advance(600);
     await again;
     expect(conversation.lastRecord).toBe(-1);
-    await world.socket.hear(ready(1, 5, { ...open, since: -1 }), said(1, 6, 0), { type: "history", epoch: 1, seq: 7, lines: [line(1)] });
+    await world.socket.deliver(ready(1, 5, { ...open, since: -1 }), transcript(1, 6, 0), { type: "history", epoch: 1, seq: 7, lines: [line(1)] });
 
     expect(shown(events)).toEqual(["line 1", "said 0"]);
   });

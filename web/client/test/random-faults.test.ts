@@ -6,7 +6,7 @@ import type { FakeSocket } from "./world.js";
 import { settle, World } from "./world.js";
 
 /** A sequence of chance that a seed decides (mulberry32). */
-function chanceOf(seed: number): () => number {
+function seededRandom(seed: number): () => number {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
@@ -29,17 +29,17 @@ class Holder {
   ) {}
 
   /** Say a frame, numbered. */
-  say(frame: Frame): void {
+  send(frame: Frame): void {
     this.server.send({ ...frame, epoch: this.epoch, seq: (this.seq += 1) });
   }
 
   ready(since?: number): void {
     const { journal, inputs } = this.server;
     const known = { upto: inputs.length, beyond: [] };
-    this.say({ type: "ready", session: "s", known, history: 0, head: journal.length, window: 16, ...(since !== undefined && { since }) });
+    this.send({ type: "ready", session: "s", known, history: 0, head: journal.length, window: 16, ...(since !== undefined && { since }) });
   }
 
-  hear(frame: Frame): void {
+  receive(frame: Frame): void {
     if (frame.type === "hello") {
       this.ready(frame.last_record);
       for (let record = frame.last_record ?? Infinity; record < this.server.journal.length; record += 1) if (record >= 0) this.show(record);
@@ -50,7 +50,7 @@ class Holder {
   }
 
   /** Commit the next input and its answer; only the holder of the present epoch can. */
-  work(): void {
+  commitNext(): void {
     const next = this.server.inputs.length + 1;
     const text = this.received.get(next);
     if (text === undefined || this.epoch !== this.server.epoch) return;
@@ -58,16 +58,16 @@ class Holder {
     this.server.inputs.push(text);
     this.server.journal.push(`answer to ${text}`);
     this.ack();
-    this.say({ type: "audio", audio: "AAAA", rate: 24_000 });
+    this.send({ type: "audio", audio: "AAAA", rate: 24_000 });
     this.show(this.server.journal.length - 1);
   }
 
   private ack(): void {
-    this.say({ type: "ack", upto: this.server.inputs.length, beyond: [] });
+    this.send({ type: "ack", upto: this.server.inputs.length, beyond: [] });
   }
 
   private show(record: number): void {
-    this.say({ type: "text", text: this.server.journal[record], record });
+    this.send({ type: "text", text: this.server.journal[record], record });
   }
 }
 
@@ -76,9 +76,9 @@ class Server {
   readonly journal: string[] = ["from before"];
   readonly inputs: string[] = [];
   epoch = 1;
-  calm = false;
+  faultless = false;
   holders: Holder[] = [new Holder(1, this)];
-  private readonly heard = new Map<FakeSocket, number>();
+  private readonly receivedCounts = new Map<FakeSocket, number>();
   private waiting: { socket: FakeSocket; frame: Frame }[] = [];
 
   constructor(
@@ -93,35 +93,35 @@ class Server {
   send(frame: Frame): void {
     const open = this.world.sockets.filter((socket) => socket.readyState === 1);
     const socket = open.at(-1);
-    if (socket && (this.calm || this.chance() > 0.08)) this.waiting.push({ socket, frame });
+    if (socket && (this.faultless || this.chance() > 0.08)) this.waiting.push({ socket, frame });
   }
 
   /** One turn: what the client has said is heard, something goes wrong, and something is said. */
   async turn(): Promise<void> {
     for (const socket of this.world.sockets) {
-      const from = this.heard.get(socket) ?? 0;
-      this.heard.set(socket, socket.said.length);
-      for (const frame of socket.said.slice(from)) if (this.calm || this.chance() > 0.1) this.present.hear(frame);
+      const from = this.receivedCounts.get(socket) ?? 0;
+      this.receivedCounts.set(socket, socket.sent.length);
+      for (const frame of socket.sent.slice(from)) if (this.faultless || this.chance() > 0.1) this.present.receive(frame);
     }
-    this.present.work();
-    if (!this.calm) this.misfortune();
+    this.present.commitNext();
+    if (!this.faultless) this.injectFault();
     for (let count = 0; count < 6 && this.waiting.length; count += 1) {
-      const index = this.calm ? 0 : Math.floor(this.chance() * Math.min(3, this.waiting.length));
+      const index = this.faultless ? 0 : Math.floor(this.chance() * Math.min(3, this.waiting.length));
       const [one] = this.waiting.splice(index, 1) as [{ socket: FakeSocket; frame: Frame }];
-      if (one.socket.readyState === 1) await one.socket.hear(one.frame);
+      if (one.socket.readyState === 1) await one.socket.deliver(one.frame);
     }
   }
 
-  private misfortune(): void {
+  private injectFault(): void {
     const dice = this.chance();
-    if (dice < 0.02) this.world.socket.fail();
-    else if (dice < 0.05) this.passOn(dice < 0.035);
-    else if (dice < 0.07) this.holders.at(-2)?.say(dice < 0.06 ? { type: "audio", audio: "AAAA", rate: 8_000 } : { type: "moved" });
+    if (dice < 0.02) this.world.socket.breakOff();
+    else if (dice < 0.05) this.changeHolder(dice < 0.035);
+    else if (dice < 0.07) this.holders.at(-2)?.send(dice < 0.06 ? { type: "audio", audio: "AAAA", rate: 8_000 } : { type: "moved" });
     else if (dice < 0.09) this.world.socket.onmessage?.({ data: '{"message": "Internal server error", "connectionId":"x"}' });
   }
 
-  private passOn(planned: boolean): void {
-    if (planned) this.present.say({ type: "moved" });
+  private changeHolder(planned: boolean): void {
+    if (planned) this.present.send({ type: "moved" });
     this.epoch += 2;
     this.holders.push(new Holder(this.epoch, this));
     this.present.ready();
@@ -129,10 +129,10 @@ class Server {
 }
 
 test.each(Array.from({ length: 60 }, (_, seed) => seed))("whatever happens, content comes once and in order (seed %i)", async (seed) => {
-  const chance = chanceOf(seed);
+  const chance = seededRandom(seed);
   const world = new World();
   const server = new Server(world, chance);
-  const { conversation, events } = await world.talk({ settings: { pongTimeout: 60_000 } });
+  const { conversation, events } = await world.connect({ settings: { pongTimeout: 60_000 } });
   const said: string[] = [];
   for (let step = 0; step < 150; step += 1) {
     if (chance() < 0.3) {
@@ -140,13 +140,13 @@ test.each(Array.from({ length: 60 }, (_, seed) => seed))("whatever happens, cont
       conversation.sendText(said.at(-1) as string);
     }
     await server.turn();
-    await world.pass(200);
+    await world.advance(200);
   }
-  server.calm = true;
-  server.present.say({ type: "restart", reason: "a lost last frame is noticed with the next one" });
+  server.faultless = true;
+  server.present.send({ type: "restart", reason: "a lost last frame is noticed with the next one" });
   for (let step = 0; step < 600 && (conversation.unacknowledged || shown(events).length < server.journal.length - 1); step += 1) {
     await server.turn();
-    await world.pass(200);
+    await world.advance(200);
   }
   await settle();
 

@@ -50,7 +50,7 @@ test("without the holder's word real frames go again, pre-roll first", () => {
 test("what a closed microphone had kept is not sent", () => {
   const gate = new SilenceGate();
   for (let count = 0; count < 20; count += 1) gate.take(quiet, RATE, true);
-  gate.open();
+  gate.reset();
 
   expect(gate.take(loud, RATE, true)).toEqual([loud]);
 });
@@ -61,8 +61,8 @@ test.each([
   [[], undefined, 0],
 ])("markers are numbered input, if the holder (%s) and the program (%s) want them", async (features, silence, from) => {
   const world = new World();
-  const { conversation } = await world.talk({ silence });
-  await world.socket.hear(ready(1, 1, { features, audio: AUDIO }));
+  const { conversation } = await world.connect({ silence });
+  await world.socket.deliver(ready(1, 1, { features, audio: AUDIO }));
   for (let count = 0; count < 11; count += 1) {
     conversation.sendAudio(new Int16Array(quiet.buffer));
     await settle();
@@ -89,8 +89,8 @@ test("a microphone that is muted after a word ends the utterance with what is la
 
 test("endAudio sends it, and nothing once the conversation is closed", async () => {
   const world = new World();
-  const { conversation } = await world.talk();
-  await world.socket.hear(ready(1, 1, { features: ["silence"], audio: AUDIO }));
+  const { conversation } = await world.connect();
+  await world.socket.deliver(ready(1, 1, { features: ["silence"], audio: AUDIO }));
   conversation.sendAudio(new Int16Array(loud.buffer));
   conversation.endAudio();
   await settle();

@@ -45,7 +45,7 @@ export class World implements Environment {
   }
 
   /** Let so much time pass; each timer has its turn when it is due. */
-  async pass(milliseconds: number): Promise<void> {
+  async advance(milliseconds: number): Promise<void> {
     const until = this.time + milliseconds;
     await settle();
     for (;;) {
@@ -63,7 +63,7 @@ export class World implements Environment {
   async sleep(milliseconds: number, { monotonic = true } = {}): Promise<void> {
     if (monotonic) this.time += milliseconds;
     else this.slept += milliseconds;
-    await this.pass(20_000);
+    await this.advance(20_000);
   }
 
   /** The newest socket. */
@@ -88,7 +88,7 @@ export class World implements Environment {
   }
 
   /** A conversation in this world, and the events that it shows. */
-  async talk(options: Partial<ConnectOptions> = {}): Promise<{ conversation: Conversation; events: ServerFrame[] }> {
+  async connect(options: Partial<ConnectOptions> = {}): Promise<{ conversation: Conversation; events: ServerFrame[] }> {
     const conversation = connect({
       url: "ws://test",
       session: "s",
@@ -115,7 +115,7 @@ export class FakeSocket implements SocketLike {
   onmessage: SocketLike["onmessage"] = null;
   onerror: SocketLike["onerror"] = null;
   onclose: SocketLike["onclose"] = null;
-  readonly said: any[] = [];
+  readonly sent: any[] = [];
   closed = false;
 
   constructor(
@@ -130,7 +130,7 @@ export class FakeSocket implements SocketLike {
 
   send(data: string | Uint8Array): void {
     if (this.readyState !== 1) throw new Error("the socket is not open");
-    this.said.push(typeof data === "string" ? JSON.parse(data) : readBinary(data));
+    this.sent.push(typeof data === "string" ? JSON.parse(data) : readBinary(data));
   }
 
   close(): void {
@@ -141,21 +141,21 @@ export class FakeSocket implements SocketLike {
   }
 
   /** Break without a word of either end. */
-  fail(message = "broken"): void {
+  breakOff(message = "broken"): void {
     this.readyState = 3;
     this.onerror?.({ message });
     this.onclose?.({ code: 1006 });
   }
 
   /** The server closes with a code. */
-  async leave(code: number): Promise<void> {
+  async closeByServer(code: number): Promise<void> {
     this.readyState = 3;
     this.onclose?.({ code });
     await settle();
   }
 
   /** Say frames, one message each. */
-  async hear(...frames: object[]): Promise<void> {
+  async deliver(...frames: object[]): Promise<void> {
     for (const frame of frames) {
       const ready = typeof frame === "string" || frame instanceof ArrayBuffer;
       this.onmessage?.({ data: ready ? frame : JSON.stringify(frame) });
@@ -165,7 +165,7 @@ export class FakeSocket implements SocketLike {
 
   /** The client's frames of a type. */
   of(type: string): any[] {
-    return this.said.filter((frame) => frame.type === type);
+    return this.sent.filter((frame) => frame.type === type);
   }
 }
 
@@ -196,7 +196,7 @@ export const ready = (epoch: number, seq = 1, more: object = {}): object => ({
   ...more,
 });
 
-export const said = (epoch: number, seq: number, record: number, text = `said ${record}`): object => ({
+export const transcript = (epoch: number, seq: number, record: number, text = `said ${record}`): object => ({
   type: "transcript",
   epoch,
   seq,

@@ -11,7 +11,7 @@ export interface Handoff {
 }
 
 /** What is needed of a frame. */
-export interface Seen {
+export interface ObservedFrame {
   readonly type: string;
   readonly epoch?: number;
   /** Of a `ready`: the formats of an agent that speaks. A turn of text has none. */
@@ -22,11 +22,11 @@ export class Handoffs {
   /** Epoch of the present holder; undefined until the first `ready`. */
   epoch: number | undefined;
   /** The changes so far, oldest first. */
-  readonly all: Handoff[] = [];
+  readonly changes: Handoff[] = [];
   /** Whether the present holder is a turn of text, which has the session for its own time alone. */
-  private turn = false;
+  private isTextTurn = false;
   private movedAt: number | undefined;
-  private lastAt = 0;
+  private lastFrameAt = 0;
 
   /**
    * Take note of a frame.
@@ -35,29 +35,29 @@ export class Handoffs {
    * nothing: there it lasts from the last that was heard of it, so it is the longest that it can have been. Each turn
    * of text has a holder of its own; that one follows another there is no handoff.
    */
-  saw(frame: Seen, now: number): Handoff | undefined {
+  observe(frame: ObservedFrame, now: number): Handoff | undefined {
     const { epoch } = frame;
     if (epoch === undefined) return undefined;
-    const before = this.turn;
-    if (frame.type === "ready" && epoch >= (this.epoch ?? 0)) this.turn = frame.audio === undefined;
+    const wasTextTurn = this.isTextTurn;
+    if (frame.type === "ready" && epoch >= (this.epoch ?? 0)) this.isTextTurn = frame.audio === undefined;
     if (this.epoch === undefined || epoch <= this.epoch) {
       if (frame.type === "moved") this.movedAt = now;
       this.epoch ??= epoch;
-      this.lastAt = now;
+      this.lastFrameAt = now;
       return undefined;
     }
-    const between = { from: this.epoch, planned: this.movedAt !== undefined, since: this.movedAt ?? this.lastAt };
+    const between = { from: this.epoch, planned: this.movedAt !== undefined, since: this.movedAt ?? this.lastFrameAt };
     this.epoch = epoch;
     this.movedAt = undefined;
-    this.lastAt = now;
-    if (before || this.turn) return undefined;
+    this.lastFrameAt = now;
+    if (wasTextTurn || this.isTextTurn) return undefined;
     const change: Handoff = {
       from: between.from,
       to: epoch,
       gap: Math.max(0, Math.round(now - between.since)),
       planned: between.planned,
     };
-    this.all.push(change);
+    this.changes.push(change);
     return change;
   }
 }

@@ -1,13 +1,13 @@
 /** Images as the service takes them: of the four kinds, and no larger than it allows. */
 import type { MediaType } from "../../client/src/index.js";
 
-const KINDS: readonly string[] = ["image/jpeg", "image/png", "image/webp", "image/gif"];
+const MEDIA_TYPES: readonly string[] = ["image/jpeg", "image/png", "image/webp", "image/gif"];
 
 /** Bytes; the protocol ends at 4,320,000. */
-const LARGEST = 4_000_000;
+const MAX_BYTES = 4_000_000;
 
 /** Pixels of the longer side after an image was made smaller: what models look at. */
-const LONGEST_SIDE = 2048;
+const MAX_SIDE_PIXELS = 2048;
 
 /** The image cannot be sent; the text says why. */
 export class ImageProblem extends Error {
@@ -16,12 +16,12 @@ export class ImageProblem extends Error {
 
 /** Read an image, and make it smaller if it is too large. Throws `ImageProblem`. */
 export async function readImage(file: Blob): Promise<{ bytes: Uint8Array; type: MediaType }> {
-  if (KINDS.includes(file.type) && file.size <= LARGEST) {
+  if (MEDIA_TYPES.includes(file.type) && file.size <= MAX_BYTES) {
     return { bytes: new Uint8Array(await file.arrayBuffer()), type: file.type as MediaType };
   }
   if (!file.type.startsWith("image/")) throw new ImageProblem("Only images can be sent: JPEG, PNG, WebP or GIF.");
   const smaller = await shrink(file);
-  if (smaller.size > LARGEST) throw new ImageProblem("This image is too large, also when it is made smaller.");
+  if (smaller.size > MAX_BYTES) throw new ImageProblem("This image is too large, also when it is made smaller.");
   return { bytes: new Uint8Array(await smaller.arrayBuffer()), type: "image/jpeg" };
 }
 
@@ -32,7 +32,7 @@ async function shrink(file: Blob): Promise<Blob> {
   } catch {
     throw new ImageProblem("This image cannot be read. Try a JPEG or PNG.");
   }
-  const scale = Math.min(1, LONGEST_SIDE / Math.max(bitmap.width, bitmap.height));
+  const scale = Math.min(1, MAX_SIDE_PIXELS / Math.max(bitmap.width, bitmap.height));
   const canvas = new OffscreenCanvas(Math.round(bitmap.width * scale), Math.round(bitmap.height * scale));
   canvas.getContext("2d")?.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   bitmap.close();

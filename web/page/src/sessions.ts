@@ -1,7 +1,7 @@
 /** Names of sessions: in the address, so that another tab or device can open the same, and the last ones used here. */
 
-const RECENT = "segue.sessions";
-const KEPT = 8;
+const RECENT_KEY = "segue.sessions";
+const MAX_RECENT = 8;
 const NAME = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,128}$/;
 
 /** Whether the service takes this as the name of a session. */
@@ -10,20 +10,20 @@ export function isSessionName(name: string): boolean {
 }
 
 /** The session that the address names. */
-export function sessionOf(hash: string): string | undefined {
+export function sessionInAddress(hash: string): string | undefined {
   const name = new URLSearchParams(hash.slice(1)).get("session") ?? "";
   return isSessionName(name) ? name : undefined;
 }
 
 /** Put a session's name into the address, or take it out. */
-export function nameInAddress(name: string | undefined): void {
+export function putInAddress(name: string | undefined): void {
   history.replaceState(null, "", location.pathname + (name === undefined ? "" : `#session=${name}`));
 }
 
 /** The sessions that were opened in this browser, the last first. */
 export function recentSessions(): string[] {
   try {
-    const found: unknown = JSON.parse(localStorage.getItem(RECENT) ?? "[]");
+    const found: unknown = JSON.parse(localStorage.getItem(RECENT_KEY) ?? "[]");
     return Array.isArray(found) ? found.filter((name): name is string => typeof name === "string" && isSessionName(name)) : [];
   } catch {
     return [];
@@ -33,7 +33,7 @@ export function recentSessions(): string[] {
 /** Remember that a session was opened. */
 export function rememberSession(name: string): void {
   try {
-    localStorage.setItem(RECENT, JSON.stringify([name, ...recentSessions().filter((each) => each !== name)].slice(0, KEPT)));
+    localStorage.setItem(RECENT_KEY, JSON.stringify([name, ...recentSessions().filter((each) => each !== name)].slice(0, MAX_RECENT)));
   } catch {
     // Storage is full or forbidden: the list is only a convenience.
   }
@@ -42,7 +42,7 @@ export function rememberSession(name: string): void {
 /** Forget them: the next user of this browser is another one. */
 export function forgetSessions(): void {
   try {
-    localStorage.removeItem(RECENT);
+    localStorage.removeItem(RECENT_KEY);
   } catch {
     // As above.
   }
@@ -51,6 +51,6 @@ export function forgetSessions(): void {
 /** A name for a new session: today, and four letters by chance. */
 export function newSessionName(today = new Date()): string {
   const letters = crypto.getRandomValues(new Uint8Array(4));
-  const chance = Array.from(letters, (byte) => String.fromCharCode(97 + (byte % 26))).join("");
-  return `${today.toISOString().slice(0, 10)}-${chance}`;
+  const randomLetters = Array.from(letters, (byte) => String.fromCharCode(97 + (byte % 26))).join("");
+  return `${today.toISOString().slice(0, 10)}-${randomLetters}`;
 }

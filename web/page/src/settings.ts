@@ -25,10 +25,10 @@ export async function readSettings(get: typeof fetch = fetch): Promise<Settings>
     throw new NotSetUp("This page is not set up yet: the service stack writes its settings. Deploy that stack, then load this again.");
   }
   const found: unknown = answer.ok ? await answer.json().catch(() => undefined) : undefined;
-  return checked(found);
+  return validate(found);
 }
 
-function checked(found: unknown): Settings {
+function validate(found: unknown): Settings {
   const { url, issuer, discovery, clientId, scopes } = (found ?? {}) as Record<string, unknown>;
   const isText = (value: unknown): value is string => typeof value === "string" && value !== "";
   if (!isText(url) || !isText(issuer) || !isText(clientId)) {

@@ -8,25 +8,25 @@
 import * as oauth from "oauth4webapi";
 import type { Settings } from "./settings.js";
 
-const TOKENS = "segue.tokens";
-const REQUEST = "segue.sign-in";
+const TOKENS_KEY = "segue.tokens";
+const REQUEST_KEY = "segue.sign-in";
 const CHANNEL = "segue.sign-in";
 
 /** What tabs of the page say to each other. `ended`: of which issuer someone has signed out. */
-interface Word {
+interface TabMessage {
   readonly ask?: string;
   readonly tokens?: Tokens;
   readonly ended?: string;
 }
 
 /** Milliseconds that other tabs have to answer. */
-const OTHER_TABS = 250;
+const OTHER_TABS_MS = 250;
 
 /** Milliseconds that the issuer has to forget a refresh token; the tabs have forgotten it already. */
-const REVOCATION = 2000;
+const REVOCATION_MS = 2000;
 
 /** A token is renewed when it has less than this left (milliseconds), or a tenth of its time. */
-const MARGIN = 60_000;
+const RENEWAL_MARGIN_MS = 60_000;
 
 interface Tokens {
   readonly idToken: string;
@@ -36,7 +36,7 @@ interface Tokens {
   readonly until: number;
 }
 
-interface Request {
+interface PendingSignIn {
   readonly verifier: string;
   readonly state: string;
   readonly nonce: string;
@@ -60,7 +60,7 @@ export class SignIn {
   private server: oauth.AuthorizationServer | undefined;
   private renewing: Promise<Tokens> | undefined;
   /** Sign-outs so far: what was under way at one is no sign-in any more. */
-  private ends = 0;
+  private signOuts = 0;
   private readonly client: oauth.Client;
   private readonly channel = new BroadcastChannel(CHANNEL);
 
@@ -71,11 +71,11 @@ export class SignIn {
     private readonly storage: Storage = sessionStorage,
   ) {
     this.client = { client_id: settings.clientId };
-    this.channel.onmessage = ({ data }: MessageEvent<Word>) => {
+    this.channel.onmessage = ({ data }: MessageEvent<TabMessage>) => {
       const tokens = this.tokens;
-      if (data.ask === settings.issuer && tokens) this.channel.postMessage({ tokens } satisfies Word);
+      if (data.ask === settings.issuer && tokens) this.channel.postMessage({ tokens } satisfies TabMessage);
       if (data.ended !== settings.issuer || !tokens) return;
-      this.forget();
+      this.dropTokens();
       this.onEnd(new SignedOut("needed", "You have signed out in another tab."));
     };
   }
@@ -86,11 +86,11 @@ export class SignIn {
    */
   async resume(): Promise<boolean> {
     const address = new URL(location.href);
-    if (address.searchParams.has("state")) return this.finish(address);
+    if (address.searchParams.has("state")) return this.complete(address);
     const code = new URLSearchParams(address.hash.slice(1)).get("code");
     if (code !== null) {
       history.replaceState(null, "", address.pathname);
-      await this.start(code);
+      await this.goToIssuer(code);
       return new Promise(() => undefined); // the browser leaves the page
     }
     if (this.tokens) return true;
@@ -100,21 +100,21 @@ export class SignIn {
   }
 
   /** Leave for the issuer. */
-  async start(oneTimeCode?: string): Promise<void> {
+  async goToIssuer(oneTimeCode?: string): Promise<void> {
     const server = await this.discover();
     if (!server.authorization_endpoint) throw new SignedOut("unreachable", "The sign-in service has no address to sign in at.");
-    const request: Request = {
+    const request: PendingSignIn = {
       verifier: oauth.generateRandomCodeVerifier(),
       state: oauth.generateRandomState(),
       nonce: oauth.generateRandomNonce(),
       hash: location.hash,
     };
-    this.storage.setItem(REQUEST, JSON.stringify(request));
+    this.storage.setItem(REQUEST_KEY, JSON.stringify(request));
     const target = new URL(server.authorization_endpoint);
     target.search = new URLSearchParams({
       response_type: "code",
       client_id: this.settings.clientId,
-      redirect_uri: here(),
+      redirect_uri: pageAddress(),
       scope: this.settings.scopes.join(" "),
       state: request.state,
       nonce: request.nonce,
@@ -130,7 +130,7 @@ export class SignIn {
     const tokens = this.tokens;
     if (!tokens) throw signedOut();
     const left = tokens.until - Date.now();
-    if (left > Math.min(MARGIN, (tokens.until - tokens.from) / 10)) return tokens.idToken;
+    if (left > Math.min(RENEWAL_MARGIN_MS, (tokens.until - tokens.from) / 10)) return tokens.idToken;
     this.renewing ??= this.renew(tokens).finally(() => {
       this.renewing = undefined;
     });
@@ -138,7 +138,7 @@ export class SignIn {
   };
 
   /** A short name of who is signed in, if the token has one. */
-  get who(): string | undefined {
+  get userName(): string | undefined {
     const tokens = this.tokens;
     if (!tokens) return undefined;
     try {
@@ -151,59 +151,59 @@ export class SignIn {
   }
 
   /** Forget the tokens in all tabs, and end the issuer's own session where it has one. */
-  async end(): Promise<void> {
+  async signOut(): Promise<void> {
     const refreshToken = this.tokens?.refreshToken;
-    this.forget();
-    this.channel.postMessage({ ended: this.settings.issuer } satisfies Word);
+    this.dropTokens();
+    this.channel.postMessage({ ended: this.settings.issuer } satisfies TabMessage);
     const server = await this.discover().catch(() => undefined);
     if (server?.revocation_endpoint && refreshToken) {
       await oauth.revocationRequest(server, this.client, oauth.None(), refreshToken, {
         ...this.options,
-        signal: AbortSignal.timeout(REVOCATION),
+        signal: AbortSignal.timeout(REVOCATION_MS),
       }).catch(() => undefined);
     }
     if (!server?.end_session_endpoint) {
-      location.assign(here());
+      location.assign(pageAddress());
       return;
     }
     const target = new URL(server.end_session_endpoint);
     target.search = new URLSearchParams({
       client_id: this.settings.clientId,
-      logout_uri: here(), // Cognito's name for it
-      post_logout_redirect_uri: here(),
+      logout_uri: pageAddress(), // Cognito's name for it
+      post_logout_redirect_uri: pageAddress(),
     }).toString();
     location.assign(target);
   }
 
-  private async finish(address: URL): Promise<boolean> {
-    const request = JSON.parse(this.storage.getItem(REQUEST) ?? "null") as Request | null;
-    this.storage.removeItem(REQUEST);
+  private async complete(address: URL): Promise<boolean> {
+    const request = JSON.parse(this.storage.getItem(REQUEST_KEY) ?? "null") as PendingSignIn | null;
+    this.storage.removeItem(REQUEST_KEY);
     history.replaceState(null, "", address.pathname + (request?.hash ?? ""));
     if (!request) return Boolean(this.tokens); // an old address, loaded again
     try {
       const server = await this.discover();
       const answer = oauth.validateAuthResponse(server, this.client, address, request.state);
       const response = await oauth.authorizationCodeGrantRequest(
-        server, this.client, oauth.None(), answer, here(), request.verifier, this.options,
+        server, this.client, oauth.None(), answer, pageAddress(), request.verifier, this.options,
       );
       const found = await oauth.processAuthorizationCodeResponse(server, this.client, response, {
         expectedNonce: request.nonce,
         requireIdToken: true,
       });
-      this.keep(found, undefined);
+      this.storeTokens(found, undefined);
       return true;
     } catch (error) {
       throw asSignedOut(error);
     }
   }
 
-  private forget(): void {
-    this.ends += 1;
-    this.storage.removeItem(TOKENS);
+  private dropTokens(): void {
+    this.signOuts += 1;
+    this.storage.removeItem(TOKENS_KEY);
   }
 
   private async renew(tokens: Tokens): Promise<Tokens> {
-    const { ends } = this;
+    const { signOuts: ends } = this;
     if (!tokens.refreshToken) {
       if (tokens.until > Date.now()) return tokens;
       throw this.expired();
@@ -214,9 +214,9 @@ export class SignIn {
         server, this.client, oauth.None(), tokens.refreshToken, this.options,
       );
       const found = await oauth.processRefreshTokenResponse(server, this.client, response);
-      if (ends === this.ends) return this.keep(found, tokens);
+      if (ends === this.signOuts) return this.storeTokens(found, tokens);
     } catch (error) {
-      if (ends !== this.ends) throw signedOut();
+      if (ends !== this.signOuts) throw signedOut();
       if (error instanceof oauth.ResponseBodyError) throw this.expired();
       if (tokens.until > Date.now()) return tokens; // the network is away for a moment
       throw error;
@@ -225,11 +225,11 @@ export class SignIn {
   }
 
   private expired(): SignedOut {
-    this.storage.removeItem(TOKENS);
+    this.storage.removeItem(TOKENS_KEY);
     return new SignedOut("expired", "Your sign-in has ended. Sign in again, and the conversation goes on where it was.");
   }
 
-  private keep(found: oauth.TokenEndpointResponse, before: Tokens | undefined): Tokens {
+  private storeTokens(found: oauth.TokenEndpointResponse, before: Tokens | undefined): Tokens {
     const idToken = found.id_token ?? before?.idToken ?? "";
     const now = Date.now();
     const seconds = found.expires_in ?? 3600;
@@ -263,11 +263,11 @@ export class SignIn {
   }
 
   private get tokens(): Tokens | undefined {
-    return (JSON.parse(this.storage.getItem(TOKENS) ?? "null") as Tokens | null) ?? undefined;
+    return (JSON.parse(this.storage.getItem(TOKENS_KEY) ?? "null") as Tokens | null) ?? undefined;
   }
 
   private set tokens(tokens: Tokens) {
-    this.storage.setItem(TOKENS, JSON.stringify(tokens));
+    this.storage.setItem(TOKENS_KEY, JSON.stringify(tokens));
   }
 
   private askOtherTabs(): Promise<Tokens | undefined> {
@@ -277,17 +277,17 @@ export class SignIn {
         channel.close();
         resolve(tokens);
       };
-      channel.onmessage = ({ data }: MessageEvent<Word>) => {
+      channel.onmessage = ({ data }: MessageEvent<TabMessage>) => {
         if (data.tokens) done(data.tokens);
       };
-      channel.postMessage({ ask: this.settings.issuer } satisfies Word);
-      setTimeout(done, OTHER_TABS);
+      channel.postMessage({ ask: this.settings.issuer } satisfies TabMessage);
+      setTimeout(done, OTHER_TABS_MS);
     });
   }
 }
 
 /** The one address that is registered: the page's own, without query. */
-function here(): string {
+function pageAddress(): string {
   return location.origin + location.pathname;
 }
 

@@ -5,13 +5,13 @@ import { openVoice } from "../../client/src/audio/index.js";
 import captureUrl from "../../client/src/audio/capture.worklet.ts?worker&url";
 import playbackUrl from "../../client/src/audio/playback.worklet.ts?worker&url";
 import type { Conversation } from "../../client/src/index.js";
-import { soundOf } from "./user-messages.js";
+import { soundMessage } from "./user-messages.js";
 
 /** What the microphone is doing. */
-export type Microphone = "off" | "starting" | "on" | "muted";
+export type MicrophoneState = "off" | "starting" | "on" | "muted";
 
 export class Sound {
-  readonly microphone = signal<Microphone>("off");
+  readonly microphone = signal<MicrophoneState>("off");
   readonly level = signal({ input: 0, output: 0 });
   readonly microphones = signal<readonly MediaDeviceInfo[]>([]);
   readonly speakers = signal<readonly MediaDeviceInfo[]>([]);
@@ -23,30 +23,30 @@ export class Sound {
   constructor(
     private readonly conversation: Conversation,
     /** Tells what is wrong; undefined once it is right again. */
-    private readonly tell: (text: string | undefined) => void,
+    private readonly report: (text: string | undefined) => void,
   ) {}
 
   /** Start talking. Call it from a click or a key. */
-  async talk(): Promise<void> {
+  async startTalking(): Promise<void> {
     if (this.closed || this.microphone.value !== "off") return;
     this.microphone.value = "starting";
     try {
-      await this.open(true);
+      await this.openInTurn(true);
       if (this.isClosed()) return; // while the user was asked
       this.microphone.value = "on";
-      this.tell(undefined);
+      this.report(undefined);
     } catch (error) {
       if (this.isClosed()) return;
       this.microphone.value = "off";
-      this.tell(soundOf(error));
-      await this.listen();
+      this.report(soundMessage(error));
+      await this.playAnswers();
     }
-    await this.look();
+    await this.refreshDevices();
   }
 
   /** Hear the answers, without a microphone. Call it from a click or a key. */
-  async listen(): Promise<void> {
-    if (!this.voice) await this.open(false).catch(() => undefined);
+  async playAnswers(): Promise<void> {
+    if (!this.voice) await this.openInTurn(false).catch(() => undefined);
   }
 
   /** Mute the microphone, or open it again. */
@@ -57,10 +57,10 @@ export class Sound {
   }
 
   /** Give the microphone back; answers are heard on. */
-  async hangUp(): Promise<void> {
+  async stopTalking(): Promise<void> {
     if (this.microphone.value === "off") return;
-    await this.fallSilent();
-    await this.listen();
+    await this.closeVoice();
+    await this.playAnswers();
   }
 
   /** Speak into another microphone. */
@@ -69,7 +69,7 @@ export class Sound {
       await this.voice?.useMicrophone(id);
       this.chosen.value = { ...this.chosen.value, microphone: id };
     } catch (error) {
-      this.tell(soundOf(error));
+      this.report(soundMessage(error));
     }
   }
 
@@ -79,36 +79,36 @@ export class Sound {
       await this.voice?.useSpeaker(id);
       this.chosen.value = { ...this.chosen.value, speaker: id };
     } catch (error) {
-      this.tell(soundOf(error));
+      this.report(soundMessage(error));
     }
   }
 
   /** Switch off all sound, for good. */
   async close(): Promise<void> {
     this.closed = true;
-    await this.fallSilent();
+    await this.closeVoice();
   }
 
   private isClosed(): boolean {
     return this.closed;
   }
 
-  private async fallSilent(): Promise<void> {
+  private async closeVoice(): Promise<void> {
     const { voice } = this;
     this.voice = undefined;
     this.microphone.value = "off";
     this.level.value = { input: 0, output: 0 };
-    navigator.mediaDevices?.removeEventListener("devicechange", this.look);
+    navigator.mediaDevices?.removeEventListener("devicechange", this.refreshDevices);
     await voice?.close();
   }
 
   /** One after the other: the user may just be asked for the microphone. */
-  private open(microphone: boolean): Promise<void> {
-    this.opening = this.opening.catch(() => undefined).then(() => this.openNow(microphone));
+  private openInTurn(microphone: boolean): Promise<void> {
+    this.opening = this.opening.catch(() => undefined).then(() => this.replaceVoice(microphone));
     return this.opening;
   }
 
-  private async openNow(microphone: boolean): Promise<void> {
+  private async replaceVoice(microphone: boolean): Promise<void> {
     if (this.closed || (this.voice && !microphone)) return;
     await this.voice?.close();
     this.voice = undefined;
@@ -128,11 +128,11 @@ export class Sound {
       this.level.value = level;
     });
     this.voice = voice;
-    navigator.mediaDevices?.addEventListener("devicechange", this.look);
+    navigator.mediaDevices?.addEventListener("devicechange", this.refreshDevices);
   }
 
   /** Look which devices there are. */
-  private readonly look = async (): Promise<void> => {
+  private readonly refreshDevices = async (): Promise<void> => {
     if (!this.voice) return;
     const found = await this.voice.devices();
     this.microphones.value = found.microphones;

@@ -8,16 +8,16 @@ import type { HistoryLine, TextOutput, Tool, Transcript } from "../../client/src
 
 export type Role = "user" | "assistant";
 
-interface Placed {
+interface PlacedLine {
   /** Never changes while the line is shown. */
   readonly id: number;
   /** Record of the journal that decides where it stands; `Infinity` while there is none. */
-  place: number;
+  position: number;
 }
 
 /** Something said or typed. */
-export interface Said extends Placed {
-  readonly kind: "said";
+export interface MessageLine extends PlacedLine {
+  readonly kind: "message";
   readonly role: Role;
   text: string;
   /** Whether more of it may come. */
@@ -33,7 +33,7 @@ export interface Said extends Placed {
 }
 
 /** A call of a tool. */
-export interface ToolCall extends Placed {
+export interface ToolLine extends PlacedLine {
   readonly kind: "tool";
   readonly toolUseId: string;
   readonly name: string;
@@ -41,7 +41,7 @@ export interface ToolCall extends Placed {
 }
 
 /** An image of the user's. */
-export interface Picture extends Placed {
+export interface ImageLine extends PlacedLine {
   readonly kind: "image";
   /** What to show of it; only this page has that. */
   readonly url: string | undefined;
@@ -49,7 +49,7 @@ export interface Picture extends Placed {
 }
 
 /** A change of the session's holder. */
-export interface Change extends Placed {
+export interface HolderChange extends PlacedLine {
   readonly kind: "change";
   readonly from: number;
   readonly to: number;
@@ -57,10 +57,10 @@ export interface Change extends Placed {
   readonly planned: boolean;
 }
 
-export type Line = Said | ToolCall | Picture | Change;
+export type Line = MessageLine | ToolLine | ImageLine | HolderChange;
 
 /** A line without what is given by where it is put. */
-type Fresh<L extends Line> = Omit<L, "id" | "place">;
+type Unplaced<L extends Line> = Omit<L, "id" | "position">;
 
 export class TranscriptLines {
   /** In the order in which they are shown. */
@@ -69,130 +69,130 @@ export class TranscriptLines {
   private readonly shown = new Set<string>();
 
   /** Show a transcript, partial or final. */
-  heard(frame: Transcript): void {
-    if (frame.replaces !== undefined && this.correct(frame.replaces, frame.text, frame.record)) return;
+  addTranscript(frame: Transcript): void {
+    if (frame.replaces !== undefined && this.shorten(frame.replaces, frame.text, frame.record)) return;
     const { role, text, final, record } = frame;
     if (!final) {
-      this.stream(role, text);
+      this.updatePartial(role, text);
       return;
     }
     if (record !== undefined && !this.isNew(record, "transcript", role)) return;
     if (role === "user" && this.settleTyped(text, record)) return;
-    const line = this.streaming(role);
+    const line = this.partialLine(role);
     if (line) this.lines.splice(this.lines.indexOf(line), 1);
-    this.insert<Said>(
-      { kind: "said", role, text, partial: false, typed: false, cutOff: frame.replaces !== undefined, durable: true },
+    this.insert<MessageLine>(
+      { kind: "message", role, text, partial: false, typed: false, cutOff: frame.replaces !== undefined, durable: true },
       frame.replaces ?? record ?? Infinity,
       line?.id,
     );
   }
 
   /** Show text of the agent that was never speech. */
-  wrote(frame: TextOutput): void {
+  addText(frame: TextOutput): void {
     if (frame.record !== undefined && !this.isNew(frame.record, "text", "assistant")) return;
-    this.insert<Said>(
-      { kind: "said", role: "assistant", text: frame.text, partial: false, typed: true, cutOff: false, durable: true },
+    this.insert<MessageLine>(
+      { kind: "message", role: "assistant", text: frame.text, partial: false, typed: true, cutOff: false, durable: true },
       frame.record ?? Infinity,
     );
   }
 
   /** Show a tool at work, or what became of it. */
-  used(frame: Tool): void {
-    this.tool(frame.tool_use_id, frame.name, frame.status, frame.record);
+  addToolUse(frame: Tool): void {
+    this.updateTool(frame.tool_use_id, frame.name, frame.status, frame.record);
   }
 
   /** Show a line that the user has just typed. */
-  typed(text: string): void {
+  addTyped(text: string): void {
     // What the agent is saying stands before it, and is cut off by it; else it follows what is durable.
-    const place = this.streaming("assistant") ? Infinity : this.newest;
-    this.insert<Said>({ kind: "said", role: "user", text, partial: false, typed: true, cutOff: false, durable: false }, place);
+    const position = this.partialLine("assistant") ? Infinity : this.newestPosition;
+    this.insert<MessageLine>({ kind: "message", role: "user", text, partial: false, typed: true, cutOff: false, durable: false }, position);
   }
 
   /** All that was sent is durable: lines whose records are not known yet follow what is. */
-  saved(): void {
-    const place = this.newest;
+  settleAll(): void {
+    const position = this.newestPosition;
     for (const line of this.lines) {
-      if (line.kind === "said" && line.typed && !line.durable) this.settle({ ...line, durable: true }, Math.min(line.place, place));
-      if (line.kind === "image" && !line.durable) this.settle({ ...line, durable: true }, Math.min(line.place, place));
+      if (line.kind === "message" && line.typed && !line.durable) this.settle({ ...line, durable: true }, Math.min(line.position, position));
+      if (line.kind === "image" && !line.durable) this.settle({ ...line, durable: true }, Math.min(line.position, position));
     }
   }
 
   /** Show an image that the user has just sent. */
-  pictured(url: string): void {
-    this.insert<Picture>({ kind: "image", url, durable: false }, Infinity);
+  addImage(url: string): void {
+    this.insert<ImageLine>({ kind: "image", url, durable: false }, Infinity);
   }
 
   /** Show a change of the holder, after all that is durable. */
-  changed(change: Fresh<Change>): void {
-    this.insert<Change>(change, this.newest);
+  addHolderChange(change: Unplaced<HolderChange>): void {
+    this.insert<HolderChange>(change, this.newestPosition);
   }
 
   /** Show lines of the journal: a page of it, or what another client typed. */
-  remembered(lines: readonly HistoryLine[]): void {
-    for (const line of lines) this.remember(line);
+  addHistory(lines: readonly HistoryLine[]): void {
+    for (const line of lines) this.addHistoryLine(line);
   }
 
   /** What the agent was saying is over: it was interrupted, or its holder has changed. */
-  interrupted(): void {
-    this.lines = this.lines.filter((line) => !(line.kind === "said" && line.partial && line.role === "assistant"));
+  dropPartialAnswer(): void {
+    this.lines = this.lines.filter((line) => !(line.kind === "message" && line.partial && line.role === "assistant"));
   }
 
   /** The smallest place that is shown; older lines stand before it. */
-  get oldest(): number | undefined {
-    const first = this.lines.find((line) => line.place < Infinity && line.kind !== "change");
-    return first?.place;
+  get oldestPosition(): number | undefined {
+    const first = this.lines.find((line) => line.position < Infinity && line.kind !== "change");
+    return first?.position;
   }
 
-  private get newest(): number {
-    return this.lines.reduce((most, { place }) => (place < Infinity ? Math.max(most, place) : most), -1);
+  private get newestPosition(): number {
+    return this.lines.reduce((most, { position }) => (position < Infinity ? Math.max(most, position) : most), -1);
   }
 
-  private remember(line: HistoryLine): void {
+  private addHistoryLine(line: HistoryLine): void {
     const { record, role, kind, text = "" } = line;
     if (kind === "tool") {
-      this.tool(line.tool_use_id ?? "", line.name ?? "", line.status ?? "success", record);
+      this.updateTool(line.tool_use_id ?? "", line.name ?? "", line.status ?? "success", record);
       return;
     }
-    if (line.replaces !== undefined && this.correct(line.replaces, text, record)) return;
+    if (line.replaces !== undefined && this.shorten(line.replaces, text, record)) return;
     if (!this.isNew(record, kind, role)) return;
-    const place = line.replaces ?? record;
+    const position = line.replaces ?? record;
     if (kind === "image") {
-      if (line.input !== undefined && this.settlePicture(place)) return;
-      this.insert<Picture>({ kind: "image", url: undefined, durable: true }, place);
+      if (line.input !== undefined && this.settleImage(position)) return;
+      this.insert<ImageLine>({ kind: "image", url: undefined, durable: true }, position);
       return;
     }
-    if (line.input !== undefined && this.settleTyped(text, place, true)) return;
-    this.insert<Said>(
+    if (line.input !== undefined && this.settleTyped(text, position, true)) return;
+    this.insert<MessageLine>(
       {
-        kind: "said", role, text, partial: false, typed: kind === "text", cutOff: line.replaces !== undefined, durable: true, record,
+        kind: "message", role, text, partial: false, typed: kind === "text", cutOff: line.replaces !== undefined, durable: true, record,
       },
-      place,
+      position,
     );
   }
 
-  private tool(toolUseId: string, name: string, status: Tool["status"], record: number | undefined): void {
-    const known = this.lines.find((line): line is ToolCall => line.kind === "tool" && line.toolUseId === toolUseId);
+  private updateTool(toolUseId: string, name: string, status: Tool["status"], record: number | undefined): void {
+    const known = this.lines.find((line): line is ToolLine => line.kind === "tool" && line.toolUseId === toolUseId);
     if (!known) {
-      this.insert<ToolCall>({ kind: "tool", toolUseId, name, status }, record ?? Infinity);
+      this.insert<ToolLine>({ kind: "tool", toolUseId, name, status }, record ?? Infinity);
     } else if (known.status === "started") {
       this.replace(known, { ...known, status });
     }
   }
 
-  private stream(role: Role, text: string): void {
-    const line = this.streaming(role);
+  private updatePartial(role: Role, text: string): void {
+    const line = this.partialLine(role);
     if (line) this.replace(line, { ...line, text });
-    else this.insert<Said>({ kind: "said", role, text, partial: true, typed: false, cutOff: false, durable: false }, Infinity);
+    else this.insert<MessageLine>({ kind: "message", role, text, partial: true, typed: false, cutOff: false, durable: false }, Infinity);
   }
 
-  private streaming(role: Role): Said | undefined {
-    return this.lines.find((line): line is Said => line.kind === "said" && line.partial && line.role === role);
+  private partialLine(role: Role): MessageLine | undefined {
+    return this.lines.find((line): line is MessageLine => line.kind === "message" && line.partial && line.role === role);
   }
 
   /** Shorten what was said to what was heard of it. */
-  private correct(place: number, text: string, record: number | undefined): boolean {
+  private shorten(position: number, text: string, record: number | undefined): boolean {
     const line = this.lines.find(
-      (each): each is Said => each.kind === "said" && each.role === "assistant" && each.place === place,
+      (each): each is MessageLine => each.kind === "message" && each.role === "assistant" && each.position === position,
     );
     if (!line) return false;
     if (record !== undefined) this.shown.add(`${record} transcript assistant`);
@@ -204,36 +204,36 @@ export class TranscriptLines {
    * Give a line that was typed here its place. Lines become durable in the order in which they were typed. `own`: it is
    * one of them, also if its text is another by now: cut, or redacted.
    */
-  private settleTyped(text: string, place: number | undefined, own = false): boolean {
+  private settleTyped(text: string, position: number | undefined, own = false): boolean {
     const open = this.lines
-      .filter((each): each is Said => each.kind === "said" && each.role === "user" && each.typed && each.record === undefined)
+      .filter((each): each is MessageLine => each.kind === "message" && each.role === "user" && each.typed && each.record === undefined)
       .sort((one, other) => one.id - other.id);
     const line = open.find((each) => each.text.trim() === text.trim()) ?? (own ? open[0] : undefined);
     if (!line) return false;
-    this.settle({ ...line, text, durable: true, record: place }, place ?? line.place);
+    this.settle({ ...line, text, durable: true, record: position }, position ?? line.position);
     // What was typed after it stands after it.
-    for (const each of open) if (each.id > line.id && place !== undefined && each.place < place) this.settle(each, place);
+    for (const each of open) if (each.id > line.id && position !== undefined && each.position < position) this.settle(each, position);
     return true;
   }
 
-  private settlePicture(place: number): boolean {
-    const line = this.lines.find((each): each is Picture => each.kind === "image" && !each.durable);
+  private settleImage(position: number): boolean {
+    const line = this.lines.find((each): each is ImageLine => each.kind === "image" && !each.durable);
     if (!line) return false;
-    this.settle({ ...line, durable: true }, place);
+    this.settle({ ...line, durable: true }, position);
     return true;
   }
 
-  private settle(line: Line, place: number): void {
+  private settle(line: Line, position: number): void {
     this.lines = this.lines.filter(({ id }) => id !== line.id);
-    this.put({ ...line, place });
+    this.insertInOrder({ ...line, position });
   }
 
-  private insert<L extends Line>(line: Fresh<L>, place: number, id = ++this.count): void {
-    this.put({ ...line, id, place } as L);
+  private insert<L extends Line>(line: Unplaced<L>, position: number, id = ++this.count): void {
+    this.insertInOrder({ ...line, id, position } as L);
   }
 
-  private put(line: Line): void {
-    const later = this.lines.findIndex(({ place }) => place > line.place);
+  private insertInOrder(line: Line): void {
+    const later = this.lines.findIndex(({ position }) => position > line.position);
     const index = later < 0 ? this.lines.length : later;
     this.lines = [...this.lines.slice(0, index), line, ...this.lines.slice(index)];
   }

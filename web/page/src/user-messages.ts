@@ -4,7 +4,7 @@ import type { ErrorFrame, State } from "../../client/src/index.js";
 import { ConnectionLost, FrameError, HandshakeRefused, NotReady, SenderFull, SessionRefused } from "../../client/src/index.js";
 import { ImageProblem } from "./images.js";
 
-export const STATES: Readonly<Record<State, string>> = {
+export const STATE_LABELS: Readonly<Record<State, string>> = {
   connecting: "Connecting",
   ready: "Connected",
   moving: "Changing hands",
@@ -15,11 +15,11 @@ export const STATES: Readonly<Record<State, string>> = {
 };
 
 /** The gap of a handoff; of a takeover only the most that it can have been is known. */
-export function gapOf({ gap, planned }: { readonly gap: number; readonly planned: boolean }): string {
+export function gapLabel({ gap, planned }: { readonly gap: number; readonly planned: boolean }): string {
   return planned ? `${gap} ms` : `≤ ${gap} ms`;
 }
 
-const CODES: Readonly<Record<string, string>> = {
+const ERROR_MESSAGES: Readonly<Record<string, string>> = {
   approval_open: "Answer the question above first, then say it again.",
   approval_closed: "That question is not open any more.",
   bad_answer: "That answer did not fit the question. Answer it again.",
@@ -38,16 +38,16 @@ const CODES: Readonly<Record<string, string>> = {
 };
 
 /** Codes that the client deals with by itself; a person need not hear of them. */
-const QUIET = new Set(["expired", "unknown_connection", "beyond_window", "hello_first", "too_fast", "busy", "superseded"]);
+const HANDLED_BY_CLIENT = new Set(["expired", "unknown_connection", "beyond_window", "hello_first", "too_fast", "busy", "superseded"]);
 
 /** Say what an error of the service means; undefined if the client sees to it by itself. */
-export function saidOf({ code, message }: ErrorFrame): string | undefined {
-  if (QUIET.has(code)) return undefined;
-  return CODES[code] ?? `The service says: ${message}.`;
+export function errorMessage({ code, message }: ErrorFrame): string | undefined {
+  if (HANDLED_BY_CLIENT.has(code)) return undefined;
+  return ERROR_MESSAGES[code] ?? `The service says: ${message}.`;
 }
 
 /** Say why a conversation ended. */
-export function endOf(error: Error): string {
+export function endMessage(error: Error): string {
   if (error instanceof SessionRefused) {
     return "This session cannot be opened: its name is not one, or another tab has taken this one's place. Start it again.";
   }
@@ -59,7 +59,7 @@ export function endOf(error: Error): string {
 }
 
 /** Say what is wrong with the sound. */
-export function soundOf(error: unknown): string {
+export function soundMessage(error: unknown): string {
   if (error instanceof MicrophoneDenied) {
     return "The microphone is blocked for this page. Allow it beside the address, then start talking again. You can type meanwhile.";
   }
@@ -76,7 +76,7 @@ export function soundOf(error: unknown): string {
 }
 
 /** Say why something typed or dropped was not taken. */
-export function inputOf(error: unknown): string {
+export function inputMessage(error: unknown): string {
   if (error instanceof SenderFull) return "There is a lot on its way already. Wait until it has arrived, then send this again.";
   if (error instanceof FrameError) return "That is too long for one message. Send it in smaller pieces.";
   if (error instanceof ImageProblem) return error.message;

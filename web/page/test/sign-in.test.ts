@@ -49,15 +49,15 @@ it("signs out in every tab, so that no tab goes on or gives its tokens to the ne
   const reasons: SignedOut[] = [];
   const other = storage("alice");
   const [here, there] = [new SignIn(SETTINGS, undefined, storage("alice")), new SignIn(SETTINGS, (reason) => reasons.push(reason), other)];
-  expect(there.who).toBe("alice");
-  await here.end();
+  expect(there.userName).toBe("alice");
+  await here.signOut();
   await vi.waitFor(() => { expect(reasons).toHaveLength(1); });
 
-  expect(there.who).toBeUndefined();
+  expect(there.userName).toBeUndefined();
   await expect(there.token()).rejects.toThrow("signed out");
   expect(await new SignIn(SETTINGS, undefined, storage("bob")).resume()).toBe(true);
   expect(await there.resume().catch(() => undefined)).toBe(true); // bob's, from his tab
-  expect(there.who).toBe("bob");
+  expect(there.userName).toBe("bob");
 });
 
 it("is signed out also if a renewal was under way", async () => {
@@ -67,7 +67,7 @@ it("is signed out also if a renewal was under way", async () => {
   const signIn = new SignIn(SETTINGS, undefined, kept);
   const renewed = signIn.token().catch((error: unknown) => error);
   await new Promise((resolve) => setTimeout(resolve, 20));
-  await signIn.end();
+  await signIn.signOut();
   answer();
 
   expect(await renewed).toMatchObject({ reason: "needed" });
@@ -77,6 +77,6 @@ it("is signed out also if a renewal was under way", async () => {
 
 it("has the issuer forget the refresh token", async () => {
   const { asked } = browser();
-  await new SignIn(SETTINGS, undefined, storage("alice")).end();
+  await new SignIn(SETTINGS, undefined, storage("alice")).signOut();
   expect(asked).toEqual([expect.stringMatching(/^\/revoke .*token=r-alice/)]);
 });

@@ -46,7 +46,7 @@ beforeEach(() => {
 });
 
 it("gives a microphone back that is allowed after the conversation was left", async () => {
-  const talking = sound.talk();
+  const talking = sound.startTalking();
   await turns();
   await sound.close();
   answer(true);
@@ -54,14 +54,14 @@ it("gives a microphone back that is allowed after the conversation was left", as
 
   expect(open()).toEqual([]);
   expect(sound.microphone.value).toBe("off");
-  await sound.listen();
+  await sound.playAnswers();
   expect(open()).toEqual([]);
 });
 
 it("keeps the microphone when something is typed while the user is asked for it", async () => {
-  const talking = sound.talk();
+  const talking = sound.startTalking();
   await turns();
-  const typing = sound.listen();
+  const typing = sound.playAnswers();
   await turns();
   answer(true);
   await Promise.all([talking, typing]);
@@ -71,9 +71,9 @@ it("keeps the microphone when something is typed while the user is asked for it"
 });
 
 it("plays answers once when the microphone is denied", async () => {
-  const talking = sound.talk();
+  const talking = sound.startTalking();
   await turns();
-  const typing = sound.listen();
+  const typing = sound.playAnswers();
   answer(false);
   await Promise.all([talking, typing]);
 

@@ -1,39 +1,39 @@
 // The microphone's end: pieces of PCM16 and its level, to the page.
-import { Pieces } from "./piece-cutter.js";
-import { loudness } from "./resampler.js";
+import { PieceCutter } from "./piece-cutter.js";
+import { rootMeanSquare } from "./resampler.js";
 import { REPORTS_A_SECOND, scope } from "./worklet-scope.js";
 
 class Capture extends scope.AudioWorkletProcessor {
-  private pieces: Pieces | undefined;
+  private cutter: PieceCutter | undefined;
   private level = 0;
-  private since = 0;
+  private samplesSinceReport = 0;
 
   constructor() {
     super();
     this.port.onmessage = ({ data }: MessageEvent<{ rate?: number }>) => {
-      if (data.rate !== undefined) this.pieces = new Pieces(scope.sampleRate, data.rate);
+      if (data.rate !== undefined) this.cutter = new PieceCutter(scope.sampleRate, data.rate);
     };
   }
 
   process([channels]: Float32Array[][]): boolean {
-    const samples = mixed(channels ?? []);
+    const samples = mixToMono(channels ?? []);
     if (!samples) return true;
-    this.report(samples);
-    for (const piece of this.pieces?.push(samples) ?? []) this.port.postMessage({ piece }, [piece.buffer]);
+    this.reportLevel(samples);
+    for (const piece of this.cutter?.push(samples) ?? []) this.port.postMessage({ piece }, [piece.buffer]);
     return true;
   }
 
-  private report(samples: Float32Array): void {
-    this.level = Math.max(this.level, loudness(samples));
-    this.since += samples.length;
-    if (this.since < scope.sampleRate / REPORTS_A_SECOND) return;
+  private reportLevel(samples: Float32Array): void {
+    this.level = Math.max(this.level, rootMeanSquare(samples));
+    this.samplesSinceReport += samples.length;
+    if (this.samplesSinceReport < scope.sampleRate / REPORTS_A_SECOND) return;
     this.port.postMessage({ level: this.level });
     this.level = 0;
-    this.since = 0;
+    this.samplesSinceReport = 0;
   }
 }
 
-function mixed(channels: Float32Array[]): Float32Array | undefined {
+function mixToMono(channels: Float32Array[]): Float32Array | undefined {
   const [first, ...more] = channels;
   if (!first || !more.length) return first;
   return first.map((sample, index) => more.reduce((sum, channel) => sum + (channel[index] ?? 0), sample) / channels.length);

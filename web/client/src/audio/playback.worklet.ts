@@ -1,13 +1,13 @@
 // The loudspeaker's end: frames from the page, and how far they were played, back to it.
 import type { Piece } from "./player.js";
 import { Player } from "./player.js";
-import { loudness } from "./resampler.js";
+import { rootMeanSquare } from "./resampler.js";
 import { REPORTS_A_SECOND, scope } from "./worklet-scope.js";
 
 class Playback extends scope.AudioWorkletProcessor {
   private readonly player = new Player(scope.sampleRate);
   private level = 0;
-  private since = 0;
+  private samplesSinceReport = 0;
   /** Milliseconds from here to the ear. */
   private latency = 0;
 
@@ -25,12 +25,12 @@ class Playback extends scope.AudioWorkletProcessor {
     if (!first) return true;
     this.player.pull(first);
     for (const channel of more) channel.set(first);
-    this.level = Math.max(this.level, loudness(first));
-    this.since += first.length;
-    if (this.since >= scope.sampleRate / REPORTS_A_SECOND) {
-      this.port.postMessage({ level: this.level, place: this.player.heard(this.latency) });
+    this.level = Math.max(this.level, rootMeanSquare(first));
+    this.samplesSinceReport += first.length;
+    if (this.samplesSinceReport >= scope.sampleRate / REPORTS_A_SECOND) {
+      this.port.postMessage({ level: this.level, place: this.player.heardPosition(this.latency) });
       this.level = 0;
-      this.since = 0;
+      this.samplesSinceReport = 0;
     }
     return true;
   }

@@ -1,7 +1,7 @@
 import { Resampler } from "./resampler.js";
 
 /** Where in the server's audio the player is: `ms` milliseconds of the frame `seq` of `epoch`. */
-export interface Place {
+export interface PlayedPosition {
   readonly epoch: number;
   readonly seq: number;
   readonly ms: number;
@@ -16,7 +16,7 @@ export interface Piece {
 }
 
 /** A frame that waits, or is being played. */
-interface Waiting {
+interface QueuedFrame {
   readonly epoch: number;
   readonly seq: number;
   readonly samples: Float32Array;
@@ -26,7 +26,7 @@ interface Waiting {
 const LEAD_MS = 80;
 
 /** Milliseconds after which it begins with less: an answer may be shorter than the lead. */
-const PATIENCE_MS = 120;
+const MAX_LEAD_WAIT_MS = 120;
 
 /** Milliseconds in which sound that is stopped, or has run dry, fades: without that it clicks. */
 const FADE_MS = 5;
@@ -35,10 +35,10 @@ const FADE_MS = 5;
 const LOOK_BACK_MS = 1_000;
 
 /** Milliseconds of sound that wait at most: no answer is as long. The oldest of what is beyond is not heard. */
-const LONGEST_MS = 300_000;
+const MAX_QUEUE_MS = 300_000;
 
 /** A stretch of one frame that was handed to the loudspeaker. */
-interface Stretch {
+interface PlayedSpan {
   readonly epoch: number;
   readonly seq: number;
   /** Samples of the frame up to its end. */
@@ -50,19 +50,19 @@ interface Stretch {
 
 /** Plays frames one after the other: a queue of sound between the network and the loudspeaker. No I/O. */
 export class Player {
-  private readonly queue: Waiting[] = [];
+  private readonly queue: QueuedFrame[] = [];
   /** Samples played of the first of the queue. */
   private offset = 0;
-  private waiting = 0;
-  private playing = false;
+  private queuedSamples = 0;
+  private isPlaying = false;
   /** Samples since something began to wait. */
-  private waited = 0;
-  private fading: Float32Array = new Float32Array(0);
+  private waitedSamples = 0;
+  private fadeOut: Float32Array = new Float32Array(0);
   private resampler: Resampler | undefined;
   /** Samples that were pulled so far, silence included. */
   private clock = 0;
   /** What was handed over lately, oldest first. */
-  private readonly trail: Stretch[] = [];
+  private readonly playedSpans: PlayedSpan[] = [];
 
   /** `rate`: samples a second of the loudspeaker. */
   constructor(private readonly rate: number) {}
@@ -71,11 +71,11 @@ export class Player {
    * The place that is heard now, when sound takes `latency` milliseconds from here to the ear; undefined if nothing was
    * heard yet.
    */
-  heard(latency = 0): Place | undefined {
+  heardPosition(latency = 0): PlayedPosition | undefined {
     const now = this.clock - (Math.min(latency, LOOK_BACK_MS) * this.rate) / 1000;
-    const stretch = this.trail.findLast(({ at, length }) => at - length < now);
-    if (!stretch) return undefined;
-    const { epoch, seq, end, at } = stretch;
+    const span = this.playedSpans.findLast(({ at, length }) => at - length < now);
+    if (!span) return undefined;
+    const { epoch, seq, end, at } = span;
     return { epoch, seq, ms: Math.round(((end - Math.max(0, at - now)) * 1000) / this.rate) };
   }
 
@@ -84,46 +84,46 @@ export class Player {
     if (this.resampler?.from !== rate) this.resampler = new Resampler(rate, this.rate);
     const samples = this.resampler.push(Float32Array.from(pcm, (sample) => sample / 32768));
     if (!samples.length) return;
-    if (!this.queue.length) this.waited = 0;
+    if (!this.queue.length) this.waitedSamples = 0;
     this.queue.push({ epoch, seq, samples });
-    this.waiting += samples.length;
-    while (this.waiting > (this.rate * LONGEST_MS) / 1000 && this.queue.length > 1) this.skip();
+    this.queuedSamples += samples.length;
+    while (this.queuedSamples > (this.rate * MAX_QUEUE_MS) / 1000 && this.queue.length > 1) this.dropFirst();
   }
 
   /** Drop all that waits, and fall silent. Returns the place that is heard now. */
-  stop(latency = 0): Place | undefined {
+  stop(latency = 0): PlayedPosition | undefined {
     const first = this.queue[0];
     const length = this.fadeLength;
-    this.fading =
-      this.playing && first
+    this.fadeOut =
+      this.isPlaying && first
         ? first.samples.slice(this.offset, this.offset + length).map((sample, index) => sample * (1 - index / length))
-        : this.fading;
+        : this.fadeOut;
     this.queue.length = 0;
     this.offset = 0;
-    this.waiting = 0;
-    this.playing = false;
+    this.queuedSamples = 0;
+    this.isPlaying = false;
     this.resampler = undefined;
-    return this.heard(latency);
+    return this.heardPosition(latency);
   }
 
   /** Fill a block with what is to be heard now. */
   pull(block: Float32Array): void {
     block.fill(0);
-    const began = this.clock;
+    const blockStart = this.clock;
     this.clock += block.length;
-    let filled = this.fade(block, 0);
-    if (!this.playing && !this.begins(block.length)) return;
-    while (filled < block.length && this.queue.length) filled += this.take(block, filled, began);
+    let filled = this.copyFadeOut(block, 0);
+    if (!this.isPlaying && !this.startWhenReady(block.length)) return;
+    while (filled < block.length && this.queue.length) filled += this.copyFirst(block, filled, blockStart);
     if (this.queue.length) return;
-    this.playing = false; // it has run dry: wait for a lead again
+    this.isPlaying = false; // it has run dry: wait for a lead again
     const last = block[filled - 1] ?? 0;
-    this.fading = new Float32Array(this.fadeLength).map((_, index) => last * (1 - (index + 1) / this.fadeLength));
-    this.fade(block, filled);
+    this.fadeOut = new Float32Array(this.fadeLength).map((_, index) => last * (1 - (index + 1) / this.fadeLength));
+    this.copyFadeOut(block, filled);
   }
 
   /** Give up the rest of the first of the queue. */
-  private skip(): void {
-    this.waiting -= (this.queue.shift() as Waiting).samples.length - this.offset;
+  private dropFirst(): void {
+    this.queuedSamples -= (this.queue.shift() as QueuedFrame).samples.length - this.offset;
     this.offset = 0;
   }
 
@@ -132,35 +132,35 @@ export class Player {
   }
 
   /** Put what fades into a block; returns the samples. */
-  private fade(block: Float32Array, filled: number): number {
-    if (!this.fading.length) return 0;
-    const some = this.fading.subarray(0, block.length - filled);
-    block.set(some, filled);
-    this.fading = this.fading.slice(some.length);
-    return some.length;
+  private copyFadeOut(block: Float32Array, filled: number): number {
+    if (!this.fadeOut.length) return 0;
+    const part = this.fadeOut.subarray(0, block.length - filled);
+    block.set(part, filled);
+    this.fadeOut = this.fadeOut.slice(part.length);
+    return part.length;
   }
 
-  private begins(length: number): boolean {
+  private startWhenReady(length: number): boolean {
     if (!this.queue.length) return false;
-    this.waited += length;
-    const enough = this.waiting >= (this.rate * LEAD_MS) / 1000 || this.waited >= (this.rate * PATIENCE_MS) / 1000;
-    this.playing = enough;
-    return enough;
+    this.waitedSamples += length;
+    const ready = this.queuedSamples >= (this.rate * LEAD_MS) / 1000 || this.waitedSamples >= (this.rate * MAX_LEAD_WAIT_MS) / 1000;
+    this.isPlaying = ready;
+    return ready;
   }
 
-  private take(block: Float32Array, filled: number, began: number): number {
-    const { epoch, seq, samples } = this.queue[0] as Waiting;
-    const some = samples.subarray(this.offset, this.offset + block.length - filled);
-    block.set(some, filled);
-    this.offset += some.length;
-    this.waiting -= some.length;
-    this.trail.push({ epoch, seq, end: this.offset, length: some.length, at: began + filled + some.length });
+  private copyFirst(block: Float32Array, filled: number, blockStart: number): number {
+    const { epoch, seq, samples } = this.queue[0] as QueuedFrame;
+    const part = samples.subarray(this.offset, this.offset + block.length - filled);
+    block.set(part, filled);
+    this.offset += part.length;
+    this.queuedSamples -= part.length;
+    this.playedSpans.push({ epoch, seq, end: this.offset, length: part.length, at: blockStart + filled + part.length });
     const oldest = this.clock - (LOOK_BACK_MS * this.rate) / 1000;
-    while (this.trail.length > 1 && (this.trail[1] as Stretch).at < oldest) this.trail.shift();
+    while (this.playedSpans.length > 1 && (this.playedSpans[1] as PlayedSpan).at < oldest) this.playedSpans.shift();
     if (this.offset >= samples.length) {
       this.queue.shift();
       this.offset = 0;
     }
-    return some.length;
+    return part.length;
   }
 }

@@ -1,8 +1,8 @@
 import { samplesOf } from "../base64.js";
 import type { Conversation } from "../conversation.js";
 import { AudioUnsupported, microphoneError } from "./errors.js";
-import { HeldSound } from "./backlog.js";
-import type { Piece, Place } from "./player.js";
+import { AudioBacklog } from "./backlog.js";
+import type { Piece, PlayedPosition } from "./player.js";
 
 /** How to open the sound of a conversation. */
 export interface VoiceOptions {
@@ -55,15 +55,15 @@ export async function openVoice(conversation: Conversation, options: VoiceOption
 export class Voice {
   private readonly listeners: Listeners = { level: new Set(), ended: new Set() };
   private readonly stopping = new AbortController();
-  private readonly held = new HeldSound();
+  private readonly backlog = new AudioBacklog();
   private level = { input: 0, output: 0 };
   private playback: AudioWorkletNode | undefined;
   private capture: AudioWorkletNode | undefined;
   private source: MediaStreamAudioSourceNode | undefined;
   private stream: MediaStream | undefined;
-  private silenced = false;
+  private isMuted = false;
   private closed = false;
-  private stops = 0;
+  private stopCount = 0;
   private captureRate = 0;
 
   constructor(
@@ -74,7 +74,7 @@ export class Voice {
 
   /** Whether the microphone is muted. */
   get muted(): boolean {
-    return this.silenced;
+    return this.isMuted;
   }
 
   /** Call a listener for every event of a name. Returns how to stop. */
@@ -89,32 +89,32 @@ export class Voice {
   async start(): Promise<void> {
     const { context, options, conversation } = this;
     // Asked first: a refusal must not wait for modules.
-    const stream = options.microphone === false ? undefined : await this.open(options.deviceId);
+    const stream = options.microphone === false ? undefined : await this.openMicrophone(options.deviceId);
     this.stream = stream;
     await Promise.all([context.audioWorklet.addModule(options.playbackUrl), context.audioWorklet.addModule(options.captureUrl)]);
     void context.resume();
     this.playback = new AudioWorkletNode(context, "segue-playback", { numberOfInputs: 0, outputChannelCount: [1] });
-    this.playback.port.onmessage = ({ data }: MessageEvent<{ level?: number; place?: Place; stopped?: number }>) => {
-      this.hear(data);
+    this.playback.port.onmessage = ({ data }: MessageEvent<{ level?: number; place?: PlayedPosition; stopped?: number }>) => {
+      this.onPlaybackReport(data);
     };
     this.playback.connect(context.destination);
     if (options.outputId !== undefined) await this.useSpeaker(options.outputId);
-    if (stream) this.listenTo(stream);
+    if (stream) this.connectMicrophone(stream);
     const { signal } = this.stopping;
     conversation.on("audio", (frame) => {
       const { epoch = 0, seq = 0, rate } = frame;
       this.play({ epoch, seq, rate, pcm: samplesOf(frame.audio) });
     }, { signal });
     context.addEventListener("statechange", () => {
-      if (context.state === "running") for (const piece of this.held.take()) this.play(piece);
+      if (context.state === "running") for (const piece of this.backlog.take()) this.play(piece);
     }, { signal });
     conversation.on("bargeIn", () => {
-      this.stops += 1;
-      this.held.take();
-      this.playback?.port.postMessage({ stop: this.stops, latency: this.latency });
+      this.stopCount += 1;
+      this.backlog.take();
+      this.playback?.port.postMessage({ stop: this.stopCount, latency: this.latency });
     }, { signal });
     conversation.on("ready", () => {
-      this.tuneCapture();
+      this.setCaptureRate();
     }, { signal });
     // Telephone calls and the like suspend a context; the page comes back, and so does the sound.
     document.addEventListener("visibilitychange", () => void (document.visibilityState === "visible" && context.resume()), { signal });
@@ -122,21 +122,21 @@ export class Voice {
 
   /** Mute the microphone, or open it again. Its light may stay on; `close()` gives it back. */
   mute(muted: boolean): void {
-    this.silenced = muted;
+    this.isMuted = muted;
     for (const track of this.stream?.getAudioTracks() ?? []) track.enabled = !muted;
     if (muted) this.conversation.endAudio();
   }
 
   /** Speak into another microphone, or into the browser's choice. Throws `AudioError`; then the present one stays. */
   async useMicrophone(deviceId?: string): Promise<void> {
-    const stream = await this.open(deviceId);
+    const stream = await this.openMicrophone(deviceId);
     if (this.closed) {
-      end(stream);
+      stopTracks(stream);
       return;
     }
-    end(this.stream);
+    stopTracks(this.stream);
     this.stream = stream;
-    this.listenTo(stream);
+    this.connectMicrophone(stream);
   }
 
   /** Hear from another loudspeaker. Throws `AudioUnsupported` where browsers do not let pages choose. */
@@ -162,11 +162,11 @@ export class Voice {
     this.closed = true;
     this.stopping.abort();
     this.conversation.endAudio();
-    end(this.stream);
+    stopTracks(this.stream);
     await this.context.close();
   }
 
-  private async open(deviceId: string | undefined): Promise<MediaStream> {
+  private async openMicrophone(deviceId: string | undefined): Promise<MediaStream> {
     const devices = navigator.mediaDevices as MediaDevices | undefined;
     if (!devices) throw microphoneError(undefined);
     try {
@@ -184,39 +184,39 @@ export class Voice {
     }
   }
 
-  private listenTo(stream: MediaStream): void {
+  private connectMicrophone(stream: MediaStream): void {
     const { context } = this;
     this.source?.disconnect();
     this.capture?.disconnect();
     for (const track of stream.getAudioTracks()) {
-      track.enabled = !this.silenced;
-      track.onended = () => void this.replace();
+      track.enabled = !this.isMuted;
+      track.onended = () => void this.replaceMicrophone();
     }
     this.source = context.createMediaStreamSource(stream);
     const capture = new AudioWorkletNode(context, "segue-capture", { outputChannelCount: [1] });
     capture.port.onmessage = ({ data }: MessageEvent<{ piece?: Int16Array; level?: number }>) => {
       if (this.capture !== capture || this.closed) return;
-      if (data.level !== undefined) this.report({ input: this.silenced ? 0 : data.level });
-      if (data.piece && !this.silenced) this.send(data.piece);
+      if (data.level !== undefined) this.emitLevel({ input: this.isMuted ? 0 : data.level });
+      if (data.piece && !this.isMuted) this.sendPiece(data.piece);
     };
     this.capture = capture;
     this.captureRate = 0;
-    this.tuneCapture();
+    this.setCaptureRate();
     // Its output is silence: browsers run what leads to the loudspeaker.
     this.source.connect(capture).connect(context.destination);
   }
 
   /** The microphone is gone: take the browser's choice. */
-  private async replace(): Promise<void> {
+  private async replaceMicrophone(): Promise<void> {
     try {
       await this.useMicrophone();
     } catch {
-      this.report({ input: 0 });
+      this.emitLevel({ input: 0 });
       for (const listener of [...this.listeners.ended]) listener(undefined);
     }
   }
 
-  private tuneCapture(): void {
+  private setCaptureRate(): void {
     const rate = this.conversation.ready?.audio?.input.rate;
     if (rate === undefined || rate === this.captureRate) return;
     this.captureRate = rate;
@@ -225,11 +225,11 @@ export class Voice {
 
   /** Play a piece; a suspended loudspeaker takes none, and what would be posted to it would pile up. */
   private play(piece: Piece): void {
-    if (this.context.state !== "running") this.held.push(piece);
+    if (this.context.state !== "running") this.backlog.push(piece);
     else this.playback?.port.postMessage({ piece, latency: this.latency });
   }
 
-  private send(piece: Int16Array): void {
+  private sendPiece(piece: Int16Array): void {
     try {
       this.conversation.sendAudio(piece);
     } catch {
@@ -242,20 +242,20 @@ export class Voice {
     return ((this.context.baseLatency || 0) + (this.context.outputLatency || 0)) * 1000;
   }
 
-  private hear(data: { level?: number; place?: Place; stopped?: number }): void {
-    if (data.level !== undefined) this.report({ output: data.level });
+  private onPlaybackReport(data: { level?: number; place?: PlayedPosition; stopped?: number }): void {
+    if (data.level !== undefined) this.emitLevel({ output: data.level });
     const stopped = data.stopped !== undefined;
     const place = data.place ?? { epoch: this.conversation.epoch ?? 0, seq: 0, ms: 0 };
     if (data.place ?? stopped) this.conversation.played(place, { stopped });
   }
 
-  private report(some: { input?: number; output?: number }): void {
-    this.level = { ...this.level, ...some };
+  private emitLevel(change: { input?: number; output?: number }): void {
+    this.level = { ...this.level, ...change };
     for (const listener of [...this.listeners.level]) listener(this.level);
   }
 }
 
-function end(stream: MediaStream | undefined): void {
+function stopTracks(stream: MediaStream | undefined): void {
   for (const track of stream?.getTracks() ?? []) {
     track.onended = null;
     track.stop();

@@ -67,7 +67,7 @@ export class Core {
 
   /** Milliseconds that a handshake may take, after so many that nothing answered: the next one may lead elsewhere. */
   handshakeTimeout(unanswered: number): number {
-    if (!this.has("direct")) return this.settings.connectTimeout;
+    if (!this.offers("direct")) return this.settings.connectTimeout;
     return Math.min(this.input.grown(unanswered), this.settings.directConnectTimeout);
   }
 
@@ -100,7 +100,7 @@ export class Core {
   }
 
   /** Tell whether the holder knows an optional part of the protocol. */
-  has(feature: string): boolean {
+  offers(feature: string): boolean {
     return this.lastReady?.features.includes(feature) ?? false;
   }
 
@@ -116,7 +116,7 @@ export class Core {
 
   /** Note how far the player has come; once it has `stopped` after a `barge_in`, the holder is told at once. */
   played(played: PlayedAudio, stopped: boolean, now: number): void {
-    this.output.played(played, stopped && this.has("played"), now);
+    this.output.played(played, stopped && this.offers("played"), now);
   }
 
   /** The state of a connection; undefined if it was replaced. */
@@ -128,19 +128,19 @@ export class Core {
   connected(now: number): number {
     this.counter += 1;
     this.links.renewal = new Link(this.counter, this.settings, now);
-    if (!this.links.current) this.goOn();
+    if (!this.links.current) this.switchConnection();
     this.greeting.connected(now);
     return this.counter;
   }
 
   /** A connection is gone. */
   disconnected(number: number): void {
-    if (this.links.remove(number)) this.goOn();
+    if (this.links.remove(number)) this.switchConnection();
   }
 
   /** Have every connection show that it is alive: the network has changed, or the computer was asleep. */
-  doubt(): void {
-    this.links.each((link) => link.ask());
+  probeConnections(): void {
+    this.links.each((link) => link.requestPing());
   }
 
   /** Keep inputs until they are durable. Returns how many older pieces of audio were given up for it. */
@@ -157,19 +157,19 @@ export class Core {
     // Nothing runs between two turns: the hello has the approval denied.
     if (this.output.overdue(now)) this.greeting.missOutput(now);
     const frames: ClientFrame[] = this.greeting.due(now, link);
-    let asks = frames.length > 0 && this.has("direct"); // `ready` may take its time, the pong of a worker that lives does not
-    if (asks) link.asks(now);
+    let pinging = frames.length > 0 && this.offers("direct"); // `ready` may take its time, the pong of a worker that lives does not
+    if (pinging) link.asks(now);
     if (link === this.links.current) {
       frames.push(...this.input.due(now).map((frame) => this.greeting.placed(frame)));
-      if (this.greeted && this.has("history")) frames.push(...this.output.pages.due(now, this.lastRecord));
-      frames.push(...this.output.acks(now, this.has("played")));
+      if (this.greeted && this.offers("history")) frames.push(...this.output.pages.due(now, this.lastRecord));
+      frames.push(...this.output.acks(now, this.offers("played")));
     }
     if (frames.length) link.spoke(now);
     if (link.ping(now, this.expecting)) {
       link.spoke(now);
-      asks = true;
+      pinging = true;
     }
-    if (asks) frames.push({ type: "ping" });
+    if (pinging) frames.push({ type: "ping" });
     return frames;
   }
 
@@ -195,7 +195,7 @@ export class Core {
     for (const frame of decodeMessage(message)) {
       if (this.output.isStale(frame)) continue;
       if (link && frame.type !== "pong" && frame.type !== "reconnect") link.toldAt = now;
-      if (this.obey(frame, now, link)) events.push(...this.output.offer(frame, now));
+      if (this.apply(frame, now, link)) events.push(...this.output.offerFrame(frame, now));
     }
     return events;
   }
@@ -214,15 +214,15 @@ export class Core {
       waits.push(link.wakeup(now, this.expecting), this.output.overdueWait(now), this.greeting.wait(now, link));
       if (link === this.links.newest) waits.push(link.renewalWait(now, this.silentAt(link)));
       if (link === this.links.current) {
-        waits.push(this.input.wakeup(now), this.output.ackWait(now));
-        if (this.greeted && this.has("history")) waits.push(this.output.pages.wakeup(now));
+        waits.push(this.input.wakeup(now), this.output.ackWakeup(now));
+        if (this.greeted && this.offers("history")) waits.push(this.output.pages.wakeup(now));
       }
     }
     return Math.max(0, Math.min(...waits));
   }
 
   /** Go on over a connection that has heard nothing of what came before it, if there is one. */
-  private goOn(): void {
+  private switchConnection(): void {
     if (!this.links.current) this.links.promote();
     this.input.stop();
     this.output.gap(); // what was on its way on the last connection is gone
@@ -244,10 +244,10 @@ export class Core {
   }
 
   /** Apply a frame whose effect does not depend on order, on arrival. False: no caller needs to see it. */
-  private obey(frame: ServerFrame, now: number, link: Link | undefined): boolean {
+  private apply(frame: ServerFrame, now: number, link: Link | undefined): boolean {
     switch (frame.type) {
       case "ready":
-        this.ready(frame, now, link);
+        this.onReady(frame, now, link);
         return true;
       case "ack":
         this.input.acknowledged(frame, now);
@@ -267,9 +267,9 @@ export class Core {
         this.greeting.loseHolder(now + this.settings.helloInterval);
         return true;
       case "error":
-        return this.error(frame, now, link);
+        return this.onError(frame, now, link);
       case "pong":
-        this.answered(link?.answered(now));
+        this.notePong(link?.answered(now));
         return true;
       default:
         return true;
@@ -277,13 +277,13 @@ export class Core {
   }
 
   /** Note the milliseconds that a ping took. A worker that looks for a holder says `pong` without one, too. */
-  private answered(took: number | undefined): void {
+  private notePong(took: number | undefined): void {
     if (took === undefined) return;
     this.pongs += 1;
     this.roundTrip = took;
   }
 
-  private ready(frame: Ready, now: number, link: Link | undefined): void {
+  private onReady(frame: Ready, now: number, link: Link | undefined): void {
     this.lastReady = frame;
     this.lastError = undefined;
     this.input.durable(frame.known.upto, frame.known.beyond, now);
@@ -304,7 +304,7 @@ export class Core {
     this.output.pages.ready(frame, now);
   }
 
-  private error(frame: ErrorFrame, now: number, link: Link | undefined): boolean {
+  private onError(frame: ErrorFrame, now: number, link: Link | undefined): boolean {
     if (!link || (frame.code === "superseded" && link.number < this.counter)) {
       // Superseded by a connection of ours that has broken meanwhile: only a newer one helps.
       if (link && link === this.links.newest) link.lost = true;

@@ -23,7 +23,7 @@ export const MAX_RESPONSE_DEPTH = 32;
 /** Bytes of the length of a binary message's header. */
 const LENGTH_BYTES = 2;
 
-const TEXT = new TextEncoder();
+const ENCODER = new TextEncoder();
 
 /** Return the message for a frame. Throws `FrameError` (`oversize`). */
 export function encodeFrame(frame: ClientFrame): string {
@@ -36,7 +36,7 @@ export function encodeFrame(frame: ClientFrame): string {
 
 /** Return the binary message for a piece of audio: length of the header, the frame without `audio`, raw samples. */
 export function encodeBinary({ audio, ...rest }: AudioInput): Uint8Array<ArrayBuffer> {
-  const header = TEXT.encode(JSON.stringify(rest));
+  const header = ENCODER.encode(JSON.stringify(rest));
   const samples = fromBase64(audio);
   const message = new Uint8Array(LENGTH_BYTES + header.length + samples.length);
   new DataView(message.buffer).setUint16(0, header.length);
@@ -49,13 +49,13 @@ export function encodeBinary({ audio, ...rest }: AudioInput): Uint8Array<ArrayBu
 export function decodeMessage(message: unknown): ServerFrame[] {
   if (message instanceof ArrayBuffer) return decodeBinary(new Uint8Array(message));
   if (typeof message !== "string" || byteLength(message) > MAX_FRAME_BYTES) return [];
-  let said: unknown;
+  let parsed: unknown;
   try {
-    said = JSON.parse(message);
+    parsed = JSON.parse(message);
   } catch {
     return [];
   }
-  return (Array.isArray(said) ? said : [said]).map(readFrame).filter((frame) => frame !== undefined);
+  return (Array.isArray(parsed) ? parsed : [parsed]).map(readFrame).filter((frame) => frame !== undefined);
 }
 
 function decodeBinary(message: Uint8Array<ArrayBuffer>): ServerFrame[] {
@@ -83,23 +83,23 @@ export function keptBytes(frame: object): number {
 
 /** Bytes of a text in UTF-8; a text that cannot be long is not counted exactly. */
 function byteLength(text: string): number {
-  return text.length * 3 <= MAX_FRAME_BYTES || text.length > MAX_FRAME_BYTES ? text.length : TEXT.encode(text).length;
+  return text.length * 3 <= MAX_FRAME_BYTES || text.length > MAX_FRAME_BYTES ? text.length : ENCODER.encode(text).length;
 }
 
-function readFrame(said: unknown): ServerFrame | undefined {
-  const type = isObject(said) ? said["type"] : undefined;
+function readFrame(object: unknown): ServerFrame | undefined {
+  const type = isObject(object) ? object["type"] : undefined;
   const name = typeof type === "string" && Object.hasOwn(SERVER_TYPES, type) ? SERVER_TYPES[type] : undefined;
-  return name === undefined ? undefined : (readObject(said, name) as ServerFrame | undefined);
+  return name === undefined ? undefined : (readObject(object, name) as ServerFrame | undefined);
 }
 
-function readObject(said: unknown, name: string): object | undefined {
+function readObject(object: unknown, name: string): object | undefined {
   const shape = SHAPES[name];
-  if (!isObject(said) || shape === undefined) return undefined;
+  if (!isObject(object) || shape === undefined) return undefined;
   const read: Record<string, unknown> = {};
   for (const [field, [kind, fill]] of Object.entries(shape)) {
     const optional = field.endsWith("?");
     const key = optional ? field.slice(0, -1) : field;
-    const value = Object.hasOwn(said, key) ? said[key] : undefined;
+    const value = Object.hasOwn(object, key) ? object[key] : undefined;
     if (value === undefined || (value === null && optional && fill === undefined)) {
       if (!optional) return undefined;
       if (fill !== undefined) read[key] = fill;

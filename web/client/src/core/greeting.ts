@@ -20,40 +20,40 @@ export interface HelloContent {
 /** Paces hellos: at once, then repeated until one is answered, and never too soon after the last one. */
 export class HelloTimer {
   private saidAt = -Infinity;
-  private at = 0;
-  private pause: number;
+  private dueAt = 0;
+  private interval: number;
 
   constructor(private readonly settings: ClientSettings) {
-    this.pause = settings.helloInterval;
+    this.interval = settings.helloInterval;
   }
 
   /** Make the first of several hellos due at a time. */
   restart(at: number): void {
-    this.at = Math.max(at, this.saidAt + this.settings.shortestHelloInterval);
-    this.pause = this.settings.helloInterval;
+    this.dueAt = Math.max(at, this.saidAt + this.settings.shortestHelloInterval);
+    this.interval = this.settings.helloInterval;
   }
 
   /** A new connection: the last hello went over another. */
-  forget(): void {
+  reset(): void {
     this.saidAt = -Infinity;
   }
 
   /** Take the longest pause: no worker has room for the session. */
   slowDown(now: number): void {
-    this.pause = this.settings.longestHelloInterval;
-    this.at = now + this.pause;
+    this.interval = this.settings.longestHelloInterval;
+    this.dueAt = now + this.interval;
   }
 
   /** One was said: the next comes after a growing pause. */
   said(now: number): void {
     this.saidAt = now;
-    this.at = now + this.pause;
-    this.pause = Math.min(this.pause * 1.5, this.settings.longestHelloInterval);
+    this.dueAt = now + this.interval;
+    this.interval = Math.min(this.interval * 1.5, this.settings.longestHelloInterval);
   }
 
   /** Milliseconds until the next one is due; not positive if it is. */
   wait(now: number): number {
-    return this.at - now;
+    return this.dueAt - now;
   }
 }
 
@@ -115,7 +115,7 @@ export class Greeting {
 
   /** Say hello over a new connection at once. */
   connected(now: number): void {
-    this.timer.forget();
+    this.timer.reset();
     this.timer.restart(now);
   }
 
@@ -138,8 +138,8 @@ export class Greeting {
 
   /** Say with an input what was shown before it, where each turn may have a holder of its own. */
   placed(frame: InputFrame): InputFrame {
-    const takes = frame.type === "answer" || (frame.type === "text" && this.hello.modality === "text");
-    return takes ? { ...frame, ...this.shown() } : frame;
+    const carriesPosition = frame.type === "answer" || (frame.type === "text" && this.hello.modality === "text");
+    return carriesPosition ? { ...frame, ...this.shown() } : frame;
   }
 
   /** Say hello at a time, unless hellos are being said already. */

@@ -5,11 +5,11 @@ import type { MediaType } from "./frames.js";
 import { IMAGE_PART_BYTES, MAX_IMAGE_PARTS, MAX_RESPONSE_DEPTH } from "./frames.js";
 
 /** Frames for an image. Throws `FrameError` if it is empty, or larger than is allowed. */
-export function imageParts(image: Uint8Array, mediaType: MediaType): ImageInput[] {
+export function imageFrames(image: Uint8Array, mediaType: MediaType): ImageInput[] {
   const parts = Math.ceil(image.length / IMAGE_PART_BYTES);
   if (parts < 1 || parts > MAX_IMAGE_PARTS) {
-    const most = MAX_IMAGE_PARTS * IMAGE_PART_BYTES;
-    throw new FrameError("bad_frame", `an image has 1 to ${most} bytes, this one ${image.length}`);
+    const maxBytes = MAX_IMAGE_PARTS * IMAGE_PART_BYTES;
+    throw new FrameError("bad_frame", `an image has 1 to ${maxBytes} bytes, this one ${image.length}`);
   }
   return Array.from({ length: parts }, (_, index) => ({
     type: "image",
@@ -21,14 +21,14 @@ export function imageParts(image: Uint8Array, mediaType: MediaType): ImageInput[
 }
 
 /** The frame that answers an approval. Throws `FrameError` if a request has no response, or a response no JSON form. */
-export function responsesTo(approval: Approval, responses: Readonly<Record<string, unknown>>): AnswerInput {
-  const asked = approval.requests.map((request) => request.id);
-  const given = Object.keys(responses);
-  if (approval.record === undefined || !asked.length || given.length !== asked.length || asked.some((id) => !(id in responses))) {
-    throw new FrameError("bad_frame", `answer each request of an approval that asks: ${asked.join()}, not ${given.join()}`);
+export function answerFrame(approval: Approval, responses: Readonly<Record<string, unknown>>): AnswerInput {
+  const requestIds = approval.requests.map((request) => request.id);
+  const responseIds = Object.keys(responses);
+  if (approval.record === undefined || !requestIds.length || responseIds.length !== requestIds.length || requestIds.some((id) => !(id in responses))) {
+    throw new FrameError("bad_frame", `answer each request of an approval that asks: ${requestIds.join()}, not ${responseIds.join()}`);
   }
   for (const response of Object.values(responses)) checkResponse(response);
-  return { type: "answer", approval: approval.record, responses: asked.map((id) => ({ id, response: responses[id] })) };
+  return { type: "answer", approval: approval.record, responses: requestIds.map((id) => ({ id, response: responses[id] })) };
 }
 
 function checkResponse(response: unknown): void {
@@ -36,8 +36,8 @@ function checkResponse(response: unknown): void {
   for (let depth = 0; level.length; depth += 1) {
     if (depth > MAX_RESPONSE_DEPTH) throw new FrameError("bad_frame", `a response has at most ${MAX_RESPONSE_DEPTH} levels`);
     for (const value of level) {
-      const unfit = value === undefined || (depth === 0 && value === null) || ["function", "symbol", "bigint"].includes(typeof value);
-      if (unfit || (typeof value === "number" && !Number.isFinite(value))) {
+      const notJson = value === undefined || (depth === 0 && value === null) || ["function", "symbol", "bigint"].includes(typeof value);
+      if (notJson || (typeof value === "number" && !Number.isFinite(value))) {
         throw new FrameError("bad_frame", "a response is JSON, and not null");
       }
     }

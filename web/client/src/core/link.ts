@@ -26,8 +26,8 @@ export class Link {
   private renewAt = Infinity;
   private pingedAt: number | undefined;
   private askedTwice = false;
-  private asked = false;
-  private askedAt: number | undefined;
+  private pingRequested = false;
+  private pingSentAt: number | undefined;
 
   constructor(
     readonly number: number,
@@ -74,20 +74,20 @@ export class Link {
   }
 
   /** Have a ping go as soon as it can: the network has changed, or the computer was asleep. */
-  ask(): void {
-    this.asked ||= this.pingedAt === undefined;
+  requestPing(): void {
+    this.pingRequested ||= this.pingedAt === undefined;
   }
 
   /** A ping goes with a hello: a worker that lives answers it at once. */
   asks(now: number): void {
-    this.askedAt ??= now;
+    this.pingSentAt ??= now;
     this.askedSince ??= now;
   }
 
   /** An answer to a ping came; returns the milliseconds that it took. */
   answered(now: number): number | undefined {
-    const took = this.askedAt === undefined ? undefined : now - this.askedAt;
-    this.askedAt = undefined;
+    const took = this.pingSentAt === undefined ? undefined : now - this.pingSentAt;
+    this.pingSentAt = undefined;
     return took;
   }
 
@@ -96,8 +96,8 @@ export class Link {
     if (this.pingAt(expecting) > now) return false;
     if (this.pingedAt === undefined) this.pingedAt = now;
     else this.askedTwice = true;
-    this.askedAt = now;
-    this.asked = false;
+    this.pingSentAt = now;
+    this.pingRequested = false;
     return true;
   }
 
@@ -115,7 +115,7 @@ export class Link {
   private pingAt(expecting: boolean): number {
     if (this.askedTwice) return Infinity;
     if (this.pingedAt !== undefined) return this.pingedAt + this.settings.pongTimeout / 2;
-    if (this.asked) return -Infinity;
+    if (this.pingRequested) return -Infinity;
     const keeping = this.spokeAt + this.settings.pingInterval;
     if (!expecting || this.unansweredSince === undefined) return keeping;
     return Math.min(keeping, this.unansweredSince + this.settings.silenceTimeout);

@@ -4,7 +4,7 @@ const WHOLE_TOKEN = 1 - 1e-6;
 /** A pace: `rate` a second, `burst` at once after a pause. Time is an argument, in milliseconds. */
 export class TokenBucket {
   private tokens: number;
-  private at = -Infinity;
+  private refilledAt = -Infinity;
 
   constructor(
     private readonly rate: number,
@@ -22,9 +22,9 @@ export class TokenBucket {
 
   /** Milliseconds until there is one. */
   wait(now: number): number {
-    if (now > this.at) {
-      this.tokens = Math.min(this.burst, this.tokens + ((now - this.at) / 1000) * this.rate);
-      this.at = now;
+    if (now > this.refilledAt) {
+      this.tokens = Math.min(this.burst, this.tokens + ((now - this.refilledAt) / 1000) * this.rate);
+      this.refilledAt = now;
     }
     return this.tokens >= WHOLE_TOKEN ? 0 : ((1 - this.tokens) / this.rate) * 1000;
   }

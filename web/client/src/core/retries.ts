@@ -4,9 +4,9 @@
 import type { ClientSettings } from "./settings.js";
 
 /** WebSocket close codes of a worker that ends (service restart), and of one that is full or ends soon (try again later). */
-const LEFT_AT_ONCE: ReadonlySet<number | undefined> = new Set([1012, 1013]);
+const RETRY_AT_ONCE_CODES: ReadonlySet<number | undefined> = new Set([1012, 1013]);
 /** Attempts in a row without a pause; all workers may be full. */
-const AT_ONCE = 2;
+const MAX_AT_ONCE = 2;
 
 /** Attempts since a holder last said `ready`. */
 export class Retries {
@@ -25,7 +25,7 @@ export class Retries {
 
   /** Milliseconds until the next attempt, after a connection that was closed with a code. */
   pause(closeCode: number | undefined): number {
-    if (LEFT_AT_ONCE.has(closeCode) && this.atOnce < AT_ONCE) {
+    if (RETRY_AT_ONCE_CODES.has(closeCode) && this.atOnce < MAX_AT_ONCE) {
       this.atOnce += 1;
       return 0;
     }

@@ -14,13 +14,13 @@ import { TokenBucket } from "./rate.js";
 import type { ClientSettings } from "./settings.js";
 
 /** Of a frame beside its content, roughly; it counts against the capacity. */
-const FRAME_BYTES = 200;
+const FRAME_OVERHEAD_BYTES = 200;
 /** After its sending a frame that the holder misses may be in flight for so long, and is not sent again. */
-const PATIENCE = 1_000;
+const RESEND_PATIENCE_MS = 1_000;
 /** A holder may take so long to tell what it has received. */
-const TOLD = 1_000;
+const RECEIVED_DELAY_MS = 1_000;
 /** A frame is lost if it has not arrived after this many times the round trip of others. */
-const ROUNDS = 2;
+const LOST_AFTER_ROUNDS = 2;
 
 interface Sent {
   frame: InputFrame;
@@ -45,7 +45,7 @@ export class Sender {
   private readonly sent = new Map<number, Sent>(); // in order of seq: they are only ever added at the end
   private audioBytes = 0;
   private lastingBytes = 0;
-  private delay = 0; // that the path took lately, beyond what the holder takes to say so
+  private pathDelay = 0; // that the path took lately, beyond what the holder takes to say so
   private heldUntil = -Infinity;
 
   constructor(private readonly settings: ClientSettings) {
@@ -100,13 +100,13 @@ export class Sender {
 
   /** Note what the holder has received, which tells what it misses as well; harmless if repeated or late. */
   arrived(upto: number, beyond: readonly number[], now: number): void {
-    const here = new Set(beyond);
+    const present = new Set(beyond);
     let highest = beyond.length ? 0 : upto;
     for (const seq of beyond) highest = Math.max(highest, seq);
     for (const [seq, sent] of this.sent) {
-      if (seq <= upto || here.has(seq)) {
+      if (seq <= upto || present.has(seq)) {
         this.hasArrived(sent, now);
-      } else if (seq < highest && sent.sentAt + this.grown(PATIENCE, sent.times - 1) <= now) {
+      } else if (seq < highest && sent.sentAt + this.grown(RESEND_PATIENCE_MS, sent.times - 1) <= now) {
         sent.dueAt = Math.min(sent.dueAt, now);
         // All the others wait for it: it does not wait for room.
         if (seq === upto + 1) sent.times = Math.max(sent.times, 1);
@@ -117,11 +117,11 @@ export class Sender {
   /** Make everything unacknowledged due: a new holder has none of it, but for what may still be on its way. */
   resendAll(): void {
     for (const sent of this.sent.values()) {
-      if (sent.arrived || !this.delay) {
+      if (sent.arrived || !this.pathDelay) {
         sent.dueAt = -Infinity;
         sent.times = 0;
       } else if (sent.times) {
-        sent.dueAt = Math.min(sent.dueAt, sent.sentAt + ROUNDS * this.delay);
+        sent.dueAt = Math.min(sent.dueAt, sent.sentAt + LOST_AFTER_ROUNDS * this.pathDelay);
         sent.times = 1;
       }
       sent.arrived = false;
@@ -194,7 +194,7 @@ export class Sender {
     sent.arrived = true;
     if (sent.times === 1) {
       // The last of them counts: those before it waited for it.
-      this.delay = Math.min(Math.max(0, now - sent.sentAt - TOLD), this.settings.longestTimeout);
+      this.pathDelay = Math.min(Math.max(0, now - sent.sentAt - RECEIVED_DELAY_MS), this.settings.longestTimeout);
     } else if (!sent.times) {
       sent.times = 1; // asked for again, but it is there
       sent.dueAt = now + this.timeout(sent.frame, 0);
@@ -213,9 +213,9 @@ export class Sender {
   /** Return how many more frames may be in flight. */
   private room(): number {
     if (this.window === undefined) return this.unacknowledged;
-    let flying = 0;
-    for (const sent of this.sent.values()) if (sent.times > 0 && !sent.arrived) flying += 1;
-    return Math.max(0, this.window - flying);
+    let inFlight = 0;
+    for (const sent of this.sent.values()) if (sent.times > 0 && !sent.arrived) inFlight += 1;
+    return Math.max(0, this.window - inFlight);
   }
 
   private timeout(frame: InputFrame, times: number): number {
@@ -225,7 +225,7 @@ export class Sender {
 
   /** A time that is longer on a slow path, and longer each time that it has passed in vain. */
   grown(first: number, times: number): number {
-    const grown = Math.max(first, ROUNDS * this.delay) * this.settings.backoff ** Math.min(Math.max(times, 0), 32);
+    const grown = Math.max(first, LOST_AFTER_ROUNDS * this.pathDelay) * this.settings.backoff ** Math.min(Math.max(times, 0), 32);
     return Math.min(grown, this.settings.longestTimeout);
   }
 
@@ -254,12 +254,12 @@ export class Sender {
 function cost(frame: InputFrame): number {
   switch (frame.type) {
     case "text":
-      return FRAME_BYTES + frame.text.length;
+      return FRAME_OVERHEAD_BYTES + frame.text.length;
     case "audio":
-      return FRAME_BYTES + frame.audio.length;
+      return FRAME_OVERHEAD_BYTES + frame.audio.length;
     case "image":
-      return FRAME_BYTES + frame.image.length;
+      return FRAME_OVERHEAD_BYTES + frame.image.length;
     case "answer":
-      return FRAME_BYTES + JSON.stringify(frame.responses).length;
+      return FRAME_OVERHEAD_BYTES + JSON.stringify(frame.responses).length;
   }
 }

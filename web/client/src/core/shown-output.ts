@@ -11,7 +11,7 @@ import { GAP, isJournalFrame, JournalCursor, OutputOrder } from "./output.js";
 import type { ClientSettings } from "./settings.js";
 
 /** After an approval's time is over, hello is said so much later: the holder's clock may be behind. */
-const OVERDUE = 500;
+const OVERDUE_MARGIN_MS = 500;
 
 /** The place that the player of a client has come to: `ms` milliseconds of the audio frame `seq` of `epoch`. */
 export interface PlayedAudio {
@@ -79,7 +79,7 @@ export class ShownOutput {
   }
 
   /** Take a frame as it arrives; return the events that it makes, in order. */
-  offer(frame: ServerFrame, now: number): ServerFrame[] {
+  offerFrame(frame: ServerFrame, now: number): ServerFrame[] {
     return this.show(this.order.offer(frame, now), now);
   }
 
@@ -123,14 +123,14 @@ export class ShownOutput {
   }
 
   /** Milliseconds until `acks` has something. */
-  ackWait(now: number): number {
+  ackWakeup(now: number): number {
     return this.ackAt - now;
   }
 
   private playedIn(epoch: number): Played | undefined {
     if (!this.playedAudio) return undefined;
-    const { epoch: of, seq, ms } = this.playedAudio;
-    return of === epoch ? { seq, ms: Math.max(0, Math.round(ms)) } : { seq: 0, ms: 0 };
+    const { epoch: playedEpoch, seq, ms } = this.playedAudio;
+    return playedEpoch === epoch ? { seq, ms: Math.max(0, Math.round(ms)) } : { seq: 0, ms: 0 };
   }
 
   private show(items: Item[], now: number): ServerFrame[] {
@@ -141,8 +141,8 @@ export class ShownOutput {
         this.gap();
         continue;
       }
-      if (item.type === "approval") this.follow(item, now);
-      const shown = item.type === "history" ? this.lines(item) : this.cursor.accept(item) ? item : undefined;
+      if (item.type === "approval") this.followApproval(item, now);
+      const shown = item.type === "history" ? this.linesToShow(item) : this.cursor.accept(item) ? item : undefined;
       if (!shown) continue;
       const isContent = (isJournalFrame(shown) && shown.record !== undefined) || shown.type === "history";
       if (isContent && this.ackAt === Infinity) this.ackAt = now + this.settings.ackDelay;
@@ -152,16 +152,16 @@ export class ShownOutput {
   }
 
   /** Return what to show of lines of the conversation. A page is shown even if it brings nothing new: it was asked for. */
-  private lines(frame: HistoryOutput): HistoryOutput | undefined {
-    if (frame.more !== undefined) return this.cursor.page(frame, this.pages.came(frame.before));
+  private linesToShow(frame: HistoryOutput): HistoryOutput | undefined {
+    if (frame.more !== undefined) return this.cursor.page(frame, this.pages.takePage(frame.before));
     const typed = this.cursor.typed(frame);
     return typed?.lines.length ? typed : undefined;
   }
 
   /** Note what is waited for, and until when; said again it says the same. */
-  private follow(frame: Approval, now: number): void {
+  private followApproval(frame: Approval, now: number): void {
     const asked = frame.status === "asked";
     this.approval = asked ? frame : undefined;
-    this.overdueAt = asked ? now + (frame.seconds ?? 0) * 1000 + OVERDUE : Infinity;
+    this.overdueAt = asked ? now + (frame.seconds ?? 0) * 1000 + OVERDUE_MARGIN_MS : Infinity;
   }
 }

@@ -1,128 +1,128 @@
 /** The page: from its settings over the sign-in and the choice of a session to the conversation. */
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { forgetSessions, nameInAddress, rememberSession, sessionOf } from "../sessions.js";
+import { forgetSessions, putInAddress, rememberSession, sessionInAddress } from "../sessions.js";
 import type { Settings } from "../settings.js";
 import { readSettings } from "../settings.js";
 import { SignedOut, SignIn } from "../sign-in.js";
-import { Talk } from "../conversation-view.js";
+import { ConversationView } from "../conversation-view.js";
 import { Header } from "./Header.js";
-import { Lobby } from "./SessionChoice.js";
-import { Room } from "./ConversationScreen.js";
-import { Problem, Welcome } from "./SignInScreen.js";
+import { SessionChoice } from "./SessionChoice.js";
+import { ConversationScreen } from "./ConversationScreen.js";
+import { ProblemScreen, SignInScreen } from "./SignInScreen.js";
 
-type View =
+type Screen =
   | { readonly at: "loading" }
   | { readonly at: "problem"; readonly text: string }
-  | { readonly at: "welcome"; readonly reason: SignedOut | undefined }
-  | { readonly at: "lobby" }
-  | { readonly at: "room"; readonly talk: Talk };
+  | { readonly at: "sign-in"; readonly reason: SignedOut | undefined }
+  | { readonly at: "sessions" }
+  | { readonly at: "conversation"; readonly view: ConversationView };
 
-const view = signal<View>({ at: "loading" });
+const screen = signal<Screen>({ at: "loading" });
 let settings: Settings | undefined;
 let signIn: SignIn | undefined;
 
-async function begin(): Promise<void> {
+async function load(): Promise<void> {
   try {
     settings = await readSettings();
     signIn = new SignIn(settings, (reason) => {
-      if (view.value.at === "room") void view.value.talk.leave();
-      nameInAddress(undefined);
-      view.value = { at: "welcome", reason };
+      if (screen.value.at === "conversation") void screen.value.view.leave();
+      putInAddress(undefined);
+      screen.value = { at: "sign-in", reason };
     });
-    if (!(await signIn.resume())) view.value = { at: "welcome", reason: undefined };
-    else enterFromAddress();
+    if (!(await signIn.resume())) screen.value = { at: "sign-in", reason: undefined };
+    else openFromAddress();
   } catch (error) {
-    if (error instanceof SignedOut) view.value = { at: "welcome", reason: error };
-    else view.value = { at: "problem", text: (error as Error).message };
+    if (error instanceof SignedOut) screen.value = { at: "sign-in", reason: error };
+    else screen.value = { at: "problem", text: (error as Error).message };
   }
 }
 
-function enterFromAddress(): void {
-  const session = sessionOf(location.hash);
-  if (session === undefined) view.value = { at: "lobby" };
-  else enter(session);
+function openFromAddress(): void {
+  const session = sessionInAddress(location.hash);
+  if (session === undefined) screen.value = { at: "sessions" };
+  else enterSession(session);
 }
 
-function enter(session: string, modality: "voice" | "text" = "voice"): Talk | undefined {
+function enterSession(session: string, modality: "voice" | "text" = "voice"): ConversationView | undefined {
   if (!settings || !signIn) return undefined;
   const { token } = signIn;
-  const talk = new Talk(settings, session, async () => {
+  const view = new ConversationView(settings, session, async () => {
     try {
       return await token();
     } catch (error) {
       if (error instanceof SignedOut) {
-        void talk.leave();
-        view.value = { at: "welcome", reason: error };
+        void view.leave();
+        screen.value = { at: "sign-in", reason: error };
       }
       throw error;
     }
   }, modality);
-  nameInAddress(session);
+  putInAddress(session);
   rememberSession(session);
   document.title = `${session} · Segue`;
-  view.value = { at: "room", talk };
-  return talk;
+  screen.value = { at: "conversation", view };
+  return view;
 }
 
-async function leave(talk: Talk): Promise<void> {
-  await talk.leave();
-  nameInAddress(undefined);
+async function leave(view: ConversationView): Promise<void> {
+  await view.leave();
+  putInAddress(undefined);
   document.title = "Segue";
-  view.value = { at: "lobby" };
+  screen.value = { at: "sessions" };
 }
 
 async function signOut(): Promise<void> {
-  if (view.value.at === "room") await view.value.talk.leave();
-  nameInAddress(undefined);
+  if (screen.value.at === "conversation") await screen.value.view.leave();
+  putInAddress(undefined);
   forgetSessions();
-  await signIn?.end();
+  await signIn?.signOut();
 }
 
 export function App() {
   useEffect(() => {
-    void begin();
+    void load();
   }, []);
-  const now = view.value;
-  const who = now.at === "lobby" || now.at === "room" ? signIn?.who : undefined;
+  const current = screen.value;
+  const userName = current.at === "sessions" || current.at === "conversation" ? signIn?.userName : undefined;
   return (
     <>
       <Header
-        who={who}
-        session={now.at === "room" ? now.talk.session : undefined}
-        onLeave={() => now.at === "room" && void leave(now.talk)}
+        userName={userName}
+        session={current.at === "conversation" ? current.view.session : undefined}
+        onLeave={() => current.at === "conversation" && void leave(current.view)}
         onSignOut={() => void signOut()}
       />
-      {now.at === "loading" && <main class="centre" aria-busy="true"><p class="faint">One moment…</p></main>}
-      {now.at === "problem" && <Problem text={now.text} />}
-      {now.at === "welcome" && <Welcome reason={now.reason} onSignIn={() => void start()} />}
-      {now.at === "lobby" && <Lobby onEnter={(session, aloud) => void open(session, aloud)} />}
-      {now.at === "room" && <Room key={now.talk.conversation.clientId} talk={now.talk} onAgain={() => void again(now.talk)} onVoice={() => void speak(now.talk)} />}
+      {current.at === "loading" && <main class="centred" aria-busy="true"><p class="muted-text">One moment…</p></main>}
+      {current.at === "problem" && <ProblemScreen text={current.text} />}
+      {current.at === "sign-in" && <SignInScreen reason={current.reason} onSignIn={() => void startSignIn()} />}
+      {current.at === "sessions" && <SessionChoice onOpen={(session, withVoice) => void openSession(session, withVoice)} />}
+      {current.at === "conversation" && <ConversationScreen key={current.view.conversation.clientId} view={current.view} onReopen={() => void reopen(current.view)} onSwitchToVoice={() => void switchToVoice(current.view)} />}
     </>
   );
 }
 
-async function start(): Promise<void> {
+async function startSignIn(): Promise<void> {
   try {
-    await signIn?.start();
+    await signIn?.goToIssuer();
   } catch (error) {
-    if (error instanceof SignedOut) view.value = { at: "welcome", reason: error };
+    if (error instanceof SignedOut) screen.value = { at: "sign-in", reason: error };
   }
 }
 
-async function open(session: string, aloud: boolean): Promise<void> {
-  const talk = enter(session, aloud ? "voice" : "text");
-  if (aloud) await talk?.sound.talk();
+async function openSession(session: string, withVoice: boolean): Promise<void> {
+  const view = enterSession(session, withVoice ? "voice" : "text");
+  if (withVoice) await view?.sound.startTalking();
 }
 
 /** Go on with a conversation that has ended. */
-async function again(talk: Talk): Promise<void> {
-  enter(talk.session, talk.modality);
-  await talk.leave();
+async function reopen(view: ConversationView): Promise<void> {
+  enterSession(view.session, view.modality);
+  await view.leave();
 }
 
 /** Go on by voice with a session that was typed in. */
-async function speak(talk: Talk): Promise<void> {
-  const spoken = enter(talk.session);
-  await Promise.all([talk.leave(), spoken?.sound.talk()]);
+async function switchToVoice(view: ConversationView): Promise<void> {
+  const spoken = enterSession(view.session);
+  await Promise.all([view.leave(), spoken?.sound.startTalking()]);
 }

@@ -20,8 +20,8 @@ export function ApprovalCard({ approval, onAnswer }: {
         })}
       </ul>
       <div class="row">
-        <button type="button" class="main" onClick={() => { onAnswer(approval, true); }}>Allow</button>
-        <button type="button" class="second" onClick={() => { onAnswer(approval, false); }}>Do not allow</button>
+        <button type="button" class="primary" onClick={() => { onAnswer(approval, true); }}>Allow</button>
+        <button type="button" class="secondary" onClick={() => { onAnswer(approval, false); }}>Do not allow</button>
       </div>
     </section>
   );

@@ -1,44 +1,44 @@
 /** A conversation. */
 import { useRef, useState } from "preact/hooks";
-import type { Talk } from "../conversation-view.js";
+import type { ConversationView } from "../conversation-view.js";
 import { ApprovalCard } from "./ApprovalCard.js";
-import { Dock } from "./InputBar.js";
-import { Lines } from "./TranscriptView.js";
+import { InputBar } from "./InputBar.js";
+import { TranscriptView } from "./TranscriptView.js";
 import { Notices } from "./Notices.js";
-import { Strip } from "./SessionStatus.js";
+import { SessionStatus } from "./SessionStatus.js";
 
-export function Room({ talk, onAgain, onVoice }: {
-  readonly talk: Talk;
-  readonly onAgain: () => void;
-  readonly onVoice: () => void;
+export function ConversationScreen({ view, onReopen, onSwitchToVoice }: {
+  readonly view: ConversationView;
+  readonly onReopen: () => void;
+  readonly onSwitchToVoice: () => void;
 }) {
-  const [over, setOver] = useState(false);
-  const depth = useRef(0);
+  const [dragging, setDragging] = useState(false);
+  const dragDepth = useRef(0);
   const drop = (event: DragEvent): void => {
     event.preventDefault();
-    depth.current = 0;
-    setOver(false);
+    dragDepth.current = 0;
+    setDragging(false);
     const files = [...(event.dataTransfer?.files ?? [])];
-    if (files.length) void talk.send(files);
+    if (files.length) void view.sendImages(files);
   };
   return (
     <main
-      class={`room${over ? " over" : ""}`}
-      onDragEnter={(event) => { event.preventDefault(); depth.current += 1; setOver(true); }}
-      onDragLeave={() => { depth.current -= 1; if (depth.current <= 0) setOver(false); }}
+      class={`conversation${dragging ? " dragging" : ""}`}
+      onDragEnter={(event) => { event.preventDefault(); dragDepth.current += 1; setDragging(true); }}
+      onDragLeave={() => { dragDepth.current -= 1; if (dragDepth.current <= 0) setDragging(false); }}
       onDragOver={(event) => { event.preventDefault(); }}
       onDrop={drop}
     >
-      <Strip talk={talk} />
-      <Lines talk={talk} />
-      {over && <div class="drop" aria-hidden="true">Let go to show it to the agent</div>}
-      <div class="foot">
-        <Notices talk={talk} />
-        {talk.approval.value && <ApprovalCard approval={talk.approval.value} onAnswer={(approval, yes) => { talk.answer(approval, yes); }} />}
-        {talk.live.value ? (
-          <Dock talk={talk} onVoice={onVoice} />
+      <SessionStatus view={view} />
+      <TranscriptView view={view} />
+      {dragging && <div class="drop-target" aria-hidden="true">Let go to show it to the agent</div>}
+      <div class="controls">
+        <Notices view={view} />
+        {view.approval.value && <ApprovalCard approval={view.approval.value} onAnswer={(approval, yes) => { view.answer(approval, yes); }} />}
+        {view.live.value ? (
+          <InputBar view={view} onSwitchToVoice={onSwitchToVoice} />
         ) : (
-          <div class="dock"><button type="button" class="main" onClick={onAgain}>Go on</button></div>
+          <div class="input-bar"><button type="button" class="primary" onClick={onReopen}>Go on</button></div>
         )}
       </div>
     </main>

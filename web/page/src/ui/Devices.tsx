@@ -1,8 +1,8 @@
 /** The choice of microphone and loudspeaker. */
-import type { Talk } from "../conversation-view.js";
+import type { ConversationView } from "../conversation-view.js";
 
-export function Devices({ talk }: { readonly talk: Talk }) {
-  const { sound } = talk;
+export function Devices({ view }: { readonly view: ConversationView }) {
+  const { sound } = view;
   const { microphone, speaker } = sound.chosen.value;
   const microphones = sound.microphones.value;
   const speakers = sound.speakers.value;
@@ -18,14 +18,14 @@ export function Devices({ talk }: { readonly talk: Talk }) {
     >
       <summary>Devices</summary>
       <div class="menu">
-        <Choice id="microphones" label="Microphone" devices={microphones} chosen={microphone} onChoose={(id) => void sound.useMicrophone(id)} />
-        <Choice id="speakers" label="Loudspeaker" devices={speakers} chosen={speaker} onChoose={(id) => void sound.useSpeaker(id)} />
+        <DeviceChoice id="microphones" label="Microphone" devices={microphones} chosen={microphone} onChoose={(id) => void sound.useMicrophone(id)} />
+        <DeviceChoice id="speakers" label="Loudspeaker" devices={speakers} chosen={speaker} onChoose={(id) => void sound.useSpeaker(id)} />
       </div>
     </details>
   );
 }
 
-function Choice({ id, label, devices, chosen, onChoose }: {
+function DeviceChoice({ id, label, devices, chosen, onChoose }: {
   readonly id: string;
   readonly label: string;
   readonly devices: readonly MediaDeviceInfo[];

@@ -1,73 +1,73 @@
 /** Microphone, text, images and devices. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Talk } from "../conversation-view.js";
+import type { ConversationView } from "../conversation-view.js";
 import { Devices } from "./Devices.js";
 
-export function Dock({ talk, onVoice }: { readonly talk: Talk; readonly onVoice: () => void }) {
+export function InputBar({ view, onSwitchToVoice }: { readonly view: ConversationView; readonly onSwitchToVoice: () => void }) {
   return (
-    <div class="dock">
-      <Microphone talk={talk} onVoice={onVoice} />
-      <Composer talk={talk} />
+    <div class="input-bar">
+      <MicrophoneControls view={view} onSwitchToVoice={onSwitchToVoice} />
+      <Composer view={view} />
     </div>
   );
 }
 
-function Microphone({ talk, onVoice }: { readonly talk: Talk; readonly onVoice: () => void }) {
-  const { sound } = talk;
+function MicrophoneControls({ view, onSwitchToVoice }: { readonly view: ConversationView; readonly onSwitchToVoice: () => void }) {
+  const { sound } = view;
   const state = sound.microphone.value;
   const on = state === "on" || state === "muted";
-  const press = (): void => {
-    if (talk.modality === "text") onVoice();
+  const toggle = (): void => {
+    if (view.modality === "text") onSwitchToVoice();
     else if (on) sound.mute(state === "on");
-    else void sound.talk();
+    else void sound.startTalking();
   };
   useEffect(() => {
-    const key = (event: KeyboardEvent): void => {
+    const onKey = (event: KeyboardEvent): void => {
       if (!event.altKey || event.code !== "KeyM") return;
       event.preventDefault();
-      press();
+      toggle();
     };
-    addEventListener("keydown", key);
-    return () => { removeEventListener("keydown", key); };
+    addEventListener("keydown", onKey);
+    return () => { removeEventListener("keydown", onKey); };
   });
   const label = { off: "Start talking", starting: "Starting…", on: "Mute", muted: "Unmute" }[state];
   return (
     <div class="voice">
       <button
-        type="button" class={`microphone ${state}`} onClick={press} disabled={state === "starting"}
+        type="button" class={`microphone ${state}`} onClick={toggle} disabled={state === "starting"}
         aria-pressed={on ? state === "muted" : undefined} title={`${label} (Alt+M)`} data-microphone={state}
       >
         <MicrophoneIcon muted={state === "muted"} /><span>{label}</span>
       </button>
-      <Meter name="You" side="input" talk={talk} />
-      <Meter name="Agent" side="output" talk={talk} />
-      {on && <button type="button" class="plain" onClick={() => void sound.hangUp()}>Stop talking</button>}
-      <Devices talk={talk} />
+      <LevelMeter name="You" side="input" view={view} />
+      <LevelMeter name="Agent" side="output" view={view} />
+      {on && <button type="button" class="plain" onClick={() => void sound.stopTalking()}>Stop talking</button>}
+      <Devices view={view} />
     </div>
   );
 }
 
 /** A level, drawn without the page being rendered anew twenty times a second. */
-function Meter({ name, side, talk }: { readonly name: string; readonly side: "input" | "output"; readonly talk: Talk }) {
+function LevelMeter({ name, side, view }: { readonly name: string; readonly side: "input" | "output"; readonly view: ConversationView }) {
   const bar = useRef<HTMLSpanElement>(null);
-  useEffect(() => talk.sound.level.subscribe((level) => {
+  useEffect(() => view.sound.level.subscribe((level) => {
     bar.current?.style.setProperty("--level", String(Math.min(1, Math.sqrt(level[side]))));
-  }), [talk, side]);
+  }), [view, side]);
   return <span class={`meter ${side}`} aria-hidden="true"><span class="meter-name">{name}</span><span class="meter-bar" ref={bar} /></span>;
 }
 
-function Composer({ talk }: { readonly talk: Talk }) {
+function Composer({ view }: { readonly view: ConversationView }) {
   const [text, setText] = useState("");
   const field = useRef<HTMLTextAreaElement>(null);
   const files = useRef<HTMLInputElement>(null);
   const send = (): void => {
-    if (talk.type(text)) setText("");
+    if (view.sendText(text)) setText("");
     field.current?.focus();
-    if (talk.modality === "voice") void talk.sound.listen();
+    if (view.modality === "voice") void view.sound.playAnswers();
   };
   return (
     <form class="composer" onSubmit={(event) => { event.preventDefault(); send(); }}>
-      <label class="unseen" for="words">Type to the agent</label>
+      <label class="visually-hidden" for="words">Type to the agent</label>
       <textarea
         id="words" ref={field} rows={1} value={text} placeholder="Type instead" enterkeyhint="send"
         onInput={(event) => { setText(event.currentTarget.value); }}
@@ -78,17 +78,17 @@ function Composer({ talk }: { readonly talk: Talk }) {
         }}
         onPaste={(event) => {
           const pasted = [...(event.clipboardData?.files ?? [])];
-          if (pasted.length) { event.preventDefault(); void talk.send(pasted); }
+          if (pasted.length) { event.preventDefault(); void view.sendImages(pasted); }
         }}
       />
       <input
-        ref={files} type="file" accept="image/*" multiple class="unseen" tabIndex={-1} aria-hidden="true"
-        onChange={({ currentTarget: input }) => { void talk.send([...(input.files ?? [])]); input.value = ""; }}
+        ref={files} type="file" accept="image/*" multiple class="visually-hidden" tabIndex={-1} aria-hidden="true"
+        onChange={({ currentTarget: input }) => { void view.sendImages([...(input.files ?? [])]); input.value = ""; }}
       />
       <button type="button" class="plain icon" title="Show an image (or drop one anywhere)" aria-label="Show an image" onClick={() => files.current?.click()}>
         <svg viewBox="0 0 24 24" aria-hidden="true"><rect x="3.5" y="4.5" width="17" height="15" rx="2" /><circle cx="9" cy="10" r="1.6" /><path d="M4 17l5-4 3.5 2.5L16 12l4.5 4" /></svg>
       </button>
-      <button type="submit" class="second" disabled={!text.trim()}>Send</button>
+      <button type="submit" class="secondary" disabled={!text.trim()}>Send</button>
     </form>
   );
 }

@@ -1,13 +1,13 @@
 /** What the user is told for a while. */
-import type { Talk } from "../conversation-view.js";
+import type { ConversationView } from "../conversation-view.js";
 
-export function Notices({ talk }: { readonly talk: Talk }) {
+export function Notices({ view }: { readonly view: ConversationView }) {
   return (
     <div class="notices">
-      {talk.notices.value.map(({ id, text, urgent }) => (
+      {view.notices.value.map(({ id, text, urgent }) => (
         <div key={id} class={`notice${urgent ? " urgent" : ""}`} role={urgent ? "alert" : "status"}>
           <p>{text}</p>
-          <button type="button" class="plain" aria-label="Dismiss" onClick={() => { talk.dismiss(id); }}>×</button>
+          <button type="button" class="plain" aria-label="Dismiss" onClick={() => { view.dismiss(id); }}>×</button>
         </div>
       ))}
     </div>

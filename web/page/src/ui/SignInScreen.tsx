@@ -1,9 +1,9 @@
-/** What is shown to those who are not signed in. */
+/** What is shown to those userName are not signed in. */
 import type { SignedOut } from "../sign-in.js";
 
-export function Welcome({ reason, onSignIn }: { readonly reason: SignedOut | undefined; readonly onSignIn: () => void }) {
+export function SignInScreen({ reason, onSignIn }: { readonly reason: SignedOut | undefined; readonly onSignIn: () => void }) {
   return (
-    <main class="centre">
+    <main class="centred">
       <div class="card">
         <h2>A conversation that goes on</h2>
         <p>Talk to the agent, or type. Whatever happens to the process that holds your conversation, you stay on the line.</p>
@@ -11,20 +11,20 @@ export function Welcome({ reason, onSignIn }: { readonly reason: SignedOut | und
         {reason?.reason === "link" ? (
           <p>Print another link in the terminal, and open that: <code>python -m local link</code></p>
         ) : (
-          <button type="button" class="main" onClick={onSignIn}>Sign in</button>
+          <button type="button" class="primary" onClick={onSignIn}>Sign in</button>
         )}
       </div>
     </main>
   );
 }
 
-export function Problem({ text }: { readonly text: string }) {
+export function ProblemScreen({ text }: { readonly text: string }) {
   return (
-    <main class="centre">
+    <main class="centred">
       <div class="card">
         <h2>Not yet</h2>
         <p class="problem" role="alert">{text}</p>
-        <button type="button" class="main" onClick={() => { location.reload(); }}>Load again</button>
+        <button type="button" class="primary" onClick={() => { location.reload(); }}>Load again</button>
       </div>
     </main>
   );

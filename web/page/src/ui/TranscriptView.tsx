@@ -1,16 +1,16 @@
 /** The transcript: as a play is written, with a double bar where the holder changed. */
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import type { Talk } from "../conversation-view.js";
+import type { ConversationView } from "../conversation-view.js";
 import type { Line } from "../transcript.js";
-import { gapOf } from "../user-messages.js";
+import { gapLabel } from "../user-messages.js";
 
 /** Pixels from the end within which the view follows what comes. */
-const NEAR_END = 80;
+const FOLLOW_WITHIN_PIXELS = 80;
 
-export function Lines({ talk }: { readonly talk: Talk }) {
+export function TranscriptView({ view }: { readonly view: ConversationView }) {
   const box = useRef<HTMLDivElement>(null);
   const follow = useRef(true);
-  const lines = talk.lines.value;
+  const lines = view.lines.value;
   useLayoutEffect(() => {
     const element = box.current;
     if (element && follow.current) element.scrollTop = element.scrollHeight;
@@ -28,28 +28,28 @@ export function Lines({ talk }: { readonly talk: Talk }) {
     <div
       ref={box} class="lines" tabIndex={0} role="region" aria-label="Transcript"
       onScroll={({ currentTarget: element }) => {
-        follow.current = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_END;
+        follow.current = element.scrollHeight - element.scrollTop - element.clientHeight < FOLLOW_WITHIN_PIXELS;
       }}
     >
-      {talk.older.value && (
-        <button type="button" class="plain older" disabled={talk.loading.value} onClick={() => void talk.loadOlder()}>
-          {talk.loading.value ? "Loading…" : "Show earlier"}
+      {view.hasOlder.value && (
+        <button type="button" class="plain show-older" disabled={view.loadingOlder.value} onClick={() => void view.loadOlder()}>
+          {view.loadingOlder.value ? "Loading…" : "Show earlier"}
         </button>
       )}
-      {lines.length === 0 && talk.state.value === "ready" && (
+      {lines.length === 0 && view.state.value === "ready" && (
         <p class="empty">Nothing was said in this session yet. Start talking, or type below.</p>
       )}
-      <ol class="script">
-        {lines.map((line) => <OneLine key={line.id} line={line} />)}
+      <ol class="transcript">
+        {lines.map((line) => <TranscriptLine key={line.id} line={line} />)}
       </ol>
-      <Spoken lines={lines} />
+      <SpokenAnswers lines={lines} />
     </div>
   );
 }
 
-function OneLine({ line }: { readonly line: Line }) {
+function TranscriptLine({ line }: { readonly line: Line }) {
   switch (line.kind) {
-    case "said":
+    case "message":
       return (
         <li class={`line ${line.role}${line.partial ? " partial" : ""}${line.durable || line.partial ? "" : " sending"}`} data-role={line.role} data-final={!line.partial}>
           <span class="speaker">{line.role === "user" ? "You" : "Agent"}</span>
@@ -72,19 +72,19 @@ function OneLine({ line }: { readonly line: Line }) {
       );
     case "change":
       return (
-        <li class={`change${line.planned ? "" : " broken"}`}>
-          <span>{line.planned ? "handed over" : "taken over"}, epoch {line.from} to {line.to}, {gapOf(line)}</span>
+        <li class={`change${line.planned ? "" : " takeover"}`}>
+          <span>{line.planned ? "handed over" : "taken over"}, epoch {line.from} to {line.to}, {gapLabel(line)}</span>
         </li>
       );
   }
 }
 
 /** For screen readers: what is final, once, as it comes. */
-function Spoken({ lines }: { readonly lines: readonly Line[] }) {
-  const final = lines.filter((line) => line.kind === "said" && !line.partial && line.role === "assistant").slice(-3);
+function SpokenAnswers({ lines }: { readonly lines: readonly Line[] }) {
+  const final = lines.filter((line) => line.kind === "message" && !line.partial && line.role === "assistant").slice(-3);
   return (
-    <div class="unseen" role="log" aria-live="polite">
-      {final.map((line) => line.kind === "said" && <p key={line.id}>Agent: {line.text}</p>)}
+    <div class="visually-hidden" role="log" aria-live="polite">
+      {final.map((line) => line.kind === "message" && <p key={line.id}>Agent: {line.text}</p>)}
     </div>
   );
 }
