@@ -1,25 +1,26 @@
-# `make help` says what there is. Everything runs from this folder and writes only into it.
+# `make help` lists the targets. Everything runs from this folder and writes only into it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help setup environments local redeploy demo preflight smoke web quick test test-web coverage matrix model lint format lock audit clean check add docs
 
-# Which Python makes the environments; empty: looked for (local/setup.sh).
+# The Python that makes the environments. Empty: local/setup.sh looks for one.
 PYTHON ?=
-# How many test processes compute side by side, and what else pytest is told. Others, which mostly wait, come beside them
-# (tests/support/scheduling.py).
+# Number of test processes that compute side by side, and further arguments of pytest. Tests that mostly wait have
+# processes of their own (tests/support/scheduling.py).
 TEST_PROCESSES ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTEST_ARGS ?=
 PYTEST = .venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
-# The many interpreters that tests start would each compile everything that they import.
+# With bytecode: each interpreter that a test starts would otherwise compile everything that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 # Model provider of `make local` (a real one, see docs/providers.md) and `make demo` (its fake); empty: the offline model.
 PROVIDER ?=
-# Of `make local`: WATCH=1 deploys at each save; WORKERS=1 is how many workers it keeps up; DEBUG=1 runs one in which
+# Of `make local`: WATCH=1 deploys at each save; WORKERS=1 is the number of workers kept up; DEBUG=1 runs one in which
 # breakpoint() and debugpy work.
 WATCH ?=
 DEBUG ?=
 WORKERS ?=
-# Of `make local` and `make demo`: TRANSPORT=direct connects clients to the workers themselves, TRANSPORT=both lets them choose.
+# Of `make local` and `make demo`: TRANSPORT=direct connects clients to the workers themselves; with TRANSPORT=both
+# clients choose.
 TRANSPORT ?=
 # Of `make add`.
 PACKAGE ?=

@@ -1,6 +1,6 @@
 #!/bin/sh
 # `make quick`: ruff and mypy of the Python files that changed against the merge base with main, beside the unit tests
-# that are not marked slow. Ends with what failed; everything is run whatever fails.
+# that are not marked slow. Runs everything, and lists the failures at the end.
 set -u
 cd "$(dirname "$0")/.."
 
@@ -18,7 +18,7 @@ fi
 
 reports=$(mktemp -d)
 types=''
-# Ctrl-C reaches the processes of the tests, too. Without a queue they end after what they have taken; mypy is told.
+# Ctrl-C reaches the test processes, too. Without a queue they end after their current file; mypy is killed.
 stop() {
     trap '' INT TERM
     rm -rf "$reports"
@@ -32,7 +32,8 @@ if [ -n "$typed" ]; then
     types=$!
 fi
 say "unit tests that are not marked slow"
-# The largest files first, so that no process is alone at the end. Two processes more than cores: some tests wait.
+# The largest files first, so that no process is alone at the end. Two processes more than cores, since some tests
+# wait.
 find tests/unit -name 'test_*.py' -size +0 -exec ls -S {} + >"$reports/queue"
 .venv/bin/python -m tests.support.forked_pytest "$(($1 + 2))" -n0 -q -o console_output_style=classic -m 'not slow' \
     -p tests.support.work_queue --queue="$reports/queue" || failed="$failed tests"

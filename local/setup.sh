@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes one of the environments that the Makefile's stamps ask for: venv, emulator, node or web.
-# Needs a Python of the Lambda runtime's version, Node with npm, and nothing else; uv comes from requirements/bootstrap.txt.
+# Set-up of one environment of the Makefile's stamps: venv, emulator, node or web.
+# It needs a Python of the Lambda runtime's version, and Node with npm; uv comes from requirements/bootstrap.txt.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -10,8 +10,8 @@ node_least=20
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: error: %s\n' "$*" >&2; exit 1; }
 
-# Prints the real path of the interpreter behind command $1 if it is the wanted version. A version manager's shim is
-# resolved here, because it may mean another Python once the folder is another.
+# Print the real path of the interpreter behind command $1 if it is the wanted version. A version manager's shim is
+# resolved, because in another folder it may run another Python.
 real_python() {
     "$1" -c 'import sys; sys.version.startswith(sys.argv[1] + ".") or sys.exit(1); print(sys.executable)' \
         "$wanted" 2>/dev/null
@@ -58,7 +58,7 @@ make_emulator() {
     uv_quiet pip sync --python .emulator/bin/python --require-hashes requirements/emulator.txt
 }
 
-# The link mode is named because the cache and this folder may be on two file systems.
+# The link mode is set because the cache and this folder may be on two file systems.
 uv_quiet() { UV_LINK_MODE=${UV_LINK_MODE:-copy} .venv/bin/uv --quiet --no-progress "$@"; }
 
 check_node() {

@@ -5,8 +5,8 @@ export default defineConfig({
     include: ["client/test/**/*.test.ts", "page/test/**/*.test.ts"],
     environment: "node",
     pool: "threads",
-    isolate: false, // a thread for each file would load everything anew: half of the time
+    isolate: false, // a thread a file would load everything anew, which takes twice as long
     watch: false,
-    testTimeout: 120_000, // of a busy machine: tests move time themselves
+    testTimeout: 120_000, // for busy machines: tests move the time themselves
   },
 });

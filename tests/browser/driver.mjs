@@ -1,8 +1,8 @@
-// A browser that is told what to do: a JSON command a line on stdin, a JSON answer a line on stdout.
+// A browser under remote control: one JSON command a line on stdin, one JSON answer a line on stdout.
 //
 //     {"id": 1, "page": "a", "do": "click", "with": {"role": "button", "name": "Talk"}}  ->  {"id": 1, "value": null}
 //
-// Options come as JSON in the first argument: the browser's path, its flags, and its folder.
+// The first argument holds the options as JSON: the browser's path, its flags, and its folder.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
@@ -11,7 +11,7 @@ const { web, executable, flags, profile } = JSON.parse(process.argv[2]);
 const require = createRequire(`${web}/package.json`);
 const { chromium } = require("playwright-core");
 
-/** Keeps what the page plays: whatever is connected to the loudspeaker is connected to a recorder, too. */
+/** Record the page's sound: each node that is connected to the loudspeaker is connected to a recorder, too. */
 function recordPlayback() {
   globalThis.__played = { rate: 0, samples: [] };
   const connect = AudioNode.prototype.connect;
@@ -35,7 +35,10 @@ function recordPlayback() {
   };
 }
 
-/** The offline model's speech is a melody: what cleans up speech takes it for noise. Its ear wants round rates. */
+/**
+ * Switch off speech processing, and fix the sample rate: the offline model's speech is tones, which noise suppression
+ * removes, and its recognition needs a round rate.
+ */
 function unprocessedSound() {
   const open = MediaDevices.prototype.getUserMedia;
   MediaDevices.prototype.getUserMedia = function (wanted) {
@@ -50,7 +53,7 @@ function unprocessedSound() {
   };
 }
 
-/** What was played since the last call: PCM16 as base64, and its rate. */
+/** Return the sound played since the last call: PCM16 as base64, and its rate in samples a second. */
 function played() {
   const { rate, samples } = globalThis.__played;
   globalThis.__played.samples = [];
@@ -71,7 +74,7 @@ const problems = [];
 const element = (page, { role, name, selector }) =>
   selector ? page.locator(selector) : page.getByRole(role, { name, exact: true });
 
-/** A page that is just being left, by a redirect, has nothing to say yet. */
+/** Ignore the error of a page that a redirect is just replacing; throw all others. */
 function ignoreNavigation(error) {
   if (!/context was destroyed|Cannot find context/.test(error.message)) throw error;
 }
@@ -103,7 +106,7 @@ const actions = {
   choose: (page, { label, ...target }) => element(page, target).selectOption({ label }),
   texts: (page, target) => element(page, target).allInnerTexts(),
   async wait(page, { condition, argument, timeout }) {
-    // Evaluated from outside: waitForFunction compiles text within the page, which its policy forbids.
+    // Evaluated from outside: waitForFunction compiles text within the page, which its Content-Security-Policy forbids.
     const call = `(${condition})(${JSON.stringify(argument ?? null)})`;
     for (const end = Date.now() + timeout; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
       const value = await page.evaluate(call).catch(ignoreNavigation);

@@ -2,19 +2,19 @@
  *
  * Holders are processes that may crash, stall between any two steps and be taken over at any moment: no clock
  * decides anything here. Each request to storage is applied and answered, or applied without an answer, or goes
- * into a bag from which it is applied whenever that hurts most, or never. A request that was not answered is
+ * into a bag from which it is applied at any later moment, or never. A request that was not answered is
  * sent again, so one request may be applied twice, the second time much later.
  *
  * Every commit holds one record, and every page one commit (PAGE = 1), so that few commits fold often. A commit
  * is known by the number c of its attempt, which is also the version of the page that it seals.
  *
  * Checked after every change of storage (consistent()):
- *   I1  a commit is accepted only while its sender is whoever acquired last
- *   I2  what the item names is there, and is what was committed; an acknowledged record is in it, once
- *   I3  head moves only with a segment that is there
- * and besides: epoch never falls and grows with every change of holder; an acquisition is decided on the very
- * state that was read; a live page changes no more; the tail stays bounded; a holder is told "fenced" only if it
- * is, and never that the session is damaged.
+ *   I1  a commit is accepted only while its sender made the last acquisition
+ *   I2  each object that the item names exists, with the committed content; an acknowledged record is in it, once
+ *   I3  head moves only with a segment that exists
+ * Besides: epoch never falls, and grows with every change of holder. An acquisition is decided on the state that
+ * was read. A live page never changes. The tail stays bounded. A holder is told "fenced" only if it is, and never
+ * that the session is damaged.
  *
  * Built with -DHOLDERS, -DACQUISITIONS (attempts), -DEPOCHS, -DCOMMITS, -DLATE (room in the bag), -DFOLD, -DCOLLECT, -DRELEASE, -DDELETE,
  * and at most one -DMUTANT_x, a deliberate fault that must be found.
@@ -58,28 +58,28 @@ byte tail[C];                     /* by position: the attempt whose record is th
 byte life;
 bool buried;
 
-/* The objects: segments by attempt (a bit each), pages by life and number (the attempt that sealed it). */
+/* The objects: segments by attempt (a bit each), pages by incarnation and number (the attempt that sealed it). */
 byte segments;
 byte page[LIVES * C];
 #ifdef MUTANT_SEGMENT_KEY_REUSED
 byte at_position[C];
 #endif
 
-/* What each attempt is; written once, by whoever makes it. */
+/* Facts of each attempt, written once, by its holder. */
 byte sender[C], expected[C], remembered[C], made_at[C], record_of[C], in_life[C];
 bool folds[C];
 byte attempts, acquisitions;
 
-/* What really happened: nobody in the protocol can see this. */
+/* Ghost state: the actual history, which no part of the protocol reads. */
 byte journal[C];                  /* by position: the record */
-byte released;                    /* how often a holder let go without raising the epoch, which is never */
+byte released;                    /* releases that did not raise the epoch; always 0 */
 
 typedef Request { byte kind, a, b, beat, before }
 Request bag[LATE];
 
-byte under_way;                   /* attempts in some holder's hands, a bit each */
+byte under_way;                   /* attempts of holders at work, a bit each */
 #ifdef COLLECT
-byte listed, orphans;             /* what the collector saw, and is about to delete */
+byte listed, orphans;             /* segments that the collector has seen, and those that it is about to delete */
 #endif
 bool ok;
 byte i, found, known_to_bag, named;
@@ -127,7 +127,7 @@ inline apply_acquire(who, at, pulse, earlier) {
     if
     :: ok ->
         assert(at + 1 > epoch);              /* epoch grows with every change of holder */
-        assert(earlier == released);         /* what was on its way when a holder let go is refused */
+        assert(earlier == released);         /* a request in flight at a release is refused */
         epoch = at + 1;
         holder = who;
         if
@@ -159,7 +159,7 @@ inline apply_commit(c) {
     :: ok ->
         assert(holder == sender[c]);         /* I1 */
         assert(head == expected[c]);         /* else head falls, or leaves a hole */
-        assert(remembered[c] == head);       /* I2: the tail that is written is the tail that was there */
+        assert(remembered[c] == head);       /* I2: the tail that is written is the tail that was read */
         i = 0;
         do
         :: i < head -> assert(journal[i] != record_of[c]); i++      /* I2: once */
@@ -200,7 +200,7 @@ inline apply_bury(who, pulse) {
 #endif
     if
     :: ok ->
-        assert(head == pulse);               /* nothing that was committed since it was given up goes with it */
+        assert(head == pulse);               /* a commit after the delete was given up is not deleted */
         holder = 0; epoch++; buried = true; last = 0
     :: else
     fi
@@ -227,7 +227,7 @@ inline apply_put_page(c, version) {
 #endif
     if
     :: ok ->
-        assert(found == c || in_life[c] != life || buried || remembered[c] - 1 >= pages);  /* a live page changes no more */
+        assert(found == c || in_life[c] != life || buried || remembered[c] - 1 >= pages);  /* a live page never changes */
         PAGE_OF(in_life[c], remembered[c] - 1) = c
     :: else
     fi;
@@ -268,7 +268,7 @@ inline apply_sweep(which) {
     }
 }
 
-/* A request that its sender does not hear of again: applied later, or never. */
+/* A request whose answer its sender never gets: applied later, or never. */
 inline send_late(what, x, y, z, before_that) {
     d_step {
     i = 0;
@@ -284,8 +284,8 @@ inline send_late(what, x, y, z, before_that) {
     }
 }
 
-/* Wipe what nobody can ever look at again, so that states which differ in nothing else are one state: attempts
- * that are over and have no request under way, and numbers that were never used. Changes no behaviour. */
+/* Wipe what no process can read again, so that states which differ in nothing else are one state: attempts that
+ * have ended and have no request in flight, and numbers that were never used. Changes no behaviour. */
 inline tidy() {
     known_to_bag = 0; named = 0;
     i = 0;
@@ -389,9 +389,9 @@ deliver:
     }
 }
 
-/* A holder. Its memory: which acquisition it is (mine), what it knows is committed (known) and sealed (sealed), by
- * which attempt (mark) and in which life (born); c is the attempt under way and r the record in it. Steps that
- * nobody else can see are joined to the next one that somebody can. */
+/* A holder. Its memory: its acquisition (mine), the records it knows to be committed (known) and sealed (sealed), the
+ * last attempt (mark) and the incarnation (born); c is the attempt under way and r its record. A step that no other
+ * process can see is joined to the next one that another can. */
 proctype Holder(byte number) {
     byte mine, wanted, seen, before, known, sealed, mark, born, c, r, version, where;
     bool left;
@@ -407,14 +407,14 @@ acquire:
         :: acquisitions < ACQUISITIONS -> acquisitions++; mine = acquisitions
         :: else -> goto stopped
         fi;
-        if                                    /* one after the other, since who comes first has no name */
+        if                                    /* one after the other: holders are alike, so their order has no meaning */
         :: number != 0 && number < HOLDERS -> run Holder(number + 1)
         :: else
         fi;
         number = 0;
 look:
         if
-        :: holder == mine -> goto won         /* the answer was lost, the write was not */
+        :: holder == mine -> goto won         /* the write was applied, only its answer was lost */
         :: else
         fi;
 #ifndef MUTANT_REOPENED_BLINDLY
@@ -444,7 +444,7 @@ look:
         skip;
 won:
         wanted = 0; seen = 0; before = 0;
-        where = head;                         /* the item, as it was won */
+        where = head;                         /* the item, as this acquisition wrote it */
         if
         :: left
         :: else -> known = head; sealed = pages; mark = last; born = life
@@ -454,7 +454,7 @@ won:
         ; goto hold
 #endif
     }
-    atomic {                                  /* restore: what the item named is there, or the lease is lost */
+    atomic {                                  /* restore: each object that the item names exists, or the lease is lost */
         i = sealed;
         do
         :: i < known && born == life && !buried && i < head && THERE(tail[i]) -> i++
@@ -582,7 +582,7 @@ decide:
 #ifdef MUTANT_LOST_ANSWER_IS_FAILURE
             goto regroup
 #else
-            assert(last == c);                /* else the holder would call the session damaged */
+            assert(last == c);                /* else the holder would report the session as damaged */
             goto committed
 #endif
 #ifdef MUTANT_COMMIT_ID_FIXED
@@ -624,7 +624,7 @@ committed:
         :: else -> break
         od;
         i = 0;
-        assert(found == 1);                   /* I2: what is acknowledged is there, once */
+        assert(found == 1);                   /* I2: an acknowledged record is there, once */
         found = 0;
         known++; where = known; mark = c;
         under_way = under_way & (255 - BIT(c));
@@ -646,7 +646,7 @@ committed:
     if
     :: atomic { apply_drop(version); version = 0; goto hold }
     :: atomic { send_late(DROP, version, 0, 0, 0); version = 0; goto hold }
-    :: atomic { version = 0; goto hold }      /* not done: an orphan */
+    :: atomic { version = 0; goto hold }      /* not deleted: an orphan */
     fi;
 #ifdef RELEASE
 let_go:
@@ -670,13 +670,13 @@ bury:
         apply_bury(mine, where);
         if
         :: ok -> ok = false; goto sweep
-        :: !ok && buried && born == life -> goto sweep    /* an answer was lost: its own tombstone, or as good as that */
+        :: !ok && buried && born == life -> goto sweep    /* an answer was lost: the tombstone is its own, or equivalent */
         :: else -> goto idle
         fi
        }
     :: atomic { apply_bury(mine, where); ok = false; goto idle }
     :: atomic { send_late(BURY, mine, 0, where, 0); goto bury }
-    :: atomic { send_late(BURY, mine, 0, where, 0); goto hold }      /* gives up, and goes on writing */
+    :: atomic { send_late(BURY, mine, 0, where, 0); goto hold }      /* gives up the delete, and goes on writing */
     fi;
 sweep:
     if
@@ -694,7 +694,7 @@ stopped:
 }
 
 #ifdef COLLECT
-/* Somebody who is not the holder deletes what nothing names. */
+/* The garbage collection, which is not the holder and deletes the segments that nothing names. */
 active proctype Collector() {
     listed = segments;
     atomic {                                  /* one consistent read, after the listing */

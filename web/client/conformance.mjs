@@ -1,4 +1,4 @@
-// The line protocol of the conformance kit for this library: node web/client/conformance.mjs, after `npm run build`.
+// The conformance kit's line protocol for this library: node web/client/conformance.mjs, after `npm run build`.
 // docs/clients.md describes the lines.
 import { createInterface } from "node:readline";
 import { WebSocket } from "ws";
@@ -19,7 +19,7 @@ const SETTING_NAMES = {
 const report = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 const bytes = (text) => new Uint8Array(Buffer.from(text, "base64"));
 
-/** One conversation, driven by commands. */
+/** One conversation under the kit's commands. */
 class Driver {
   #conversation;
   #approvals = new Map();

@@ -1,5 +1,4 @@
-// The library as files: dist/segue.js, dist/audio.js, and a worklet's module beside them for each end of the sound.
-// They share chunks, which lie beside them, too.
+// The library as files: dist/segue.js, dist/audio.js, a module for each worklet, and their shared chunks.
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 
@@ -8,7 +7,7 @@ const from = (path: string): string => fileURLToPath(new URL(path, import.meta.u
 export default defineConfig({
   root: from("."),
   logLevel: "warn",
-  // Errors say their names also where the code is minified.
+  // Names of error classes survive minification.
   esbuild: { keepNames: true },
   build: {
     target: "es2022",

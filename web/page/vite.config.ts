@@ -1,4 +1,4 @@
-// The page as files: dist/index.html, and everything else under dist/assets with its hash in its name.
+// The page as files: dist/index.html, and under dist/assets all others, with a hash in each name.
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 
@@ -13,7 +13,7 @@ export default defineConfig({
     target: "es2022",
     outDir: from("dist"),
     emptyOutDir: true,
-    // The Content-Security-Policy takes files of this origin alone: no data: scripts, no worklets in the code.
+    // The Content-Security-Policy allows files of this origin alone: no data: scripts, no inline worklets.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
   },

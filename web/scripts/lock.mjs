@@ -1,4 +1,4 @@
-// Takes out of package-lock.json what names a host: addresses of sponsors. `npm ci` does not read them.
+// Removal of sponsors' addresses from package-lock.json, since they name hosts; `npm ci` does not read them.
 import { readFileSync, writeFileSync } from "node:fs";
 
 const lock = new URL("../package-lock.json", import.meta.url);

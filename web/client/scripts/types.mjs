@@ -1,20 +1,20 @@
-// Makes src/generated/protocol.ts from docs/protocol.asyncapi.json: types for people, shapes for the reader of frames.
+// Generator of src/generated/protocol.ts from docs/protocol.asyncapi.json: types for programs, shapes for `core/frames.ts`.
 //
 //     npm run types            writes the file
-//     npm run types -- --check fails if the file is not what the document says
+//     npm run types -- --check fails if the file does not match the document
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const document = fileURLToPath(new URL("../../../docs/protocol.asyncapi.json", import.meta.url));
 const target = fileURLToPath(new URL("../src/generated/protocol.ts", import.meta.url));
 
-const RENAMED = { Error: "ErrorFrame" }; // `Error` is JavaScript's own
+const RENAMED = { Error: "ErrorFrame" }; // `Error` is a class of JavaScript
 const nameOf = (reference) => {
   const name = reference.split("/").at(-1);
   return RENAMED[name] ?? name;
 };
 
-/** The rest of a schema when `null`, which never travels, is taken off. */
+/** Return a schema without `null`, which is never sent. */
 function withoutNull(schema) {
   if (!schema.anyOf) return schema;
   const rest = schema.anyOf.filter((one) => one.type !== "null");
@@ -45,7 +45,7 @@ function typeOf(given) {
 
 const inParentheses = (type) => (type.includes(" ") ? `(${type})` : type);
 
-/** A shape is text that `core/frames.ts` reads; see there. */
+/** Return the shape of a schema: text that `core/frames.ts` reads; the format is described there. */
 function shapeOf(given) {
   const schema = withoutNull(given);
   if (schema.$ref) return `@${nameOf(schema.$ref)}`;

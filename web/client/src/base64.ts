@@ -1,7 +1,7 @@
-/** Characters that are turned at once: more arguments than this do not fit on a call's stack. */
+/** Bytes converted at once: more arguments than this do not fit on a call's stack. */
 const CHUNK_BYTES = 0x8000;
 
-/** Return bytes in the form that frames carry. */
+/** Return bytes as base64, the form of binary fields in frames. */
 export function toBase64(bytes: Uint8Array): string {
   let text = "";
   for (let start = 0; start < bytes.length; start += CHUNK_BYTES) {
@@ -10,7 +10,7 @@ export function toBase64(bytes: Uint8Array): string {
   return btoa(text);
 }
 
-/** Return what a field carries. Throws if it is not base64. */
+/** Return the bytes of a base64 field. Throws `DOMException` (`InvalidCharacterError`) if it is not base64. */
 export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   const binary = atob(text);
   const bytes = new Uint8Array(binary.length);
@@ -18,14 +18,17 @@ export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** PCM16, little-endian, as the frames have it, as samples. Throws if it is not base64 of whole samples. */
+/**
+ * Return the PCM16 samples of a frame's `audio`. Throws `DOMException` if it is not base64, `RangeError` if a sample is
+ * cut.
+ */
 export function samplesOf(audio: string): Int16Array<ArrayBuffer> {
   const bytes = fromBase64(audio);
   if (bytes.length % 2) throw new RangeError("audio is not whole 16-bit samples");
   return new Int16Array(bytes.buffer);
 }
 
-/** The bytes of samples, or of a buffer that has them already. */
+/** Return the bytes of samples, or of a buffer that holds PCM16 already. */
 export function bytesOf(pcm: Int16Array | Uint8Array | ArrayBuffer): Uint8Array {
   return pcm instanceof ArrayBuffer ? new Uint8Array(pcm) : new Uint8Array(pcm.buffer, pcm.byteOffset, pcm.byteLength);
 }

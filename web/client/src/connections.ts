@@ -1,11 +1,11 @@
-// Keeps a conversation connected: connects, connects again when a connection breaks, and before it is ended.
+// Connections of a conversation: the first, a new one when one breaks, and a renewal before one is ended.
 //
 // ── connection 1 ───────────────────────────────┐ ready on 2: closed
 //                               ┌── hello ─ ready ┴─ connection 2 ───── … ✕   ┌── connection 3
 //      lifetime, reconnect, silence                                       pause┘
 //
 // ── connection 1 ───────────────────────────── ✕  1012: its worker has ended, and no connection is left
-//                  ┌ 1013  ┌ 1013  ┌ 1013         ┌── connection 5: at once, whatever was left of the pause
+//                  ┌ 1013  ┌ 1013  ┌ 1013         ┌── connection 5: at once, without the rest of the pause
 //         reconnect┘ at once┘ at once┘    pause of a renewal…
 import type { Core } from "./core/core.js";
 import type { ClientSettings } from "./core/settings.js";
@@ -18,28 +18,28 @@ import type { SocketListener } from "./websocket.js";
 import { Retries } from "./core/retries.js";
 import { ClientWebSocket } from "./websocket.js";
 
-/** Statuses of a handshake that mean the caller or the address. Browsers tell none; the package `ws` does. */
+/** Handshake statuses that blame the caller or the address. Browsers hide them; the package `ws` tells them. */
 const REFUSED_STATUSES: ReadonlySet<number> = new Set([400, 401, 403, 404, 405, 410]);
-/** Handshakes in a row that may be refused once a first was not: a deployment is over by then. */
+/** Refused handshakes in a row that end the client after a first success: no deployment lasts longer. */
 const MAX_REFUSALS = 3;
-/** No attempt and the pause after it take longer than this by themselves; a longer time was slept through. */
+/** Milliseconds that an attempt and its pause take at most; the rest of a longer time was spent asleep. */
 const LONGEST_ATTEMPT_MS = 30_000;
-/** The clocks are compared so often, in milliseconds. */
+/** Milliseconds between two comparisons of the clocks. */
 const WATCH_INTERVAL_MS = 15_000;
-/** A timer that is later than this was asleep with its computer; a tab in the background has its turn every minute. */
+/** Milliseconds after which a late timer means that the computer slept; background tabs run timers every minute. */
 const ASLEEP_AFTER_MS = 75_000;
 
-/** The connections of one conversation. */
+/** Connections of one conversation. */
 export class Connections {
-  /** The reason why the last attempt failed, or the last connection broke. */
+  /** The cause of the last failed attempt or of the last connection's end. */
   lastError: string | undefined;
   private readonly sockets = new Set<ClientWebSocket>();
   private refusals = 0;
-  /** Handshakes in a row that nothing answered in time. */
+  /** Handshakes in a row that timed out. */
   private unansweredHandshakes = 0;
   private ending = false;
   private readonly retries: Retries;
-  /** The same beside a connection that works: of no weight once that one has ended. */
+  /** Pauses of renewals, beside a connection that works; unused once that one has ended. */
   private readonly renewalRetries: Retries;
   /** Close code of the connection that ended last. */
   private closeCode: number | undefined;
@@ -62,19 +62,19 @@ export class Connections {
     this.renewalRetries = new Retries(settings, () => environment.random());
   }
 
-  /** There may be something to send. */
+  /** Wake every connection: there may be frames to send. */
   wake(): void {
     for (const socket of this.sockets) socket.wake();
   }
 
-  /** Say good-bye and end. */
+  /** Say good-bye on every connection and end. */
   end(): void {
     this.ending = true;
     for (const socket of this.sockets) socket.sayGoodbye();
     this.endWait();
   }
 
-  /** Stay connected until `end`. Rejects with what ends the client. */
+  /** Stay connected until `end`. Rejects with the `ClientError` that ends the client. */
   async run(): Promise<void> {
     const unwatch = this.environment.watch((change) => {
       this.onChange(change);
@@ -112,7 +112,9 @@ export class Connections {
     }
   }
 
-  /** One attempt to connect. */
+  /**
+   * Try to connect once. Returns undefined after a failure that may pass; throws `ClientError` after one that will not.
+   */
   private async open(): Promise<ClientWebSocket | undefined> {
     let constructor: SocketConstructor;
     let protocols: string[];
@@ -121,7 +123,7 @@ export class Connections {
       protocols = await subprotocols(this.token);
     } catch (error) {
       if (this.core.counter === 0) throw new ConnectionLost(`no token: ${String(error)}`, { cause: error });
-      this.lastError = String(error); // the service that issues tokens may be away for a moment, too
+      this.lastError = String(error); // the token service may be away for a moment, too
       return undefined;
     }
     if (this.ending) return undefined;
@@ -175,7 +177,7 @@ export class Connections {
     });
   }
 
-  /** Tell a refusal that lasts from a server in trouble. */
+  /** Throw `HandshakeRefused` for a refusal that lasts; return for one of a server in trouble. */
   private checkRefusal(): void {
     const status = Number(/server response: (\d{3})/.exec(this.lastError ?? "")?.[1]);
     if (!REFUSED_STATUSES.has(status)) {
@@ -197,7 +199,7 @@ export class Connections {
     return joined;
   }
 
-  /** Wait until the connection ends (false), or is so old, or so silent, that it needs a renewal (true). */
+  /** Wait until the connection ends (false), or needs a renewal for its age or its silence (true). */
   private async untilRenewalDue(socket: ClientWebSocket): Promise<boolean> {
     const { environment, settings } = this;
     const ended = socket.ended.then(() => false);
@@ -217,7 +219,7 @@ export class Connections {
     return renew && !this.ending;
   }
 
-  /** A renewal waits no longer once the connection that it was to replace has ended. */
+  /** Forget a connection that has ended; end the pause of a renewal that was to replace it. */
   private onSocketEnd(socket: ClientWebSocket): void {
     this.sockets.delete(socket);
     if (this.core.hasConnection) return;
@@ -226,7 +228,7 @@ export class Connections {
     this.endWait();
   }
 
-  /** Wait before a new attempt. */
+  /** Wait before the next attempt. */
   private async pause(): Promise<void> {
     do {
       this.endedDuringPause = false;
@@ -259,20 +261,23 @@ export class Connections {
     this.listener.onProgress();
   }
 
-  /** Try again at once: a loss without fault of the server's need not wait. */
+  /** Try again at once: the server has not caused the loss. */
   private retryNow(): void {
     this.resetRetries();
     this.endWait();
   }
 
-  /** What comes now is the first attempt. */
+  /** Start all backoffs anew. */
   private resetRetries(): void {
     this.retries.succeeded();
     this.renewalRetries.succeeded();
     this.disconnectedMs = 0;
   }
 
-  /** Notice that the computer was asleep: timers are late, and what was connected probably is no more. */
+  /**
+   * Notice a sleep of the computer by a late timer: its connections are probably dead. Returns a function that stops
+   * it.
+   */
   private watchSleep(): () => void {
     let cancel = (): void => undefined;
     const watch = (): void => {

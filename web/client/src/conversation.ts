@@ -17,17 +17,18 @@ import type { ConnectOptions, HistoryOptions } from "./options.js";
 import { Waiters } from "./waiters.js";
 
 /**
- * Open a conversation. It connects at once, and stays connected until `close()`: what is sent takes effect exactly
- * once and in order, and journal content is shown exactly once and in order, across lost connections, redeploys and
- * crashes of the other end. Register listeners before the next `await`.
+ * Open a conversation, and keep it connected until `close()`.
  *
- * Throws `RangeError` if `session` or `clientId` is not one.
+ * Input takes effect exactly once and in order, and journal content is shown exactly once and in order: across lost
+ * connections, redeploys and crashes of workers. Register listeners before the next `await`.
+ *
+ * Throws `RangeError` if `session` or `clientId` has a wrong form.
  */
 export function connect(options: ConnectOptions): Conversation {
   return new Conversation(options);
 }
 
-/** One client of a session. */
+/** One client of a session; made by `connect`. */
 export class Conversation {
   readonly session: string;
   readonly clientId: string;
@@ -46,7 +47,7 @@ export class Conversation {
   private error: ClientError | undefined;
   private emittedState: State = "connecting";
 
-  /** See `connect`. */
+  /** Open a conversation; see `connect`. */
   constructor(options: ConnectOptions) {
     this.options = options;
     this.settings = { ...DEFAULTS, ...options.settings };
@@ -93,64 +94,66 @@ export class Conversation {
     return this.core.moving ? "moving" : "reconnecting";
   }
 
-  /** Epoch of the session's holder; grows when another takes over. */
+  /** Epoch of the session's holder: it grows with each handoff and takeover. Undefined before the first `ready`. */
   get epoch(): number | undefined {
     return this.core.epoch;
   }
 
-  /** The newest `ready`: audio formats, head. */
+  /** The newest `ready`, with audio formats and head; undefined before the first. */
   get ready(): Ready | undefined {
     return this.core.lastReady;
   }
 
-  /** The open request of an agent that waits, as far as this client knows. */
+  /** The approval that the agent waits for, as far as this client knows. */
   get approval(): Approval | undefined {
     return this.core.approval;
   }
 
-  /** The last record of the journal that was shown without a gap before it, -1 for none. */
+  /** Number of the last record shown without a gap before it: -1 for none, undefined before the first `ready`. */
   get lastRecord(): number | undefined {
     return this.core.lastRecord;
   }
 
-  /** The number of inputs that are not known to be durable. */
+  /** Inputs that are not known to be durable. */
   get unacknowledged(): number {
     return this.core.unacknowledged;
   }
 
-  /** The number of pieces of audio that were dropped, oldest first, because too much was unacknowledged. */
+  /** Pieces of audio dropped so far, oldest first, because too much was unacknowledged. */
   get audioGivenUp(): number {
     return this.core.givenUp;
   }
 
-  /** The number of events that `events()` has dropped, audio and partial transcripts only. */
+  /** Events that `events()` has dropped so far: audio and partial transcripts only. */
   get eventsDropped(): number {
     return this.buffer?.dropped ?? 0;
   }
 
-  /** The number of connections so far. */
+  /** Connections so far. */
   get connection(): number {
     return this.core.counter;
   }
 
-  /** Milliseconds from a ping to its answer, the last time that there was one. */
+  /** Milliseconds from the latest answered ping to its answer. */
   get roundTrip(): number | undefined {
     return this.core.roundTrip;
   }
 
-  /** The error that ended the conversation, if it was not `close()`. */
+  /** The error that ended the conversation; undefined while it goes on, and after `close()`. */
   get failure(): ClientError | undefined {
     return this.error;
   }
 
-  /** Call a listener for every event of a name. Returns how to stop; `signal` stops it, too. */
+  /** Add a listener for an event. Returns a function that removes it; `signal` removes it, too. */
   on<Name extends EventName>(name: Name, listener: Listener<Name>, options?: { signal?: AbortSignal }): () => void {
     return this.emitter.on(name, listener, options);
   }
 
   /**
-   * The server's frames from the first call on, in order, for a program that would rather iterate. There is one stream,
-   * however often this is called. It ends when the conversation is closed, and throws what ended it otherwise.
+   * Return the server's frames in order, from the first call on, as an iterator.
+   *
+   * There is one stream, however often this is called. It ends with `close()`, and throws the `ClientError` that ends
+   * the conversation otherwise: `EventsNotRead` if too much waits unread.
    */
   events(): AsyncIterableIterator<ServerFrame> {
     if (!this.buffer) {
@@ -161,8 +164,10 @@ export class Conversation {
   }
 
   /**
-   * Wait until a holder listens. Rejects with `NotReady` when that takes longer than `timeout` milliseconds: the
-   * conversation goes on trying. Rejects with the `ClientError` that ended it.
+   * Wait until a holder listens; return its `ready`.
+   *
+   * Rejects with `NotReady` after `timeout` milliseconds, while the conversation goes on trying, and with the
+   * `ClientError` that ended it.
    */
   async whenReady(timeout = this.settings.readyTimeout): Promise<Ready> {
     await this.waiters.until(
@@ -173,18 +178,26 @@ export class Conversation {
     return this.core.lastReady as Ready;
   }
 
-  /** Send text; it is kept and sent again until it is durable. Throws `FrameError`, `SenderFull` or `ClientError`. */
+  /**
+   * Send text, again and again until it is durable.
+   *
+   * Throws `FrameError` if it is empty or too long, `SenderFull` if too much is unacknowledged, and the `ClientError`
+   * that ended the conversation.
+   */
   sendText(text: string): void {
     if (!text) throw new FrameError("bad_frame", "there is no text");
     this.send({ type: "text", text });
   }
 
   /**
-   * Send a piece of speech, best 100 ms at a time: PCM16 mono at the input rate of `ready.audio`, 20 to 250 ms; the
-   * last one of an utterance may be shorter. It is kept and sent again until a durable turn answers it.
-   * While it is silent, markers go instead (see `silence`); just go on giving what the microphone gives.
+   * Send a piece of speech: PCM16 mono at the input rate of `ready.audio`, 20 to 250 ms, best 100 ms. The last piece of
+   * an utterance may be shorter.
    *
-   * Returns how many older pieces were given up for it, because more is unacknowledged than is kept.
+   * It is sent again until a durable turn answers it. Give silent pieces as well: markers are sent in their place (see
+   * `silence`).
+   *
+   * Returns the number of older pieces that were given up for it, because more is unacknowledged than is kept. Throws
+   * `FrameError` if it has no whole samples, and the `ClientError` that ended the conversation.
    */
   sendAudio(pcm: Int16Array | Uint8Array | ArrayBuffer): number {
     const bytes = bytesOf(pcm);
@@ -199,8 +212,9 @@ export class Conversation {
   }
 
   /**
-   * The microphone was closed or muted. What is lacking of a second of quiet after the last words goes, because the
-   * provider answers when it hears their end. What comes next begins anew.
+   * End an utterance: the microphone was closed or muted.
+   *
+   * Sends the rest of a second of quiet after the last words, by which the provider notices their end.
    */
   endAudio(): void {
     const quiet = this.silenceGate.end(this.core.lastReady?.audio?.input.rate ?? 0);
@@ -210,8 +224,10 @@ export class Conversation {
   }
 
   /**
-   * Say how far the player has come: `ms` milliseconds of the audio event `seq` of `epoch`. It goes with the next
-   * acknowledgement, or, when the player has `stopped` after `bargeIn`, at once: the holder corrects by it.
+   * Note the player's position: `ms` milliseconds of the audio event `seq` of `epoch`.
+   *
+   * The next acknowledgement carries it. When the player has `stopped` after `bargeIn` it is sent at once, because the
+   * holder shortens the answer by it.
    */
   played(played: PlayedAudio, { stopped = false } = {}): void {
     this.core.played(played, stopped, this.environment.now());
@@ -219,9 +235,12 @@ export class Conversation {
   }
 
   /**
-   * Ask for a page of the conversation, for a client with `history: true`: the lines before a record, else the next
-   * older ones, or the newest if no page has come yet. One at a time. It comes as a `history` event, too; lines that
-   * were shown already are not in it. There are older ones for as long as a page says `more`.
+   * Request a page of the conversation, for a client with `history: true`; one request at a time.
+   *
+   * Its lines precede the record `before`, by default the oldest page so far; the first page is the newest. A `history`
+   * event brings the page, too. Lines that were shown already are left out. While a page has `more`, older ones exist.
+   *
+   * Rejects with `TimedOut` after `timeout` milliseconds, and with the `ClientError` that ended the conversation.
    */
   async history({ before = this.core.pagedFrom, timeout = this.settings.readyTimeout }: HistoryOptions = {}): Promise<HistoryOutput> {
     let page: HistoryOutput | undefined;
@@ -238,20 +257,32 @@ export class Conversation {
     }
   }
 
-  /** Send an image, 4.3 MB at most, in as many frames as it takes; it is kept and sent again until it is durable. */
+  /**
+   * Send an image of at most 4.3 MB in several frames, again and again until it is durable.
+   *
+   * Throws `FrameError` for a wrong size, `SenderFull` if too much is unacknowledged, and the `ClientError` that ended
+   * the conversation.
+   */
   sendImage(image: Uint8Array | ArrayBuffer, mediaType: MediaType): void {
     this.send(...imageFrames(bytesOf(image), mediaType));
   }
 
   /**
-   * Answer an approval, all its requests together: for the id of each any JSON value but null. For Strands' own
-   * handlers `true`, "y" and "yes" are consent.
+   * Answer all requests of an approval: for each id a JSON value other than null. Strands' own handlers take `true`,
+   * "y" and "yes" as consent.
+   *
+   * Throws `FrameError` if a response is missing or not JSON, `SenderFull` if too much is unacknowledged, and the
+   * `ClientError` that ended the conversation.
    */
   answer(approval: Approval, responses: Readonly<Record<string, unknown>>): void {
     this.send(answerFrame(approval, responses));
   }
 
-  /** Have the server answer; returns the milliseconds that it took. */
+  /**
+   * Ping the server; return the milliseconds until its answer.
+   *
+   * Rejects with `TimedOut` after `timeout` milliseconds, and with the `ClientError` that ended the conversation.
+   */
   async ping(timeout = this.settings.pongTimeout): Promise<number> {
     const before = this.core.pongs;
     this.core.probeConnections();
@@ -260,7 +291,11 @@ export class Conversation {
     return this.core.roundTrip as number;
   }
 
-  /** Wait until everything that was sent is durable. Audio is so with the turn that it belongs to. */
+  /**
+   * Wait until every input is durable; audio becomes durable with its turn.
+   *
+   * Rejects with `TimedOut` after `timeout` milliseconds, and with the `ClientError` that ended the conversation.
+   */
   async flush(timeout = Infinity): Promise<void> {
     await this.waiters.until(
       () => !this.core.unacknowledged,
@@ -269,7 +304,7 @@ export class Conversation {
     );
   }
 
-  /** Say good-bye and end. What is unacknowledged may not have taken effect: `flush` first if it must. */
+  /** Say good-bye and end. Unacknowledged input may have no effect: call `flush` first if it must. */
   async close(): Promise<void> {
     this.closing = true;
     this.connections.end();
@@ -287,7 +322,7 @@ export class Conversation {
 
   private async run(): Promise<void> {
     try {
-      await Promise.resolve(); // listeners are registered first
+      await Promise.resolve(); // first, programs register their listeners
       await this.connections.run();
     } catch (error) {
       this.error =
@@ -316,7 +351,7 @@ export class Conversation {
     }
   }
 
-  /** Tell callers that wait, every connection, and who watches the state, of a change. */
+  /** Wake waiting callers and all connections, and emit a change of the state. */
   private onProgress(): void {
     this.connections.wake();
     this.waiters.checkAll();
@@ -326,13 +361,13 @@ export class Conversation {
     this.emitter.emit("state", { state, previous });
   }
 
-  /** What programs are told that still want something; undefined while the conversation goes on. */
+  /** Return the error for calls after the end; undefined while the conversation goes on. */
   private endError(): ClientError | undefined {
     if (!this.over && !this.closing) return undefined;
     return this.error ?? new ClientClosed("the conversation was closed: open a new one");
   }
 
-  /** The reason why no holder was ready, as far as it is known. */
+  /** Return the known reason why no holder is ready, in brackets. */
   private notReadyReason(): string {
     const refusal = this.core.lastError;
     if (refusal) return ` (${refusal.code}: ${refusal.message})`;

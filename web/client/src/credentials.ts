@@ -1,12 +1,15 @@
 import { SegueError } from "./errors.js";
 
-/** A token, or a function that gets one for each connection: they expire. */
+/** A token, or a function that returns a fresh one for each connection, because tokens expire. */
 export type TokenSupply = string | (() => string | Promise<string>);
 
-/** Characters of a subprotocol (RFC 9110, section 5.6.2). A JWT is made of fewer. */
+/** Characters of a subprotocol (RFC 9110, section 5.6.2); a JWT uses fewer. */
 const TOKEN = /^[A-Za-z0-9._~+!#$%&'*^`|-]+$/;
 
-/** The subprotocols of a new connection: all that a browser can set. Throws what the function throws. */
+/**
+ * Return the subprotocols of a new connection, the only credentials that a browser can send. Throws `SegueError` for a
+ * token with other characters, and errors of the function.
+ */
 export async function subprotocols(supply: TokenSupply | undefined): Promise<string[]> {
   const token = typeof supply === "function" ? await supply() : supply;
   if (token === undefined) return [];

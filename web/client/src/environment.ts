@@ -1,4 +1,4 @@
-/** The part of a WebSocket that is needed, as browsers and the package `ws` have it. */
+/** The members of a WebSocket that a client uses, in browsers and in the package `ws`. */
 export interface SocketLike {
   readonly bufferedAmount: number;
   readonly readyState: number;
@@ -11,30 +11,31 @@ export interface SocketLike {
   close(code?: number, reason?: string): void;
 }
 
+/** A WebSocket class. */
 export type SocketConstructor = new (url: string, protocols?: string[]) => SocketLike;
 
-/** A change of the surroundings after which a connection may be dead, or may be had again. */
+/** A change after which a connection may be dead, or possible again; `shown`: the page became visible. */
 export type Change = "online" | "offline" | "shown";
 
-/** The clock, timers and network of the place that a client runs in; tests bring their own. */
+/** Clock, timers and network of a client; tests bring their own. */
 export interface Environment {
-  /** A monotonic clock, in milliseconds. */
+  /** Return the monotonic clock's milliseconds. */
   now(): number;
-  /** The wall clock: compared with itself alone, to notice that the computer was asleep. */
+  /** Return the wall clock's milliseconds; only differences are used, to notice that the computer slept. */
   wall(): number;
-  /** Call once, after so many milliseconds; returns how to take it back. */
+  /** Call a function once after some milliseconds. Returns a function that cancels it. */
   later(milliseconds: number, call: () => void): () => void;
   random(): number;
   /** Tell whether there is a network, as far as is known. */
   online(): boolean;
-  /** Hear of changes; returns how to stop. */
+  /** Add a listener for changes. Returns a function that removes it. */
   watch(listener: (change: Change) => void): () => void;
 }
 
-/** The longest delay that timers take. */
+/** Milliseconds of the longest delay that timers take; a longer one would run at once. */
 const LONGEST_DELAY_MS = 2 ** 31 - 1;
 
-/** The browser, or Node. A waiting timer does not keep a program of Node's alive; an open socket does. */
+/** Environment of a browser or of Node. A waiting timer keeps no Node program alive; an open socket does. */
 export const platformEnvironment: Environment = {
   now: () => performance.now(),
   wall: () => Date.now(),
@@ -70,11 +71,11 @@ export const platformEnvironment: Environment = {
   },
 };
 
-/** The WebSocket to use: the one that was given, the platform's own, or the package `ws`. */
+/** Return the WebSocket class: the given one, the platform's, or that of the package `ws`. */
 export async function socketConstructor(given: SocketConstructor | undefined): Promise<SocketConstructor> {
   const own = (globalThis as { WebSocket?: unknown }).WebSocket;
   if (given ?? own) return given ?? (own as SocketConstructor);
-  const name = "ws"; // a variable: a bundler for browsers is not to look for it
+  const name = "ws"; // a variable, so that bundlers for browsers do not include it
   const loaded = (await import(/* @vite-ignore */ name)) as { WebSocket: SocketConstructor };
   return loaded.WebSocket;
 }

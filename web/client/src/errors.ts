@@ -1,4 +1,4 @@
-// The client's errors, each with its user's next step.
+// Errors of the client, each with the program's next step.
 //
 // SegueError
 // ├── ClientError
@@ -8,7 +8,7 @@
 // │   ├── ConnectionLost     no connection for too long: try again later with a new client
 // │   ├── EventsNotRead      too many events wait unread: iterate over events()
 // │   └── ClientClosed       the client was closed: use a new one
-// ├── TimedOut               `flush`, `ping` or `history` took longer than it may: wait on, or give up
+// ├── TimedOut               `flush`, `ping` or `history` exceeded its timeout: wait on, or give up
 // ├── SenderFull             too much text is unacknowledged: wait (`flush`), then send it again
 // ├── FrameError             the input cannot be sent as it is; nothing was taken
 // └── AudioError             see audio/errors.ts
@@ -23,7 +23,7 @@ export class SegueError extends Error {
 /** Base of the errors that end the client. */
 export class ClientError extends SegueError {}
 
-/** The server refuses the connection. Fix the credentials or the address. Browsers do not tell the status. */
+/** The server refuses the connection. Fix the credentials or the address. Browsers hide the status. */
 export class HandshakeRefused extends ClientError {
   constructor(readonly status: number) {
     const fault = status === 401 || status === 403 ? "the credentials are missing, wrong or expired" : "check the address";
@@ -31,7 +31,7 @@ export class HandshakeRefused extends ClientError {
   }
 }
 
-/** The server will never accept what this client says. */
+/** The server refuses this client for good. See `code`; use a new client. */
 export class SessionRefused extends ClientError {
   constructor(
     readonly code: string,
@@ -44,7 +44,7 @@ export class SessionRefused extends ClientError {
 /** The session was not ready in time. Try again later. */
 export class NotReady extends ClientError {}
 
-/** There was no connection for too long. What was not acknowledged may not have taken effect. */
+/** No connection for too long. Unacknowledged input may have no effect. Try again later with a new client. */
 export class ConnectionLost extends ClientError {}
 
 /** Too many events wait unread: iterate over `events()`. */
@@ -53,13 +53,13 @@ export class EventsNotRead extends ClientError {}
 /** The client was closed. Use a new one. */
 export class ClientClosed extends ClientError {}
 
-/** It took longer than it may. The client goes on. */
+/** A call exceeded its timeout. The client goes on. */
 export class TimedOut extends SegueError {}
 
 /** Too much text or image is unacknowledged, and nothing was taken: `flush`, then send it again. */
 export class SenderFull extends SegueError {}
 
-/** An input that the server would not take; nothing was taken. */
+/** The server would refuse this input; nothing was taken. */
 export class FrameError extends SegueError {
   constructor(
     readonly code: "oversize" | "bad_frame",

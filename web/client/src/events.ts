@@ -19,12 +19,12 @@ import type {
 import { keptBytes } from "./core/frames.js";
 
 /**
- * The state of the connection: `connecting` until the first `ready`; `moving` from one holder to the next;
- * `reconnecting` after a connection broke, `offline` while there is no network; `closed` or `failed` at the end.
+ * State of the connection: `connecting` until the first `ready`; `moving` between two holders; `reconnecting` after a
+ * connection broke; `offline` without a network; `closed` or `failed` at the end.
  */
 export type State = "connecting" | "ready" | "moving" | "reconnecting" | "offline" | "closed" | "failed";
 
-/** The events of a conversation and what each brings. */
+/** Events of a conversation, with their values. */
 export interface ConversationEvents {
   ready: Ready;
   transcript: Transcript;
@@ -36,27 +36,30 @@ export interface ConversationEvents {
   restart: Restart;
   moved: Moved;
   pause: Pause;
-  /** A page of the conversation so far (`more` is there), or lines that were typed just now. */
+  /** A page of the conversation so far (with `more`), or lines that another client has just typed. */
   history: HistoryOutput;
   error: ErrorFrame;
-  /** Inputs have become durable; `conversation.unacknowledged` has gone down. */
+  /** Inputs have become durable: `conversation.unacknowledged` is smaller. */
   acknowledged: InputAck;
-  /** Every frame that is shown, before the event of its own. */
+  /** Every shown frame, before the event of its own type. */
   frame: ServerFrame;
   state: { readonly state: State; readonly previous: State };
-  /** Nothing more comes: `error` says what ended it, if not `close()`. */
+  /** The last event: `error` is undefined after `close()`. */
   end: { readonly error: ClientError | undefined };
 }
 
+/** The name of an event. */
 export type EventName = keyof ConversationEvents;
+/** A listener of an event. */
 export type Listener<Name extends EventName> = (event: ConversationEvents[Name]) => void;
 
 const EVENT_NAMES: Readonly<Record<string, EventName>> = { barge_in: "bargeIn", ack: "acknowledged" };
 
-/** Calls listeners, one after the other. One that throws is reported and stops no other. */
+/** Listeners of events, called in turn. An error in one is reported, and stops no other. */
 export class Emitter {
   private readonly listeners = new Map<EventName, Set<Listener<never>>>();
 
+  /** Add a listener. Returns a function that removes it. */
   on<Name extends EventName>(name: Name, listener: Listener<Name>, options: { signal?: AbortSignal } = {}): () => void {
     const own: Listener<Name> = (event) => {
       listener(event);
@@ -70,6 +73,7 @@ export class Emitter {
     return off;
   }
 
+  /** Call the listeners of an event. */
   emit<Name extends EventName>(name: Name, event: ConversationEvents[Name]): void {
     for (const listener of [...(this.listeners.get(name) ?? [])]) {
       try {
@@ -82,16 +86,19 @@ export class Emitter {
     }
   }
 
-  /** Show a frame: as `frame`, then under its own name. */
+  /** Emit a frame as `frame`, then as an event of its own type. */
   emitFrame(frame: ServerFrame): void {
     this.emit("frame", frame);
     this.emit(EVENT_NAMES[frame.type] ?? (frame.type as EventName), frame as never);
   }
 }
 
-/** A queue that never makes the connection wait: when it is full, the oldest of what may be lost goes. */
+/**
+ * Queue of unread events that never makes the connection wait: when full, it drops the oldest audio and partial
+ * transcripts.
+ */
 export class EventBuffer implements AsyncIterableIterator<ServerFrame> {
-  /** The number of events that have gone. */
+  /** Events dropped so far. */
   dropped = 0;
   private waiting: ServerFrame[] = [];
   private bytes = 0;
@@ -106,7 +113,7 @@ export class EventBuffer implements AsyncIterableIterator<ServerFrame> {
     private readonly capacityBytes: number,
   ) {}
 
-  /** Add an event. Throws `EventsNotRead` if so much is waiting that must not be lost. */
+  /** Add an event. Throws `EventsNotRead` if too many wait that must not be dropped. */
   put(event: ServerFrame): void {
     this.waiting.push(event);
     this.account(event, 1);
@@ -117,7 +124,7 @@ export class EventBuffer implements AsyncIterableIterator<ServerFrame> {
     this.wake();
   }
 
-  /** Nothing more comes. `failure` is thrown after the last event. */
+  /** End the stream; `failure` is thrown after the last event. */
   end(failure: ClientError | undefined): void {
     if (!this.ended) this.failure = failure;
     this.ended = true;

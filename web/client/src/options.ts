@@ -9,29 +9,34 @@ export interface ConnectOptions {
   readonly url: string;
   /** Session id. */
   readonly session: string;
-  /** A bearer token, or a function that gets one for each new connection: with it the client outlives its tokens. */
+  /**
+   * A bearer token, or a function that returns a fresh one for each connection, with which the client outlives its
+   * tokens.
+   */
   readonly token?: TokenSupply | undefined;
-  /** Identity of this client for as long as the page lives; random if left out. */
+  /** Id of this client for as long as the page lives; random if left out. */
   readonly clientId?: string | undefined;
-  /** The kind of input that will mostly be sent. */
+  /** Kind of most of the input; `voice` if left out. */
   readonly modality?: Modality | undefined;
-  /** True if the program answers an `approval`; if not, what asks for one is denied. */
+  /** True if the program answers approvals; otherwise they are denied. */
   readonly approvals?: boolean | undefined;
-  /** True to be shown the conversation so far, and what other clients type, as `history` events. */
+  /** True to receive the conversation so far, and what other clients type, as `history` events. */
   readonly history?: boolean | undefined;
-  /** `mark` (the default): while the microphone is silent, markers go instead of frames, if the holder knows them. */
+  /**
+   * `mark` (the default): markers in place of a silent microphone's audio, if the holder takes them. `send`: all audio.
+   */
   readonly silence?: "mark" | "send" | undefined;
-  /** Returns the W3C traceparent that inputs carry from now on. */
+  /** Function called with each input; returns the W3C traceparent that it carries. */
   readonly trace?: (() => string | undefined) | undefined;
   /** Times (milliseconds) and limits that differ from `DEFAULTS`. */
   readonly settings?: Partial<ClientSettings> | undefined;
-  /** The WebSocket to use: the platform's own if left out, else that of the package `ws`. */
+  /** WebSocket class; if left out, the platform's own, or that of the package `ws`. */
   readonly WebSocket?: SocketConstructor | undefined;
   /** Clock, timers and network; tests bring their own. */
   readonly environment?: Environment | undefined;
 }
 
-/** The page to ask for, and for how long (milliseconds). */
+/** Options of `history`: the record `before` which lines are wanted, and a timeout in milliseconds. */
 export interface HistoryOptions {
   readonly before?: number | undefined;
   readonly timeout?: number | undefined;

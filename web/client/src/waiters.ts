@@ -1,23 +1,23 @@
 import type { Environment } from "./environment.js";
 
-/** Callers that wait until something is true of a conversation. */
+/** Callers that wait for a condition of a conversation. */
 export class Waiters {
   private readonly waiting = new Set<() => void>();
 
-  /** `whyEnded`: the error by which the conversation has ended; undefined while it goes on. */
+  /** `endError`: returns the error by which the conversation has ended; undefined while it goes on. */
   constructor(
     private readonly environment: Environment,
     private readonly endError: () => Error | undefined,
   ) {}
 
-  /** Something has changed: look at every condition again. */
+  /** Check every condition again, after a change. */
   checkAll(): void {
     for (const check of [...this.waiting]) check();
   }
 
   /**
-   * Wait until a condition is true. Rejects with `late()` when that takes longer than `timeout` milliseconds, and with the
-   * error by which the conversation has ended.
+   * Wait until a condition is true. Rejects with `timeoutError()` after `timeout` milliseconds, and with the error by
+   * which the conversation has ended.
    */
   async until(condition: () => boolean, timeout: number, timeoutError: () => Error): Promise<void> {
     await new Promise<void>((resolve, reject) => {

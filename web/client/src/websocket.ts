@@ -4,27 +4,27 @@ import type { ClientSettings } from "./core/settings.js";
 import type { Environment, SocketLike } from "./environment.js";
 import type { ServerFrame } from "./generated/protocol.js";
 
-/** Bytes that the socket may keep for a slow network before no more is handed to it. */
+/** Bytes that the socket may buffer for a slow network; beyond it nothing more is passed to it. */
 const MAX_BUFFERED_BYTES = 128 * 1024;
-/** A socket has no event for room that it has again: it is looked at so often, in milliseconds. */
+/** Milliseconds between two looks at a full buffer: sockets have no event for free room. */
 const BUFFER_POLL_MS = 50;
 
 export interface SocketListener {
-  /** Frames to show, in order. */
+  /** Take frames to show, in order. */
   onEvents(events: ServerFrame[]): void;
-  /** Something has changed that a caller, or another connection, may wait for. */
+  /** Note a change for which a caller or another connection may wait. */
   onProgress(): void;
 }
 
 /** One WebSocket of a conversation, from its opening to its end. */
 export class ClientWebSocket {
-  /** The reason why the connection ended, as far as the socket tells. */
+  /** The reason of the connection's end, as far as the socket tells. */
   error: string | undefined;
   /** WebSocket close code of the end, as far as the socket tells. */
   closeCode: number | undefined;
-  /** Resolves when the next connection is to be opened beside this one. */
+  /** Resolves when the renewal is to be opened beside this connection. */
   readonly renewalDue: Promise<void>;
-  /** Resolves when nothing more comes of it. */
+  /** Resolves when the connection has ended. */
   readonly ended: Promise<void>;
   private readonly number: number;
   private done = false;
@@ -36,7 +36,7 @@ export class ClientWebSocket {
   private resolveEnded = (): void => undefined;
   private resolveRenewalDue = (): void => undefined;
 
-  /** Join the conversation. `socket` has just opened. */
+  /** Join the conversation with a socket that has just opened. */
   constructor(
     private readonly socket: SocketLike,
     private readonly core: Core,
@@ -59,10 +59,10 @@ export class ClientWebSocket {
       this.end(`closed with code ${code ?? "?"}${reason ? ` (${String(reason)})` : ""}`);
     };
     socket.onerror = () => undefined; // a close follows
-    this.update(); // hello is the first word, whatever comes
+    this.update(); // hello is the first frame
   }
 
-  /** There may be something to send. */
+  /** Send what may be due, after the present call. */
   wake(): void {
     if (this.wakeQueued || this.done) return;
     this.wakeQueued = true;
@@ -72,7 +72,7 @@ export class ClientWebSocket {
     });
   }
 
-  /** Say what is due, then good-bye. */
+  /** Send what is due, then good-bye. */
   sayGoodbye(): void {
     this.sayingGoodbye = true;
     this.wake();
@@ -127,7 +127,7 @@ export class ClientWebSocket {
     });
   }
 
-  /** Replaced by a newer connection: hear what is still on its way over this one, then close it. */
+  /** Close this replaced connection after `overlap` milliseconds, in which frames in flight still arrive. */
   private closeAfterOverlap(): void {
     if (this.sayingGoodbye) this.closeSocket();
     if (this.replaced) return;
@@ -153,7 +153,7 @@ export class ClientWebSocket {
     }
   }
 
-  /** A dead peer is not waited for: nothing of this socket is heard any more. */
+  /** End at once: a dead peer is not waited for, and its later frames are ignored. */
   private end(reason: string): void {
     if (this.done) return;
     this.done = true;

@@ -17,7 +17,7 @@ function resampleInBlocks(resampler: Resampler, samples: Float32Array, size: num
   return Float32Array.from(blocks);
 }
 
-/** Share of the energy at one frequency. */
+/** Return the share of the energy at one frequency. */
 function energyShare(samples: Float32Array, hertz: number, rate: number): number {
   let cosine = 0;
   let sine = 0;

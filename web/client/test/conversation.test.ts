@@ -105,7 +105,7 @@ describe("output", () => {
     expect(world.sockets).toHaveLength(2);
     expect(world.socket.of("hello").at(-1)).toMatchObject({ connection: 2, last_record: 2 });
     await world.socket.deliver(ready(2), transcript(2, 2, 3));
-    expect(texts(events)).toHaveLength(3); // something may be missing before it
+    expect(texts(events)).toHaveLength(3); // a record may be missing before it
     await world.advance(2_000);
     await world.socket.deliver(ready(2, 3, { since: 2 }), transcript(2, 4, 2), transcript(2, 5, 3));
 
@@ -168,7 +168,7 @@ describe("connections", () => {
     conversation.sendText("kept");
     await settle();
     const dead = world.socket;
-    await world.sleep(3_600_000, { monotonic }); // the socket says nothing, and its server is long gone
+    await world.sleep(3_600_000, { monotonic }); // the socket says nothing, and its server has ended
     expect(dead.of("ping").length).toBeGreaterThan(0);
     expect(world.sockets).toHaveLength(2);
     await world.socket.deliver(ready(5), ready(5, 2, { since: 0 }), transcript(5, 3, 0), transcript(5, 4, 1));

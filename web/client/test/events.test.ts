@@ -55,7 +55,7 @@ describe("events that wait to be read", () => {
 });
 
 describe("a tab in the background", () => {
-  /** A browser that gives timers their turn once a minute. */
+  /** A browser that runs timers once a minute. */
   class Throttled extends World {
     override later(milliseconds: number, call: () => void): () => void {
       return super.later(Math.ceil((this.time + milliseconds) / 60_000) * 60_000 - this.time, call);
@@ -68,7 +68,7 @@ describe("a tab in the background", () => {
     await world.socket.deliver(ready(1));
     conversation.sendText("one");
     await settle();
-    expect(world.socket.of("text")).toHaveLength(1); // what is said goes at once
+    expect(world.socket.of("text")).toHaveLength(1); // sent at once, without a timer
     for (let minute = 0; minute < 20; minute += 1) {
       await world.socket.deliver(transcript(1, minute + 2, minute));
       await world.advance(60_000);

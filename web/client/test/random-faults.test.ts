@@ -1,11 +1,11 @@
-// One client, a network with random faults, and holders that come, go and do not notice. The journal is what counts:
-// each input is in it once and in order, and what it answers is shown once and in order.
+// One client, a network with random faults, and holders that are replaced without notice. The journal has each input once
+// and in order, and the client shows each answer once and in order.
 import { expect, test } from "vitest";
 import type { ServerFrame } from "../src/index.js";
 import type { FakeSocket } from "./world.js";
 import { settle, World } from "./world.js";
 
-/** A sequence of chance that a seed decides (mulberry32). */
+/** Return a random sequence that a seed decides (mulberry32). */
 function seededRandom(seed: number): () => number {
   let state = seed;
   return () => {
@@ -18,7 +18,7 @@ function seededRandom(seed: number): () => number {
 
 type Frame = Record<string, any>;
 
-/** A holder of the session: what it has in memory dies with it. */
+/** A holder of the session; its memory dies with it. */
 class Holder {
   private seq = 0;
   private readonly received = new Map<number, string>();
@@ -28,7 +28,7 @@ class Holder {
     private readonly server: Server,
   ) {}
 
-  /** Say a frame, numbered. */
+  /** Send a frame, numbered. */
   send(frame: Frame): void {
     this.server.send({ ...frame, epoch: this.epoch, seq: (this.seq += 1) });
   }
@@ -71,7 +71,7 @@ class Holder {
   }
 }
 
-/** The other end: a journal, its holders, and a network in between. */
+/** The server: a journal, its holders, and a network in between. */
 class Server {
   readonly journal: string[] = ["from before"];
   readonly inputs: string[] = [];
@@ -96,7 +96,7 @@ class Server {
     if (socket && (this.faultless || this.chance() > 0.08)) this.waiting.push({ socket, frame });
   }
 
-  /** One turn: what the client has said is heard, something goes wrong, and something is said. */
+  /** Run one turn: deliver the client's frames, inject a fault, and deliver frames of holders. */
   async turn(): Promise<void> {
     for (const socket of this.world.sockets) {
       const from = this.receivedCounts.get(socket) ?? 0;
@@ -128,7 +128,7 @@ class Server {
   }
 }
 
-test.each(Array.from({ length: 60 }, (_, seed) => seed))("whatever happens, content comes once and in order (seed %i)", async (seed) => {
+test.each(Array.from({ length: 60 }, (_, seed) => seed))("content comes once and in order under random faults (seed %i)", async (seed) => {
   const chance = seededRandom(seed);
   const world = new World();
   const server = new Server(world, chance);

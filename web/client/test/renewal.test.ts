@@ -1,4 +1,4 @@
-// The next connection is opened beside the present one: when a worker says so, and when one does not answer.
+// Renewals: the next connection is opened beside the present one when its worker says so or does not answer.
 import { beforeEach, describe, expect, test } from "vitest";
 import { Retries } from "../src/core/retries.js";
 import { DEFAULTS } from "../src/index.js";
@@ -270,7 +270,7 @@ describe("a worker that ends or is full", () => {
     expect(world.sockets).toHaveLength(5);
   });
 
-  /** Have the present worker say that it ends, and three others refuse; the third time is followed by a pause. */
+  /** Have the present worker say that it ends, and three others refuse; a pause follows the third. */
   async function refusedThrice(): Promise<void> {
     await world.socket.deliver({ type: "reconnect" });
     for (let times = 0; times < 3; times += 1) {

@@ -47,7 +47,7 @@ test("without the holder's word real frames go again, pre-roll first", () => {
   expect(gate.take(quiet, RATE, false)).toEqual([quiet]);
 });
 
-test("what a closed microphone had kept is not sent", () => {
+test("audio kept by a closed microphone is not sent", () => {
   const gate = new SilenceGate();
   for (let count = 0; count < 20; count += 1) gate.take(quiet, RATE, true);
   gate.reset();
@@ -82,7 +82,7 @@ test("a microphone that is muted after a word ends the utterance with what is la
   expect(gate.end(RATE)).toEqual([]);
   gate.take(loud, RATE, true);
   for (let count = 0; count < 10; count += 1) gate.take(quiet, RATE, true);
-  expect(gate.end(RATE)).toEqual([]); // it has heard the end
+  expect(gate.end(RATE)).toEqual([]); // the provider has heard the end
   gate.take(loud, RATE, false);
   expect(gate.end(RATE)).toHaveLength(10);
 });

@@ -1,13 +1,13 @@
-// A world in which time stands still until a test moves it, and a server that says what the test says.
+// A clock that only a test moves, and a server that a test controls.
 import type { Change, ConnectOptions, Environment, ServerFrame, SocketLike } from "../src/index.js";
 import { connect, Conversation } from "../src/index.js";
 
 type Timer = { at: number; call: () => void };
 
-/** Time, network and chance in the hands of a test. */
+/** Time, network and chance under a test's control. */
 export class World implements Environment {
   time = 1_000_000;
-  /** The wall clock's lead over `time`. */
+  /** Milliseconds by which the wall clock is ahead of `time`. */
   slept = 0;
   connected = true;
   readonly sockets: FakeSocket[] = [];
@@ -44,7 +44,7 @@ export class World implements Environment {
     for (const watcher of [...this.watchers]) watcher(change);
   }
 
-  /** Let so much time pass; each timer has its turn when it is due. */
+  /** Advance the time by milliseconds; run each timer when it is due. */
   async advance(milliseconds: number): Promise<void> {
     const until = this.time + milliseconds;
     await settle();
@@ -59,7 +59,7 @@ export class World implements Environment {
     this.time = until;
   }
 
-  /** A computer that sleeps: no timer has its turn before it is over, and then all that are due have. */
+  /** Put the computer to sleep: timers run only after it, all that are due. */
   async sleep(milliseconds: number, { monotonic = true } = {}): Promise<void> {
     if (monotonic) this.time += milliseconds;
     else this.slept += milliseconds;
@@ -73,7 +73,7 @@ export class World implements Environment {
     return socket;
   }
 
-  /** A constructor of sockets that open at once, or as `admit` says. */
+  /** Return a class of sockets that open at once, or as `admit` decides. */
   constructorOf(admit: (socket: FakeSocket) => void = (socket) => socket.open()): new (url: string, protocols?: string[]) => SocketLike {
     const { sockets } = this;
     return class extends FakeSocket {
@@ -87,7 +87,7 @@ export class World implements Environment {
     };
   }
 
-  /** A conversation in this world, and the events that it shows. */
+  /** Open a conversation in this world; return it with the events that it shows. */
   async connect(options: Partial<ConnectOptions> = {}): Promise<{ conversation: Conversation; events: ServerFrame[] }> {
     const conversation = connect({
       url: "ws://test",
@@ -106,7 +106,7 @@ export class World implements Environment {
   }
 }
 
-/** One end of a connection; the test is the other. */
+/** The client's end of a connection; the test is the server. */
 export class FakeSocket implements SocketLike {
   bufferedAmount = 0;
   readyState = 0;
@@ -140,21 +140,21 @@ export class FakeSocket implements SocketLike {
     queueMicrotask(() => this.onclose?.({ code: 1000 }));
   }
 
-  /** Break without a word of either end. */
+  /** Break without a close frame. */
   breakOff(message = "broken"): void {
     this.readyState = 3;
     this.onerror?.({ message });
     this.onclose?.({ code: 1006 });
   }
 
-  /** The server closes with a code. */
+  /** Close by the server, with a code. */
   async closeByServer(code: number): Promise<void> {
     this.readyState = 3;
     this.onclose?.({ code });
     await settle();
   }
 
-  /** Say frames, one message each. */
+  /** Deliver frames of the server, one message each. */
   async deliver(...frames: object[]): Promise<void> {
     for (const frame of frames) {
       const ready = typeof frame === "string" || frame instanceof ArrayBuffer;
@@ -163,13 +163,13 @@ export class FakeSocket implements SocketLike {
     await settle();
   }
 
-  /** The client's frames of a type. */
+  /** Return the client's frames of a type. */
   of(type: string): any[] {
     return this.sent.filter((frame) => frame.type === type);
   }
 }
 
-/** A binary message: length of the header, header, samples. */
+/** Return a binary message: length of the header, header, samples. */
 export function binary(header: object, samples: readonly number[]): ArrayBuffer {
   const text = new TextEncoder().encode(JSON.stringify(header));
   return new Uint8Array([text.length >> 8, text.length & 255, ...text, ...samples]).buffer;
@@ -180,7 +180,7 @@ function readBinary(message: Uint8Array): object {
   return { ...JSON.parse(new TextDecoder().decode(message.subarray(2, end))), samples: [...message.subarray(end)] };
 }
 
-/** Let everything run that only waits for its turn. */
+/** Run all pending microtasks. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 50; turn += 1) await Promise.resolve();
 }

@@ -1,4 +1,4 @@
-/** One conversation as the page shows it: signals, changed by what the client and the sound say. */
+/** One conversation as the page shows it: signals, changed by events of the client and of the sound. */
 import { batch, computed, signal } from "@preact/signals";
 import type { Approval, ClientError, Conversation, State } from "../../client/src/index.js";
 import { connect } from "../../client/src/index.js";
@@ -11,13 +11,13 @@ import type { Line } from "./transcript.js";
 import { TranscriptLines } from "./transcript.js";
 import { endMessage, inputMessage, errorMessage } from "./user-messages.js";
 
-/** Milliseconds between two measurements of the round trip, while the page is looked at. */
+/** Milliseconds between two measurements of the round trip, while the page is visible. */
 const PING_INTERVAL_MS = 5000;
 
-/** Milliseconds that a notice stays which asks for nothing. */
+/** Milliseconds until a notice that asks for nothing disappears. */
 const NOTICE_MS = 12_000;
 
-/** Something to tell the user. */
+/** A message to the user. */
 export interface Notice {
   readonly id: number;
   readonly text: string;
@@ -45,7 +45,7 @@ export class ConversationView {
   private readonly transcript = new TranscriptLines();
   private readonly holders = new Handoffs();
   private readonly stopping = new AbortController();
-  /** Addresses of the images that were sent: they are shown for as long as the session is. */
+  /** Object URLs of the sent images, kept for as long as the session is shown. */
   private readonly imageUrls: string[] = [];
   private noticeCount = 0;
 
@@ -64,7 +64,7 @@ export class ConversationView {
     this.measureRoundTrip();
   }
 
-  /** Say something typed. Returns whether it was taken. */
+  /** Send typed text. Returns true if it was taken. */
   sendText(text: string): boolean {
     const trimmed = text.trim();
     if (!trimmed) return false;
@@ -95,7 +95,7 @@ export class ConversationView {
     }
   }
 
-  /** Answer what the agent asks. */
+  /** Answer an approval. */
   answer(approval: Approval, consent: boolean): void {
     try {
       this.conversation.answer(approval, Object.fromEntries(approval.requests.map(({ id }) => [id, consent])));
@@ -118,26 +118,26 @@ export class ConversationView {
     }
   }
 
-  /** Tell the user something for a while. */
+  /** Show a notice, until it is dismissed if it is urgent, otherwise for `NOTICE_MS`. */
   notify(text: string, urgent = false): void {
     if (this.notices.value.some((notice) => notice.text === text)) return;
     const id = ++this.noticeCount;
     this.notices.value = [...this.notices.value, { id, text, urgent }].slice(-3);
-    if (urgent) return; // stays until it is dismissed: there is something to do
+    if (urgent) return; // stays until it is dismissed: the user has something to do
     setTimeout(() => {
       this.dismiss(id);
     }, NOTICE_MS);
   }
 
-  /** Take a notice away. */
+  /** Remove a notice. */
   dismiss(id: number): void {
     this.notices.value = this.notices.value.filter((notice) => notice.id !== id);
   }
 
-  /** Leave the session; it stays as it is. */
+  /** Leave the session, which goes on without this client. */
   async leave(): Promise<void> {
     this.stopping.abort();
-    for (const url of this.imageUrls.splice(0)) URL.revokeObjectURL(url); // or else the browser keeps each image
+    for (const url of this.imageUrls.splice(0)) URL.revokeObjectURL(url); // otherwise the browser keeps each image
     await this.sound.close();
     await this.conversation.close();
   }

@@ -1,20 +1,20 @@
-/** The session's holders, as this client saw them. No I/O, and the time is given. */
+/** The session's holders, as this client saw them. No I/O; times are arguments. */
 
 /** A change of the holder. */
 export interface Handoff {
   readonly from: number;
   readonly to: number;
-  /** Milliseconds without a holder that listens, as seen from here. */
+  /** Milliseconds without a listening holder, as seen from here. */
   readonly gap: number;
-  /** Whether the old holder said so before: a deployment. Otherwise it died or hung. */
+  /** True for a handoff, which the holder announced; false for a takeover. */
   readonly planned: boolean;
 }
 
-/** What is needed of a frame. */
+/** The fields of a frame that tell of its holder. */
 export interface ObservedFrame {
   readonly type: string;
   readonly epoch?: number;
-  /** Of a `ready`: the formats of an agent that speaks. A turn of text has none. */
+  /** Audio formats, in a `ready` of a voice agent; a turn of text has none. */
   readonly audio?: unknown;
 }
 
@@ -23,17 +23,17 @@ export class Handoffs {
   epoch: number | undefined;
   /** The changes so far, oldest first. */
   readonly changes: Handoff[] = [];
-  /** Whether the present holder is a turn of text, which has the session for its own time alone. */
+  /** True if the present holder is a turn of text, which holds the session only for its own time. */
   private isTextTurn = false;
   private movedAt: number | undefined;
   private lastFrameAt = 0;
 
   /**
-   * Take note of a frame.
+   * Note a frame; return the change of the holder that it shows.
    *
-   * The gap of a planned change lasts from the old holder's farewell to the new one's `ready`. A holder that dies says
-   * nothing: there it lasts from the last that was heard of it, so it is the longest that it can have been. Each turn
-   * of text has a holder of its own; that one follows another there is no handoff.
+   * The gap of a handoff lasts from `moved` to the successor's `ready`. A dead holder announces nothing: the gap of a
+   * takeover is counted from its last frame, and is an upper bound. Turns of text have a holder each; changes between
+   * them are no handoffs.
    */
   observe(frame: ObservedFrame, now: number): Handoff | undefined {
     const { epoch } = frame;

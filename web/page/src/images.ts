@@ -1,20 +1,20 @@
-/** Images as the service takes them: of the four kinds, and no larger than it allows. */
+/** Images in the form that the service takes: one of four media types, and at most `MAX_BYTES`. */
 import type { MediaType } from "../../client/src/index.js";
 
 const MEDIA_TYPES: readonly string[] = ["image/jpeg", "image/png", "image/webp", "image/gif"];
 
-/** Bytes; the protocol ends at 4,320,000. */
+/** Bytes of an image at most; the protocol allows 4,320,000. */
 const MAX_BYTES = 4_000_000;
 
-/** Pixels of the longer side after an image was made smaller: what models look at. */
+/** Pixels of a reduced image's longer side: models look at no more. */
 const MAX_SIDE_PIXELS = 2048;
 
-/** The image cannot be sent; the text says why. */
+/** The image cannot be sent; the message gives the reason to the user. */
 export class ImageProblem extends Error {
   override name = "ImageProblem";
 }
 
-/** Read an image, and make it smaller if it is too large. Throws `ImageProblem`. */
+/** Read an image, and reduce it if it is too large. Throws `ImageProblem`. */
 export async function readImage(file: Blob): Promise<{ bytes: Uint8Array; type: MediaType }> {
   if (MEDIA_TYPES.includes(file.type) && file.size <= MAX_BYTES) {
     return { bytes: new Uint8Array(await file.arrayBuffer()), type: file.type as MediaType };

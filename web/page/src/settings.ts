@@ -1,16 +1,16 @@
-/** Where the page's service is, and how people sign in: `settings.json` beside the page. */
+/** Addresses of the service and of the sign-in: `settings.json` beside the page. */
 export interface Settings {
   /** Address of the WebSocket API. */
   readonly url: string;
-  /** Who signs people in. Tokens name it. */
+  /** Issuer of tokens, as they name it. */
   readonly issuer: string;
-  /** Address of its description, if it is not the one below the issuer. */
+  /** Address of the issuer's metadata, if it is not below the issuer. */
   readonly discovery?: string;
   readonly clientId: string;
   readonly scopes: readonly string[];
 }
 
-/** The page cannot work: the text says what to do. */
+/** The page cannot work; the message gives the user the next step. */
 export class NotSetUp extends Error {}
 
 /** Read the settings. Throws `NotSetUp`. */

@@ -1,9 +1,9 @@
 /**
- * Signing in: OpenID Connect's code flow with PKCE.
+ * Sign-in with OpenID Connect: the code flow with PKCE.
  *
- * Tokens live in this tab's session storage, so that a reload keeps them and the end of the tab ends them. Another tab
- * of the same page asks this one over a broadcast channel, which no other origin can hear. A sign-out is one of all tabs:
- * else the next tab would be given the tokens of the user before.
+ * Tokens are in this tab's session storage: a reload keeps them, and they end with the tab. Another tab of the page asks
+ * for them over a broadcast channel, which no other origin can read. A sign-out holds for all tabs: otherwise the next
+ * tab would receive the previous user's tokens.
  */
 import * as oauth from "oauth4webapi";
 import type { Settings } from "./settings.js";
@@ -12,26 +12,26 @@ const TOKENS_KEY = "segue.tokens";
 const REQUEST_KEY = "segue.sign-in";
 const CHANNEL = "segue.sign-in";
 
-/** What tabs of the page say to each other. `ended`: of which issuer someone has signed out. */
+/** Message between tabs of the page. `ended`: the issuer at which the user has signed out. */
 interface TabMessage {
   readonly ask?: string;
   readonly tokens?: Tokens;
   readonly ended?: string;
 }
 
-/** Milliseconds that other tabs have to answer. */
+/** Milliseconds for an answer of other tabs. */
 const OTHER_TABS_MS = 250;
 
-/** Milliseconds that the issuer has to forget a refresh token; the tabs have forgotten it already. */
+/** Milliseconds for the issuer to revoke a refresh token, which the tabs have dropped already. */
 const REVOCATION_MS = 2000;
 
-/** A token is renewed when it has less than this left (milliseconds), or a tenth of its time. */
+/** Milliseconds before its end at which a token is renewed; a tenth of its time if that is less. */
 const RENEWAL_MARGIN_MS = 60_000;
 
 interface Tokens {
   readonly idToken: string;
   readonly refreshToken: string | undefined;
-  /** On the wall clock, milliseconds: made, and over. */
+  /** Wall clock's milliseconds of the token's issue and end. */
   readonly from: number;
   readonly until: number;
 }
@@ -40,11 +40,11 @@ interface PendingSignIn {
   readonly verifier: string;
   readonly state: string;
   readonly nonce: string;
-  /** What stood behind the `#` before the way to the issuer. */
+  /** The address's fragment before the page was left for the issuer. */
   readonly hash: string;
 }
 
-/** No one is signed in, and the text says how to change that. */
+/** The user is signed out; the message gives the next step. */
 export class SignedOut extends Error {
   constructor(
     readonly reason: "needed" | "link" | "refused" | "expired" | "unreachable",
@@ -59,12 +59,12 @@ export class SignedOut extends Error {
 export class SignIn {
   private server: oauth.AuthorizationServer | undefined;
   private renewing: Promise<Tokens> | undefined;
-  /** Sign-outs so far: what was under way at one is no sign-in any more. */
+  /** Sign-outs so far: a renewal that began before one is dropped. */
   private signOuts = 0;
   private readonly client: oauth.Client;
   private readonly channel = new BroadcastChannel(CHANNEL);
 
-  /** `onEnd`: told that another tab has signed out, and so this one. */
+  /** `onEnd`: called when another tab has signed out, and so this one. */
   constructor(
     private readonly settings: Settings,
     private readonly onEnd: (reason: SignedOut) => void = () => undefined,
@@ -81,8 +81,9 @@ export class SignIn {
   }
 
   /**
-   * Find out who is signed in: by what the issuer sent back, this tab's tokens, another tab's, or a one-time code in
-   * the address. Returns false if a person has to sign in. Throws `SignedOut` if that was tried and failed.
+   * Find the user's tokens: from the issuer's answer, this tab, another tab, or a one-time code in the address.
+   *
+   * Returns false if the user has to sign in. Throws `SignedOut` if the sign-in was tried and failed.
    */
   async resume(): Promise<boolean> {
     const address = new URL(location.href);
@@ -99,7 +100,7 @@ export class SignIn {
     return Boolean(other);
   }
 
-  /** Leave for the issuer. */
+  /** Leave the page for the issuer's sign-in. Throws `SignedOut` if the issuer does not answer. */
   async goToIssuer(oneTimeCode?: string): Promise<void> {
     const server = await this.discover();
     if (!server.authorization_endpoint) throw new SignedOut("unreachable", "The sign-in service has no address to sign in at.");
@@ -125,7 +126,7 @@ export class SignIn {
     location.assign(target);
   }
 
-  /** A token that is good now; renewed when its time is nearly over. Throws `SignedOut`. */
+  /** Return a valid token, renewed shortly before its end. Throws `SignedOut`. */
   token = async (): Promise<string> => {
     const tokens = this.tokens;
     if (!tokens) throw signedOut();
@@ -137,7 +138,7 @@ export class SignIn {
     return (await this.renewing).idToken;
   };
 
-  /** A short name of who is signed in, if the token has one. */
+  /** The name of the user in the token, if it has one. */
   get userName(): string | undefined {
     const tokens = this.tokens;
     if (!tokens) return undefined;
@@ -150,7 +151,7 @@ export class SignIn {
     }
   }
 
-  /** Forget the tokens in all tabs, and end the issuer's own session where it has one. */
+  /** Drop the tokens in all tabs, and end the issuer's own session where it has one. */
   async signOut(): Promise<void> {
     const refreshToken = this.tokens?.refreshToken;
     this.dropTokens();
@@ -169,7 +170,7 @@ export class SignIn {
     const target = new URL(server.end_session_endpoint);
     target.search = new URLSearchParams({
       client_id: this.settings.clientId,
-      logout_uri: pageAddress(), // Cognito's name for it
+      logout_uri: pageAddress(), // Cognito's name of the parameter
       post_logout_redirect_uri: pageAddress(),
     }).toString();
     location.assign(target);
@@ -218,7 +219,7 @@ export class SignIn {
     } catch (error) {
       if (ends !== this.signOuts) throw signedOut();
       if (error instanceof oauth.ResponseBodyError) throw this.expired();
-      if (tokens.until > Date.now()) return tokens; // the network is away for a moment
+      if (tokens.until > Date.now()) return tokens; // the network may be away for a moment
       throw error;
     }
     throw signedOut();
@@ -257,7 +258,7 @@ export class SignIn {
   }
 
   private get options(): oauth.TokenEndpointRequestOptions {
-    // On loopback there is no one between: browsers count it as secure, too.
+    // Loopback has no network in between: browsers count it as secure, too.
     const loopback = ["127.0.0.1", "localhost", "[::1]"].includes(location.hostname);
     return loopback ? { [oauth.allowInsecureRequests]: true } : {};
   }
@@ -286,7 +287,7 @@ export class SignIn {
   }
 }
 
-/** The one address that is registered: the page's own, without query. */
+/** Return the registered redirect address: the page's own, without query. */
 function pageAddress(): string {
   return location.origin + location.pathname;
 }

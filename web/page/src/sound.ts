@@ -1,4 +1,4 @@
-/** The sound of a conversation: microphone, loudspeaker, their devices and levels, as signals. */
+/** Sound of a conversation as signals: microphone, loudspeaker, devices and levels. */
 import { signal } from "@preact/signals";
 import type { Voice } from "../../client/src/audio/index.js";
 import { openVoice } from "../../client/src/audio/index.js";
@@ -7,7 +7,7 @@ import playbackUrl from "../../client/src/audio/playback.worklet.ts?worker&url";
 import type { Conversation } from "../../client/src/index.js";
 import { soundMessage } from "./user-messages.js";
 
-/** What the microphone is doing. */
+/** State of the microphone. */
 export type MicrophoneState = "off" | "starting" | "on" | "muted";
 
 export class Sound {
@@ -22,17 +22,17 @@ export class Sound {
 
   constructor(
     private readonly conversation: Conversation,
-    /** Tells what is wrong; undefined once it is right again. */
+    /** Called with a problem's text for the user; with undefined once it is solved. */
     private readonly report: (text: string | undefined) => void,
   ) {}
 
-  /** Start talking. Call it from a click or a key. */
+  /** Open the microphone. Call it in the handler of a click or a key. */
   async startTalking(): Promise<void> {
     if (this.closed || this.microphone.value !== "off") return;
     this.microphone.value = "starting";
     try {
       await this.openInTurn(true);
-      if (this.isClosed()) return; // while the user was asked
+      if (this.isClosed()) return; // closed while the browser asked the user
       this.microphone.value = "on";
       this.report(undefined);
     } catch (error) {
@@ -44,26 +44,26 @@ export class Sound {
     await this.refreshDevices();
   }
 
-  /** Hear the answers, without a microphone. Call it from a click or a key. */
+  /** Play the answers, without a microphone. Call it in the handler of a click or a key. */
   async playAnswers(): Promise<void> {
     if (!this.voice) await this.openInTurn(false).catch(() => undefined);
   }
 
-  /** Mute the microphone, or open it again. */
+  /** Mute or unmute the microphone. */
   mute(muted: boolean): void {
     if (!this.voice || this.microphone.value === "off") return;
     this.voice.mute(muted);
     this.microphone.value = muted ? "muted" : "on";
   }
 
-  /** Give the microphone back; answers are heard on. */
+  /** Release the microphone; answers are still played. */
   async stopTalking(): Promise<void> {
     if (this.microphone.value === "off") return;
     await this.closeVoice();
     await this.playAnswers();
   }
 
-  /** Speak into another microphone. */
+  /** Switch to another microphone. */
   async useMicrophone(id: string): Promise<void> {
     try {
       await this.voice?.useMicrophone(id);
@@ -73,7 +73,7 @@ export class Sound {
     }
   }
 
-  /** Hear from another loudspeaker. */
+  /** Switch to another loudspeaker. */
   async useSpeaker(id: string): Promise<void> {
     try {
       await this.voice?.useSpeaker(id);
@@ -83,7 +83,7 @@ export class Sound {
     }
   }
 
-  /** Switch off all sound, for good. */
+  /** Close all sound for good. */
   async close(): Promise<void> {
     this.closed = true;
     await this.closeVoice();
@@ -102,7 +102,7 @@ export class Sound {
     await voice?.close();
   }
 
-  /** One after the other: the user may just be asked for the microphone. */
+  /** Open in turn: the browser may just be asking the user for the microphone. */
   private openInTurn(microphone: boolean): Promise<void> {
     this.opening = this.opening.catch(() => undefined).then(() => this.replaceVoice(microphone));
     return this.opening;
@@ -121,7 +121,7 @@ export class Sound {
       ...(outputId === undefined ? {} : { outputId }),
     });
     if (this.isClosed()) {
-      await voice.close(); // or else the microphone would stay open
+      await voice.close(); // otherwise the microphone would stay open
       return;
     }
     voice.on("level", (level) => {
@@ -131,7 +131,7 @@ export class Sound {
     navigator.mediaDevices?.addEventListener("devicechange", this.refreshDevices);
   }
 
-  /** Look which devices there are. */
+  /** Read the list of devices again. */
   private readonly refreshDevices = async (): Promise<void> => {
     if (!this.voice) return;
     const found = await this.voice.devices();

@@ -1,34 +1,34 @@
 /**
  * The lines of a conversation, in its order. No I/O and no clock.
  *
- * A line that is durable has its place in the journal: pages of history, and what comes live, are put together by it.
- * What is not durable yet (partial transcripts, lines just typed) stands at the end.
+ * A durable line has a position in the journal, which orders pages of history and live lines. Lines that are not durable
+ * yet (partial transcripts, lines just typed) stand at the end.
  */
 import type { HistoryLine, TextOutput, Tool, Transcript } from "../../client/src/index.js";
 
 export type Role = "user" | "assistant";
 
 interface PlacedLine {
-  /** Never changes while the line is shown. */
+  /** Id of the line, which never changes while it is shown. */
   readonly id: number;
-  /** Record of the journal that decides where it stands; `Infinity` while there is none. */
+  /** Record position that orders the line; `Infinity` while it has none. */
   position: number;
 }
 
-/** Something said or typed. */
+/** A spoken or typed message. */
 export interface MessageLine extends PlacedLine {
   readonly kind: "message";
   readonly role: Role;
   text: string;
-  /** Whether more of it may come. */
+  /** True while more of it may come. */
   partial: boolean;
-  /** Whether it was typed, and not spoken. */
+  /** True if it was typed, false if it was spoken. */
   readonly typed: boolean;
-  /** Whether the user barged in, so that only this much of it was heard. */
+  /** True if a barge-in cut it off: the text is the part that was heard. */
   cutOff: boolean;
-  /** Whether it is in the journal. */
+  /** True if it is in the journal. */
   durable: boolean;
-  /** Its record, once that is known. */
+  /** Number of its record, once that is known. */
   record?: number | undefined;
 }
 
@@ -40,10 +40,10 @@ export interface ToolLine extends PlacedLine {
   status: Tool["status"];
 }
 
-/** An image of the user's. */
+/** An image that the user sent. */
 export interface ImageLine extends PlacedLine {
   readonly kind: "image";
-  /** What to show of it; only this page has that. */
+  /** Object URL of the image, which only the page that sent it has. */
   readonly url: string | undefined;
   durable: boolean;
 }
@@ -59,11 +59,11 @@ export interface HolderChange extends PlacedLine {
 
 export type Line = MessageLine | ToolLine | ImageLine | HolderChange;
 
-/** A line without what is given by where it is put. */
+/** A line before it has its id and position. */
 type Unplaced<L extends Line> = Omit<L, "id" | "position">;
 
 export class TranscriptLines {
-  /** In the order in which they are shown. */
+  /** The lines in the order in which they are shown. */
   lines: Line[] = [];
   private count = 0;
   private readonly shown = new Set<string>();
@@ -87,7 +87,7 @@ export class TranscriptLines {
     );
   }
 
-  /** Show text of the agent that was never speech. */
+  /** Show text that the agent wrote and did not speak. */
   addText(frame: TextOutput): void {
     if (frame.record !== undefined && !this.isNew(frame.record, "text", "assistant")) return;
     this.insert<MessageLine>(
@@ -96,19 +96,19 @@ export class TranscriptLines {
     );
   }
 
-  /** Show a tool at work, or what became of it. */
+  /** Show a call of a tool, or its outcome. */
   addToolUse(frame: Tool): void {
     this.updateTool(frame.tool_use_id, frame.name, frame.status, frame.record);
   }
 
   /** Show a line that the user has just typed. */
   addTyped(text: string): void {
-    // What the agent is saying stands before it, and is cut off by it; else it follows what is durable.
+    // It cuts off an answer that is being spoken, and stands after it; otherwise it follows the durable lines.
     const position = this.partialLine("assistant") ? Infinity : this.newestPosition;
     this.insert<MessageLine>({ kind: "message", role: "user", text, partial: false, typed: true, cutOff: false, durable: false }, position);
   }
 
-  /** All that was sent is durable: lines whose records are not known yet follow what is. */
+  /** Mark every line as durable; lines whose records are unknown follow the durable ones. */
   settleAll(): void {
     const position = this.newestPosition;
     for (const line of this.lines) {
@@ -122,22 +122,22 @@ export class TranscriptLines {
     this.insert<ImageLine>({ kind: "image", url, durable: false }, Infinity);
   }
 
-  /** Show a change of the holder, after all that is durable. */
+  /** Show a change of the holder, after all durable lines. */
   addHolderChange(change: Unplaced<HolderChange>): void {
     this.insert<HolderChange>(change, this.newestPosition);
   }
 
-  /** Show lines of the journal: a page of it, or what another client typed. */
+  /** Show lines of the journal: a page, or lines that another client typed. */
   addHistory(lines: readonly HistoryLine[]): void {
     for (const line of lines) this.addHistoryLine(line);
   }
 
-  /** What the agent was saying is over: it was interrupted, or its holder has changed. */
+  /** Drop the agent's partial answer: it was interrupted, or its holder has changed. */
   dropPartialAnswer(): void {
     this.lines = this.lines.filter((line) => !(line.kind === "message" && line.partial && line.role === "assistant"));
   }
 
-  /** The smallest place that is shown; older lines stand before it. */
+  /** The smallest position that is shown; older lines stand before it. */
   get oldestPosition(): number | undefined {
     const first = this.lines.find((line) => line.position < Infinity && line.kind !== "change");
     return first?.position;
@@ -189,7 +189,7 @@ export class TranscriptLines {
     return this.lines.find((line): line is MessageLine => line.kind === "message" && line.partial && line.role === role);
   }
 
-  /** Shorten what was said to what was heard of it. */
+  /** Shorten an answer to the part that was heard. */
   private shorten(position: number, text: string, record: number | undefined): boolean {
     const line = this.lines.find(
       (each): each is MessageLine => each.kind === "message" && each.role === "assistant" && each.position === position,
@@ -201,8 +201,9 @@ export class TranscriptLines {
   }
 
   /**
-   * Give a line that was typed here its place. Lines become durable in the order in which they were typed. `own`: it is
-   * one of them, also if its text is another by now: cut, or redacted.
+   * Give a line that was typed here its position. Lines become durable in the order of typing.
+   *
+   * `own`: true for a line that is known to be from here, even if its text was cut or redacted.
    */
   private settleTyped(text: string, position: number | undefined, own = false): boolean {
     const open = this.lines
@@ -211,7 +212,7 @@ export class TranscriptLines {
     const line = open.find((each) => each.text.trim() === text.trim()) ?? (own ? open[0] : undefined);
     if (!line) return false;
     this.settle({ ...line, text, durable: true, record: position }, position ?? line.position);
-    // What was typed after it stands after it.
+    // Lines typed after it stand after it.
     for (const each of open) if (each.id > line.id && position !== undefined && each.position < position) this.settle(each, position);
     return true;
   }

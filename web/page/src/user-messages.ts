@@ -1,4 +1,4 @@
-/** What went wrong, in words of people: what happened, and what to do. */
+/** Messages to the user: what happened, and the next step. */
 import { AudioUnsupported, MicrophoneBusy, MicrophoneDenied, MicrophoneMissing } from "../../client/src/audio/index.js";
 import type { ErrorFrame, State } from "../../client/src/index.js";
 import { ConnectionLost, FrameError, HandshakeRefused, NotReady, SenderFull, SessionRefused } from "../../client/src/index.js";
@@ -14,7 +14,7 @@ export const STATE_LABELS: Readonly<Record<State, string>> = {
   failed: "Ended",
 };
 
-/** The gap of a handoff; of a takeover only the most that it can have been is known. */
+/** Return the gap of a handoff as text; of a takeover only an upper bound is known. */
 export function gapLabel({ gap, planned }: { readonly gap: number; readonly planned: boolean }): string {
   return planned ? `${gap} ms` : `≤ ${gap} ms`;
 }
@@ -37,16 +37,16 @@ const ERROR_MESSAGES: Readonly<Record<string, string>> = {
   internal: "Something went wrong in the service. The session goes on; try again.",
 };
 
-/** Codes that the client deals with by itself; a person need not hear of them. */
+/** Error codes that the client handles by itself; users need not see them. */
 const HANDLED_BY_CLIENT = new Set(["expired", "unknown_connection", "beyond_window", "hello_first", "too_fast", "busy", "superseded"]);
 
-/** Say what an error of the service means; undefined if the client sees to it by itself. */
+/** Return the message for an error of the service; undefined if the client handles it by itself. */
 export function errorMessage({ code, message }: ErrorFrame): string | undefined {
   if (HANDLED_BY_CLIENT.has(code)) return undefined;
   return ERROR_MESSAGES[code] ?? `The service says: ${message}.`;
 }
 
-/** Say why a conversation ended. */
+/** Return the message for the end of a conversation. */
 export function endMessage(error: Error): string {
   if (error instanceof SessionRefused) {
     return "This session cannot be opened: its name is not one, or another tab has taken this one's place. Start it again.";
@@ -58,7 +58,7 @@ export function endMessage(error: Error): string {
   return "The conversation broke off. Go on to continue it.";
 }
 
-/** Say what is wrong with the sound. */
+/** Return the message for a problem of sound. */
 export function soundMessage(error: unknown): string {
   if (error instanceof MicrophoneDenied) {
     return "The microphone is blocked for this page. Allow it beside the address, then start talking again. You can type meanwhile.";
@@ -75,7 +75,7 @@ export function soundMessage(error: unknown): string {
   return "The sound could not be started. Try again, or type meanwhile.";
 }
 
-/** Say why something typed or dropped was not taken. */
+/** Return the message for text or an image that was not taken. */
 export function inputMessage(error: unknown): string {
   if (error instanceof SenderFull) return "There is a lot on its way already. Wait until it has arrived, then send this again.";
   if (error instanceof FrameError) return "That is too long for one message. Send it in smaller pieces.";

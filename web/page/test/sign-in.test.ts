@@ -11,7 +11,7 @@ const idToken = (sub: string): string => {
   return `${part({ alg: "ES256" })}.${part({ iss: ISSUER, aud: "page", sub, iat: now, exp: now + 3600 })}.${part({})}`;
 };
 
-/** The session storage of one tab, in which someone is signed in. */
+/** Return the session storage of one tab with a signed-in user. */
 function storage(sub: string, until = Date.now() + 3_600_000): Storage {
   const kept = new Map([["segue.tokens", JSON.stringify({ idToken: idToken(sub), refreshToken: `r-${sub}`, from: 0, until })]]);
   return {
@@ -21,7 +21,7 @@ function storage(sub: string, until = Date.now() + 3_600_000): Storage {
   } as unknown as Storage;
 }
 
-/** A browser, and an issuer that answers when it is let. Returns what was asked for. */
+/** Stub a browser, and an issuer that answers after `answered`. Returns the requests and the addresses gone to. */
 function browser(answered: Promise<void> = Promise.resolve()): { asked: string[]; left: string[] } {
   const asked: string[] = [];
   const left: string[] = [];

@@ -7,7 +7,7 @@ interface Opened {
   closed: boolean;
 }
 
-// Test files share a process and its modules: those of others are not taken here, and none of these are left to others.
+// Test files share a process and its modules: other files' modules are not used here, and these are not left to them.
 vi.hoisted(() => vi.resetModules());
 vi.stubGlobal("navigator", {});
 afterAll(() => {
@@ -17,7 +17,7 @@ afterAll(() => {
 });
 
 const opened: Opened[] = [];
-/** Lets the user answer the browser's question for the microphone. */
+/** Answer the browser's question for the microphone. */
 let answer: (allowed: boolean) => void;
 
 const MOCKED = ["capture.worklet.ts?worker&url", "playback.worklet.ts?worker&url", "index.js"].map((name) => `../../client/src/audio/${name}`);

@@ -21,7 +21,7 @@ function shown(lines: TranscriptLines): string[] {
   });
 }
 
-describe("what is said now", () => {
+describe("live speech", () => {
   it("grows while it is partial, and stands in its place when it is final", () => {
     const lines = new TranscriptLines();
     lines.addTranscript(said("user", "My name"));
@@ -67,7 +67,7 @@ describe("what is said now", () => {
   });
 });
 
-describe("what is typed", () => {
+describe("typed text", () => {
   it("is shown as the journal has it, once, also if it was redacted or cut there", () => {
     const lines = new TranscriptLines();
     lines.addTyped("my card is 1234");

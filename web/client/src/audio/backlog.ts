@@ -1,21 +1,21 @@
 import type { Piece } from "./player.js";
 
-/** Milliseconds of sound that are kept while a browser has suspended the loudspeaker: the newest of them are heard. */
+/** Milliseconds of audio kept while the browser suspends the loudspeaker; beyond it the oldest goes. */
 export const BACKLOG_MS = 10_000;
 
-/** Sound that waits for a loudspeaker which a browser has suspended. Bounded: its oldest pieces go. No I/O. */
+/** Audio that waits for a suspended loudspeaker, bounded by `BACKLOG_MS`. No I/O. */
 export class AudioBacklog {
   private pieces: Piece[] = [];
   private lengthMs = 0;
 
-  /** Keep a piece. */
+  /** Keep a piece; drop the oldest beyond `BACKLOG_MS`. */
   push(piece: Piece): void {
     this.pieces.push(piece);
     this.lengthMs += durationMs(piece);
     while (this.lengthMs > BACKLOG_MS && this.pieces.length > 1) this.lengthMs -= durationMs(this.pieces.shift() as Piece);
   }
 
-  /** Return what was kept, in order, and keep it no more. */
+  /** Return the kept pieces in order, and forget them. */
   take(): Piece[] {
     const { pieces } = this;
     this.pieces = [];

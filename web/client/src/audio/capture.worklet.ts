@@ -1,4 +1,4 @@
-// The microphone's end: pieces of PCM16 and its level, to the page.
+// Worklet of the microphone: sends PCM16 pieces and their level to the page.
 import { PieceCutter } from "./piece-cutter.js";
 import { rootMeanSquare } from "./resampler.js";
 import { REPORTS_A_SECOND, scope } from "./worklet-scope.js";

@@ -1,6 +1,6 @@
 import { SegueError } from "../errors.js";
 
-/** Base of what goes wrong with sound. The conversation goes on: it can be typed. */
+/** Base of the errors of sound. The conversation goes on, with typed input. */
 export class AudioError extends SegueError {
   constructor(
     readonly code: "denied" | "missing" | "busy" | "unsupported",
@@ -12,19 +12,19 @@ export class AudioError extends SegueError {
   }
 }
 
-/** The user, or a policy, does not let the page have the microphone. Ask the user to allow it. */
+/** The user or a policy refuses the microphone. Ask the user to allow it. */
 export class MicrophoneDenied extends AudioError {}
 
-/** There is no such microphone. */
+/** The microphone does not exist. Plug one in, or choose another. */
 export class MicrophoneMissing extends AudioError {}
 
-/** Another program has the microphone. */
+/** Another program uses the microphone. Close that program. */
 export class MicrophoneBusy extends AudioError {}
 
-/** This browser, or the page's address, cannot do it: microphones need https or loopback. */
+/** The browser or the page's address does not support sound: microphones need https or loopback. */
 export class AudioUnsupported extends AudioError {}
 
-/** The error of this library for one of `getUserMedia`. */
+/** Return this library's error for an error of `getUserMedia`. */
 export function microphoneError(error: unknown): AudioError {
   const options = { cause: error };
   switch ((error as { name?: string } | undefined)?.name) {

@@ -1,10 +1,10 @@
 /**
- * Sound in a browser: the microphone into a conversation, its answers out of the loudspeaker.
+ * Sound of a conversation in a browser: microphone and loudspeaker.
  *
  *     const voice = await openVoice(conversation, { captureUrl, playbackUrl }); // in a click handler
  *     voice.on("level", ({ input, output }) => …);
  *
- * Both worklets are modules of their own, because a page's policy may forbid others: give their addresses.
+ * Give the addresses of both worklets: they are modules of their own, because a page's policy may forbid inline code.
  */
 export { AudioError, AudioUnsupported, MicrophoneBusy, MicrophoneDenied, MicrophoneMissing } from "./errors.js";
 export type { Devices, VoiceEvents, VoiceOptions } from "./voice.js";

@@ -1,9 +1,9 @@
 import { Resampler } from "./resampler.js";
 
-/** Seconds of sound in a piece: what the protocol calls a good size. */
+/** Seconds of audio in a piece: the size that the protocol recommends. */
 const PIECE_SECONDS = 0.1;
 
-/** Cuts what a microphone gives into pieces of PCM16 at the rate that the holder wants. */
+/** Cutter of a microphone's samples into PCM16 pieces at the holder's input rate. */
 export class PieceCutter {
   private readonly resampler: Resampler;
   private readonly piece: Int16Array;
@@ -14,7 +14,7 @@ export class PieceCutter {
     this.piece = new Int16Array(Math.round(to * PIECE_SECONDS));
   }
 
-  /** Take samples, and return the pieces that they complete. */
+  /** Take samples; return the pieces that they complete. */
   push(samples: Float32Array): Int16Array[] {
     const complete: Int16Array[] = [];
     for (const sample of this.resampler.push(samples)) {

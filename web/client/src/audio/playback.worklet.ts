@@ -1,4 +1,4 @@
-// The loudspeaker's end: frames from the page, and how far they were played, back to it.
+// Worklet of the loudspeaker: plays frames from the page and reports the played position.
 import type { Piece } from "./player.js";
 import { Player } from "./player.js";
 import { rootMeanSquare } from "./resampler.js";
@@ -8,7 +8,7 @@ class Playback extends scope.AudioWorkletProcessor {
   private readonly player = new Player(scope.sampleRate);
   private level = 0;
   private samplesSinceReport = 0;
-  /** Milliseconds from here to the ear. */
+  /** Milliseconds from the worklet to the ear. */
   private latency = 0;
 
   constructor() {

@@ -1,13 +1,13 @@
 import { Resampler } from "./resampler.js";
 
-/** Where in the server's audio the player is: `ms` milliseconds of the frame `seq` of `epoch`. */
+/** Position in the server's audio: `ms` milliseconds of the frame `seq` of `epoch`. */
 export interface PlayedPosition {
   readonly epoch: number;
   readonly seq: number;
   readonly ms: number;
 }
 
-/** A frame of audio as it came. */
+/** A frame of audio as it came from the server. */
 export interface Piece {
   readonly epoch: number;
   readonly seq: number;
@@ -15,61 +15,61 @@ export interface Piece {
   readonly pcm: Int16Array;
 }
 
-/** A frame that waits, or is being played. */
+/** A frame in the queue, waiting or being played. */
 interface QueuedFrame {
   readonly epoch: number;
   readonly seq: number;
   readonly samples: Float32Array;
 }
 
-/** Milliseconds of sound that are waited for before playing begins, so that one late frame makes no hole. */
+/** Milliseconds of audio queued before playing begins, so that one late frame makes no hole. */
 const LEAD_MS = 80;
 
-/** Milliseconds after which it begins with less: an answer may be shorter than the lead. */
+/** Milliseconds after which playing begins with less than `LEAD_MS`: an answer may be shorter. */
 const MAX_LEAD_WAIT_MS = 120;
 
-/** Milliseconds in which sound that is stopped, or has run dry, fades: without that it clicks. */
+/** Milliseconds of the fade when audio stops or runs dry; an abrupt end clicks. */
 const FADE_MS = 5;
 
-/** Milliseconds between this player and the loudspeaker that can be looked back on; wireless ones have up to half of it. */
+/** Milliseconds of played spans kept, for the latency to the loudspeaker; wireless ones take up to half of it. */
 const LOOK_BACK_MS = 1_000;
 
-/** Milliseconds of sound that wait at most: no answer is as long. The oldest of what is beyond is not heard. */
+/** Milliseconds of audio that wait at most, longer than any answer; beyond it the oldest is dropped. */
 const MAX_QUEUE_MS = 300_000;
 
-/** A stretch of one frame that was handed to the loudspeaker. */
+/** A span of one frame that was passed to the loudspeaker. */
 interface PlayedSpan {
   readonly epoch: number;
   readonly seq: number;
-  /** Samples of the frame up to its end. */
+  /** Samples of the frame before the span's end. */
   readonly end: number;
   readonly length: number;
-  /** The player's clock at its end. */
+  /** The player's clock at the span's end, in samples. */
   readonly at: number;
 }
 
-/** Plays frames one after the other: a queue of sound between the network and the loudspeaker. No I/O. */
+/** Queue of audio frames between the network and the loudspeaker. No I/O. */
 export class Player {
   private readonly queue: QueuedFrame[] = [];
-  /** Samples played of the first of the queue. */
+  /** Samples of the queue's first frame that were played. */
   private offset = 0;
   private queuedSamples = 0;
   private isPlaying = false;
-  /** Samples since something began to wait. */
+  /** Samples pulled since the queue stopped being empty. */
   private waitedSamples = 0;
   private fadeOut: Float32Array = new Float32Array(0);
   private resampler: Resampler | undefined;
-  /** Samples that were pulled so far, silence included. */
+  /** Samples pulled so far, silence included. */
   private clock = 0;
-  /** What was handed over lately, oldest first. */
+  /** Spans passed on lately, oldest first. */
   private readonly playedSpans: PlayedSpan[] = [];
 
-  /** `rate`: samples a second of the loudspeaker. */
+  /** `rate`: the loudspeaker's samples a second. */
   constructor(private readonly rate: number) {}
 
   /**
-   * The place that is heard now, when sound takes `latency` milliseconds from here to the ear; undefined if nothing was
-   * heard yet.
+   * Return the position that is heard now, with `latency` milliseconds from here to the ear; undefined before the first
+   * sound.
    */
   heardPosition(latency = 0): PlayedPosition | undefined {
     const now = this.clock - (Math.min(latency, LOOK_BACK_MS) * this.rate) / 1000;
@@ -79,7 +79,7 @@ export class Player {
     return { epoch, seq, ms: Math.round(((end - Math.max(0, at - now)) * 1000) / this.rate) };
   }
 
-  /** Take a frame. */
+  /** Queue a frame; beyond `MAX_QUEUE_MS` the oldest is dropped. */
   push({ epoch, seq, rate, pcm }: Piece): void {
     if (this.resampler?.from !== rate) this.resampler = new Resampler(rate, this.rate);
     const samples = this.resampler.push(Float32Array.from(pcm, (sample) => sample / 32768));
@@ -90,7 +90,7 @@ export class Player {
     while (this.queuedSamples > (this.rate * MAX_QUEUE_MS) / 1000 && this.queue.length > 1) this.dropFirst();
   }
 
-  /** Drop all that waits, and fall silent. Returns the place that is heard now. */
+  /** Drop the queue and fade out. Returns the position that is heard now, as `heardPosition` does. */
   stop(latency = 0): PlayedPosition | undefined {
     const first = this.queue[0];
     const length = this.fadeLength;
@@ -106,7 +106,7 @@ export class Player {
     return this.heardPosition(latency);
   }
 
-  /** Fill a block with what is to be heard now. */
+  /** Fill a block with the next samples. */
   pull(block: Float32Array): void {
     block.fill(0);
     const blockStart = this.clock;
@@ -121,7 +121,7 @@ export class Player {
     this.copyFadeOut(block, filled);
   }
 
-  /** Give up the rest of the first of the queue. */
+  /** Drop the rest of the queue's first frame. */
   private dropFirst(): void {
     this.queuedSamples -= (this.queue.shift() as QueuedFrame).samples.length - this.offset;
     this.offset = 0;
@@ -131,7 +131,7 @@ export class Player {
     return Math.round((this.rate * FADE_MS) / 1000);
   }
 
-  /** Put what fades into a block; returns the samples. */
+  /** Copy the rest of the fade into a block; return the number of samples. */
   private copyFadeOut(block: Float32Array, filled: number): number {
     if (!this.fadeOut.length) return 0;
     const part = this.fadeOut.subarray(0, block.length - filled);

@@ -4,7 +4,7 @@ const CROSSINGS = 12;
 /** Steps of the kernel's table between two zero crossings. */
 const STEPS_PER_CROSSING = 256;
 
-/** The pass band ends a little below half the lower rate, so that the kernel's slope lies below it, too. */
+/** Cutoff as part of half the lower rate: below 1, so that the kernel's slope lies below it, too. */
 const PASS_BAND = 0.94;
 
 /** sin(πx)/πx under a Blackman window: a table from 0 to `CROSSINGS`. */
@@ -16,14 +16,14 @@ const KERNEL = Float32Array.from({ length: CROSSINGS * STEPS_PER_CROSSING + 2 },
 });
 
 /**
- * Changes the rate of a stream of samples, piece by piece. It is late by half a kernel: 0.75 ms at 16 kHz.
+ * Converter of the sample rate of a stream, piece by piece, late by half a kernel: 0.75 ms at 16 kHz.
  *
- * Where the rates are equal, samples pass as they are.
+ * Where the rates are equal, samples pass unchanged.
  */
 export class Resampler {
-  /** Input samples that are kept: those under the kernel of the next output sample. */
+  /** Input samples kept: those under the kernel of the next output sample. */
   private kept: Float32Array;
-  /** Place of the next output sample, in samples of `kept`. */
+  /** Position of the next output sample, in samples of `kept`. */
   private nextAt: number;
   private readonly step: number;
   private readonly cutoff: number;
@@ -40,7 +40,7 @@ export class Resampler {
     this.nextAt = this.kernelHalf;
   }
 
-  /** Take the next samples, and return what they make. */
+  /** Take the next input samples; return the output samples that they complete. */
   push(samples: Float32Array): Float32Array {
     if (this.from === this.to) return samples.slice();
     const input = new Float32Array(this.kept.length + samples.length);
@@ -71,7 +71,7 @@ export class Resampler {
   }
 }
 
-/** Root mean square of samples. */
+/** Return the root mean square of samples. */
 export function rootMeanSquare(samples: Float32Array): number {
   let sum = 0;
   for (const sample of samples) sum += sample * sample;

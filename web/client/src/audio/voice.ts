@@ -4,38 +4,42 @@ import { AudioUnsupported, microphoneError } from "./errors.js";
 import { AudioBacklog } from "./backlog.js";
 import type { Piece, PlayedPosition } from "./player.js";
 
-/** How to open the sound of a conversation. */
+/** Options of the sound of a conversation. */
 export interface VoiceOptions {
   /** Address of the module `capture.worklet`. */
   readonly captureUrl: string | URL;
   /** Address of the module `playback.worklet`. */
   readonly playbackUrl: string | URL;
-  /** Whether there is a microphone; without it answers are heard all the same. */
+  /** False to open no microphone: answers are still heard. Default: true. */
   readonly microphone?: boolean | undefined;
-  /** Whether the browser takes the loudspeaker's sound out of the microphone's. */
+  /** True to have the browser remove the loudspeaker's sound from the microphone's. Default: true. */
   readonly echoCancellation?: boolean | undefined;
-  /** Which microphone; the browser's choice if left out. */
+  /** Device id of the microphone; the browser's choice if left out. */
   readonly deviceId?: string | undefined;
-  /** Which loudspeaker; the browser's choice if left out. */
+  /** Device id of the loudspeaker; the browser's choice if left out. */
   readonly outputId?: string | undefined;
 }
 
-/** The devices that there are. Their names are empty before the user has allowed a microphone. */
+/** The devices of this browser. Their labels are empty until the user has allowed a microphone. */
 export interface Devices {
   readonly microphones: readonly MediaDeviceInfo[];
   readonly speakers: readonly MediaDeviceInfo[];
 }
 
+/** Events of a voice, with their values. */
 export interface VoiceEvents {
   /** Root mean square of both sides, 0 to 1, about 20 times a second. */
   level: { readonly input: number; readonly output: number };
-  /** The microphone is gone (unplugged, or taken back), and there is no other. */
+  /** The microphone was unplugged or revoked, and no other is left. */
   ended: undefined;
 }
 
 type Listeners = { [Name in keyof VoiceEvents]: Set<(event: VoiceEvents[Name]) => void> };
 
-/** Open the sound of a conversation. Call it from a click or a key. Throws `AudioError`. */
+/**
+ * Open the sound of a conversation. Call it in the handler of a click or a key. Throws `AudioError`; then nothing stays
+ * open.
+ */
 export async function openVoice(conversation: Conversation, options: VoiceOptions): Promise<Voice> {
   if (typeof AudioWorkletNode === "undefined") {
     throw new AudioUnsupported("unsupported", "this browser has no AudioWorklet, or the page is not from https or loopback");
@@ -51,7 +55,7 @@ export async function openVoice(conversation: Conversation, options: VoiceOption
   return voice;
 }
 
-/** The sound of one conversation. `openVoice` makes it. */
+/** Sound of one conversation; made by `openVoice`. */
 export class Voice {
   private readonly listeners: Listeners = { level: new Set(), ended: new Set() };
   private readonly stopping = new AbortController();
@@ -72,12 +76,12 @@ export class Voice {
     private readonly options: VoiceOptions,
   ) {}
 
-  /** Whether the microphone is muted. */
+  /** True while the microphone is muted. */
   get muted(): boolean {
     return this.isMuted;
   }
 
-  /** Call a listener for every event of a name. Returns how to stop. */
+  /** Add a listener for an event. Returns a function that removes it. */
   on<Name extends keyof VoiceEvents>(name: Name, listener: (event: VoiceEvents[Name]) => void): () => void {
     this.listeners[name].add(listener);
     return () => {
@@ -85,10 +89,10 @@ export class Voice {
     };
   }
 
-  /** Begin; `openVoice` calls it. */
+  /** Open the microphone and start both worklets; `openVoice` calls it. Throws `AudioError`. */
   async start(): Promise<void> {
     const { context, options, conversation } = this;
-    // Asked first: a refusal must not wait for modules.
+    // First, so that a refusal does not wait for modules.
     const stream = options.microphone === false ? undefined : await this.openMicrophone(options.deviceId);
     this.stream = stream;
     await Promise.all([context.audioWorklet.addModule(options.playbackUrl), context.audioWorklet.addModule(options.captureUrl)]);
@@ -116,18 +120,20 @@ export class Voice {
     conversation.on("ready", () => {
       this.setCaptureRate();
     }, { signal });
-    // Telephone calls and the like suspend a context; the page comes back, and so does the sound.
+    // Telephone calls and the like suspend a context; it resumes when the page is shown again.
     document.addEventListener("visibilitychange", () => void (document.visibilityState === "visible" && context.resume()), { signal });
   }
 
-  /** Mute the microphone, or open it again. Its light may stay on; `close()` gives it back. */
+  /** Mute or unmute the microphone. Its light may stay on; `close()` releases the device. */
   mute(muted: boolean): void {
     this.isMuted = muted;
     for (const track of this.stream?.getAudioTracks() ?? []) track.enabled = !muted;
     if (muted) this.conversation.endAudio();
   }
 
-  /** Speak into another microphone, or into the browser's choice. Throws `AudioError`; then the present one stays. */
+  /**
+   * Switch to another microphone, the browser's choice without an id. Throws `AudioError`; then the present one stays.
+   */
   async useMicrophone(deviceId?: string): Promise<void> {
     const stream = await this.openMicrophone(deviceId);
     if (this.closed) {
@@ -139,15 +145,15 @@ export class Voice {
     this.connectMicrophone(stream);
   }
 
-  /** Hear from another loudspeaker. Throws `AudioUnsupported` where browsers do not let pages choose. */
+  /** Switch to another loudspeaker. Throws `AudioUnsupported` where the browser lets no page choose. */
   async useSpeaker(deviceId: string): Promise<void> {
     const context = this.context as AudioContext & { setSinkId?: (id: string) => Promise<void> };
     if (!context.setSinkId) throw new AudioUnsupported("unsupported", "this browser lets no page choose the loudspeaker");
-    // "default" is the name of the browser's choice in the list of devices; here it is the empty text.
+    // In the list of devices the browser's choice is "default"; `setSinkId` takes the empty text for it.
     await context.setSinkId(deviceId === "default" ? "" : deviceId);
   }
 
-  /** The devices that there are. */
+  /** Return the microphones and loudspeakers of this browser. */
   async devices(): Promise<Devices> {
     const all = await navigator.mediaDevices.enumerateDevices();
     return {
@@ -156,7 +162,7 @@ export class Voice {
     };
   }
 
-  /** Give the devices back. */
+  /** Stop all sound and release the devices. Safe to call again. */
   async close(): Promise<void> {
     if (this.closed) return;
     this.closed = true;
@@ -202,11 +208,11 @@ export class Voice {
     this.capture = capture;
     this.captureRate = 0;
     this.setCaptureRate();
-    // Its output is silence: browsers run what leads to the loudspeaker.
+    // Connected to the loudspeaker, though its output is silence: browsers run only what leads there.
     this.source.connect(capture).connect(context.destination);
   }
 
-  /** The microphone is gone: take the browser's choice. */
+  /** Switch to the browser's choice after the microphone has gone; emit `ended` if there is none. */
   private async replaceMicrophone(): Promise<void> {
     try {
       await this.useMicrophone();
@@ -223,7 +229,7 @@ export class Voice {
     this.capture?.port.postMessage({ rate });
   }
 
-  /** Play a piece; a suspended loudspeaker takes none, and what would be posted to it would pile up. */
+  /** Play a piece. A suspended loudspeaker gets none, since posted pieces would pile up. */
   private play(piece: Piece): void {
     if (this.context.state !== "running") this.backlog.push(piece);
     else this.playback?.port.postMessage({ piece, latency: this.latency });
@@ -233,11 +239,11 @@ export class Voice {
     try {
       this.conversation.sendAudio(piece);
     } catch {
-      // The conversation has ended: its `end` says why.
+      // The conversation has ended: its `end` event has the reason.
     }
   }
 
-  /** Milliseconds from the worklet to the ear, as far as the browser knows: much with wireless loudspeakers. */
+  /** Milliseconds from the worklet to the ear, as far as the browser knows; wireless loudspeakers take long. */
   private get latency(): number {
     return ((this.context.baseLatency || 0) + (this.context.outputLatency || 0)) * 1000;
   }

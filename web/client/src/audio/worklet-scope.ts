@@ -1,4 +1,4 @@
-/** What an AudioWorkletGlobalScope has, which TypeScript's libraries do not name. */
+/** Members of AudioWorkletGlobalScope, which TypeScript's libraries lack. */
 export interface WorkletScope {
   readonly sampleRate: number;
   readonly AudioWorkletProcessor: new () => { readonly port: MessagePort };
@@ -7,5 +7,5 @@ export interface WorkletScope {
 
 export const scope = globalThis as unknown as WorkletScope;
 
-/** Times a second that a worklet reports. */
+/** Reports of a worklet a second. */
 export const REPORTS_A_SECOND = 20;

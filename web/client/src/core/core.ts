@@ -1,13 +1,13 @@
-// The client's side of the protocol without any I/O: messages and time go in, frames and events come out. The model is
+// The client's side of the protocol without any I/O: messages and time go in, frames and events come out. It follows
 // segue.client.conversation in Python.
 //
-// connected ──▶ hello ──▶ (repeated) ──▶ ready ──▶ input, and all of it again that is not acknowledged
+// connected ──▶ hello ──▶ (repeated) ──▶ ready ──▶ input, with all that is unacknowledged
 //                 ▲                                 │
-//                 └── a gap, a new epoch, moved ◀───┘   hello carries what was shown: the rest is said again
+//                 └── a gap, a new epoch, moved ◀───┘   hello carries the last record: later ones come again
 //
-// A second connection that is opened beside the first is its renewal: hello goes over the new one, input over the old
-// one until `ready` comes over the new one, and what both bring is one stream, because its numbers are the client's. It
-// is opened before the first grows old, when its worker says `reconnect`, and when a worker does not confirm what was sent.
+// A renewal is a second connection, opened beside the first. Hello goes over the new one, and input over the old one until
+// `ready` comes over the new one. Both bring one stream, because numbers are the client's. A renewal is due before the
+// first connection grows old, when its worker says `reconnect`, and when a worker does not confirm input.
 import { SessionRefused } from "../errors.js";
 import type { Approval, ClientFrame, ErrorFrame, Ready, ServerFrame } from "../generated/protocol.js";
 import type { InputFrame } from "./frames.js";
@@ -20,9 +20,9 @@ import type { ClientSettings } from "./settings.js";
 import type { PlayedAudio } from "./shown-output.js";
 import { ShownOutput } from "./shown-output.js";
 
-/** After these the server will refuse whatever this client says. */
+/** Error codes after which the server refuses every frame of this client. */
 const FATAL_CODES: ReadonlySet<string> = new Set(["bad_session", "already_bound", "superseded"]);
-/** After these it refuses what comes over this connection. */
+/** Error codes after which the server refuses every frame of this connection. */
 const CREDENTIAL_CODES: ReadonlySet<string> = new Set(["unauthorized", "expired"]);
 
 /** One client id in one session, over any number of connections. */
@@ -31,11 +31,11 @@ export class Core {
   counter = 0;
   /** The newest `ready`. */
   lastReady: Ready | undefined;
-  /** The newest `error` since then. */
+  /** The newest `error` since the newest `ready`. */
   lastError: ErrorFrame | undefined;
-  /** The reason why nothing more will come of this, if so. */
+  /** The error that ends the client; undefined while it goes on. */
   failure: SessionRefused | undefined;
-  /** Milliseconds from the last ping that was answered to its answer. */
+  /** Milliseconds from the latest answered ping to its answer. */
   roundTrip: number | undefined;
   /** Answers to pings so far. */
   pongs = 0;
@@ -44,7 +44,7 @@ export class Core {
   private readonly output: ShownOutput;
   private readonly greeting: Greeting;
 
-  /** `renewable`: whether each new connection has new credentials, so that expired ones are no end. */
+  /** `renewable`: true if each new connection has new credentials, so that expired ones end only the connection. */
   constructor(
     content: HelloContent,
     private readonly settings: ClientSettings,
@@ -55,33 +55,36 @@ export class Core {
     this.greeting = new Greeting(content, settings, this.links, this.input, this.output);
   }
 
-  /** Tell whether a holder has said `ready` on this connection and not moved since. */
+  /** True if a holder has said `ready` on this connection and not `moved` since. */
   get greeted(): boolean {
     return this.input.greeted;
   }
 
-  /** True if the holder has said `moved`, and none has said `ready` since. */
+  /** True if the holder has said `moved`, and no holder `ready` since. */
   get moving(): boolean {
     return this.input.moving;
   }
 
-  /** Milliseconds that a handshake may take, after so many that nothing answered: the next one may lead elsewhere. */
+  /**
+   * Milliseconds for a handshake after so many unanswered ones: short after a direct connection, since another worker
+   * may answer.
+   */
   handshakeTimeout(unanswered: number): number {
     if (!this.offers("direct")) return this.settings.connectTimeout;
     return Math.min(this.input.grown(unanswered), this.settings.directConnectTimeout);
   }
 
-  /** Tell whether a connection is open, greeted or not. */
+  /** True if a connection is open, greeted or not. */
   get hasConnection(): boolean {
     return this.links.current !== undefined;
   }
 
-  /** The highest epoch heard of. */
+  /** The highest epoch received. */
   get epoch(): number | undefined {
     return this.output.epoch;
   }
 
-  /** The last record shown without a gap before it, -1 for none; undefined before the first `ready`. */
+  /** Number of the last record shown without a gap before it: -1 for none, undefined before the first `ready`. */
   get lastRecord(): number | undefined {
     return this.output.lastRecord;
   }
@@ -99,32 +102,32 @@ export class Core {
     return this.input.givenUp;
   }
 
-  /** Tell whether the holder knows an optional part of the protocol. */
+  /** Tell whether the holder offers an optional feature of the protocol. */
   offers(feature: string): boolean {
     return this.lastReady?.features.includes(feature) ?? false;
   }
 
-  /** The place from which on the conversation has been shown in pages; undefined before the first page. */
+  /** The record from which on pages have shown the conversation; undefined before the first page. */
   get pagedFrom(): number | undefined {
     return this.output.pagedFrom;
   }
 
-  /** Ask for a page of the conversation: the lines before a record, or the newest. */
+  /** Request a page of the conversation: the lines before a record, or the newest. */
   askHistory(before: number | undefined, now: number): void {
     this.output.pages.ask(before, now);
   }
 
-  /** Note how far the player has come; once it has `stopped` after a `barge_in`, the holder is told at once. */
+  /** Note the player's position; send it at once if the player has `stopped` after a `barge_in`. */
   played(played: PlayedAudio, stopped: boolean, now: number): void {
     this.output.played(played, stopped && this.offers("played"), now);
   }
 
-  /** The state of a connection; undefined if it was replaced. */
+  /** Return the state of a connection; undefined if it was replaced. */
   link(number: number): Link | undefined {
     return this.links.find(number);
   }
 
-  /** A new connection is open: the only one, or the renewal of one that still works. Returns its number. */
+  /** Note a new connection, the only one or a renewal; return its number. */
   connected(now: number): number {
     this.counter += 1;
     this.links.renewal = new Link(this.counter, this.settings, now);
@@ -133,19 +136,22 @@ export class Core {
     return this.counter;
   }
 
-  /** A connection is gone. */
+  /** Note that a connection has ended. */
   disconnected(number: number): void {
     if (this.links.remove(number)) this.switchConnection();
   }
 
-  /** Have every connection show that it is alive: the network has changed, or the computer was asleep. */
+  /** Ping every connection: the network has changed, or the computer was asleep. */
   probeConnections(): void {
     this.links.each((link) => link.requestPing());
   }
 
-  /** Keep inputs until they are durable. Returns how many older pieces of audio were given up for it. */
+  /**
+   * Keep inputs until they are durable. Returns the number of older pieces of audio given up for them. Throws
+   * `FrameError` or `SenderFull`.
+   */
   say(...frames: InputFrame[]): number {
-    // Before they get numbers that must not be skipped:
+    // Checked before they get numbers, which must have no gaps.
     for (const frame of frames) encodeFrame({ ...this.greeting.placed(frame), seq: Number.MAX_SAFE_INTEGER });
     return this.input.add(...frames);
   }
@@ -154,10 +160,10 @@ export class Core {
   outgoing(now: number, number: number): ClientFrame[] {
     const link = this.links.find(number);
     if (!link || link.lost) return [];
-    // Nothing runs between two turns: the hello has the approval denied.
+    // A turn of text has ended by now: the next hello has the approval denied.
     if (this.output.overdue(now)) this.greeting.missOutput(now);
     const frames: ClientFrame[] = this.greeting.due(now, link);
-    let pinging = frames.length > 0 && this.offers("direct"); // `ready` may take its time, the pong of a worker that lives does not
+    let pinging = frames.length > 0 && this.offers("direct"); // `ready` may take its time; a live worker answers a ping at once
     if (pinging) link.asks(now);
     if (link === this.links.current) {
       frames.push(...this.input.due(now).map((frame) => this.greeting.placed(frame)));
@@ -173,12 +179,12 @@ export class Core {
     return frames;
   }
 
-  /** Return the message for a frame, as the connection takes it. */
+  /** Return the message for a frame: binary for audio where the connection takes it. */
   message(frame: ClientFrame, number: number): string | Uint8Array<ArrayBuffer> {
     return frame.type === "audio" && frame.audio && this.links.find(number)?.binary ? encodeBinary(frame) : encodeFrame(frame);
   }
 
-  /** Tell, once for each connection, whether the next one is to be opened beside it now. */
+  /** Tell, once for each connection, whether its renewal is to be opened now. */
   wantsRenewal(now: number, number: number): boolean {
     const link = this.links.newest;
     if (link?.number !== number || !link.wantsRenewal(now, this.silentAt(link))) return false;
@@ -186,7 +192,7 @@ export class Core {
     return true;
   }
 
-  /** Take a message of a connection; return the events that it makes, in order. */
+  /** Take a message of a connection; return the resulting events in order. */
   received(message: unknown, now: number, number: number): ServerFrame[] {
     const link = this.links.find(number);
     this.input.answered(link?.askedSince, now);
@@ -200,13 +206,13 @@ export class Core {
     return events;
   }
 
-  /** Give up what has been waited for long enough; return the events that were held up by it. */
+  /** Give up frames that were missing for too long; return the events that waited for them. */
   tick(now: number): ServerFrame[] {
     this.links.each((link) => link.tick(now));
     return this.output.expire(now);
   }
 
-  /** Milliseconds until `tick` or `outgoing` may have something; Infinity for not before something happens. */
+  /** Milliseconds until `tick` or `outgoing` may have something; Infinity if only an event changes that. */
   wakeup(now: number, number: number): number {
     const waits = [this.output.wakeup(now)];
     const link = this.links.find(number);
@@ -221,11 +227,11 @@ export class Core {
     return Math.max(0, Math.min(...waits));
   }
 
-  /** Go on over a connection that has heard nothing of what came before it, if there is one. */
+  /** Switch to the renewal, if there is one; it has brought nothing of the earlier connection's output. */
   private switchConnection(): void {
     if (!this.links.current) this.links.promote();
     this.input.stop();
-    this.output.gap(); // what was on its way on the last connection is gone
+    this.output.gap(); // frames in flight on the earlier connection are lost
   }
 
   /** True if an answer of the server is due. */
@@ -234,8 +240,10 @@ export class Core {
   }
 
   /**
-   * The time when a direct connection is silent for too long. Where there is a gateway, that finds who hangs. Its holder
-   * confirms what was sent, and the worker of its socket answers the ping that goes with a hello.
+   * Return the time at which a direct connection has been silent for too long; behind a gateway, the gateway finds hung
+   * workers.
+   *
+   * Two answers are due: the holder confirms input, and the worker of the socket answers the ping that follows a hello.
    */
   private silentAt(link: Link): number {
     const unheard = link.direct && link === this.links.current ? this.input.silentAt(link.toldAt) : Infinity;
@@ -243,7 +251,7 @@ export class Core {
     return Math.min(unheard, asked + this.input.patience);
   }
 
-  /** Apply a frame whose effect does not depend on order, on arrival. False: no caller needs to see it. */
+  /** Apply a frame's effects that do not depend on order. Returns false for a frame that is not shown. */
   private apply(frame: ServerFrame, now: number, link: Link | undefined): boolean {
     switch (frame.type) {
       case "ready":
@@ -262,7 +270,7 @@ export class Core {
         this.input.askedAgain(frame);
         return true;
       case "moved":
-        // The successor says ready by itself; hello is for the case that it does not.
+        // The successor says ready by itself; hello is for a successor that does not.
         this.input.moved();
         this.greeting.loseHolder(now + this.settings.helloInterval);
         return true;
@@ -276,7 +284,7 @@ export class Core {
     }
   }
 
-  /** Note the milliseconds that a ping took. A worker that looks for a holder says `pong` without one, too. */
+  /** Note the milliseconds of a round trip. A worker that looks for a holder sends a `pong` without a ping, too. */
   private notePong(took: number | undefined): void {
     if (took === undefined) return;
     this.pongs += 1;
@@ -289,7 +297,7 @@ export class Core {
     this.input.durable(frame.known.upto, frame.known.beyond, now);
     this.output.open(frame.head);
     if (!link) {
-      // Said over a connection that has been replaced: the new holder does not know of the present one yet.
+      // `ready` came over a replaced connection: the new holder does not know the present one yet.
       if (!this.input.isGreetedIn(frame.epoch)) this.greeting.loseHolder(now);
       return;
     }
@@ -297,7 +305,7 @@ export class Core {
     if (link === this.links.renewal) {
       if (this.links.current?.silent) this.input.swallowed();
       this.links.promote();
-      // The holder has not heard hello here: what waited for the old one may be gone.
+      // The holder has not had this connection's hello: output for the old one may be lost.
       if (frame.since === undefined) this.greeting.missOutput(now);
     }
     this.input.ready(frame);
@@ -306,7 +314,7 @@ export class Core {
 
   private onError(frame: ErrorFrame, now: number, link: Link | undefined): boolean {
     if (!link || (frame.code === "superseded" && link.number < this.counter)) {
-      // Superseded by a connection of ours that has broken meanwhile: only a newer one helps.
+      // A broken connection of this client has superseded this one: only a newer one helps.
       if (link && link === this.links.newest) link.lost = true;
       return false;
     }

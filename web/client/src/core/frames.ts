@@ -1,5 +1,5 @@
-// Frames as messages: JSON text, one frame in a client's message, one or several in a server's. A shape says what a
-// field may be (client/scripts/types.mjs makes them):
+// Frames as messages: JSON text, one frame in a client's message, one or several in a server's. A shape describes a
+// field's values (client/scripts/types.mjs makes them):
 //
 //     int:0  number:0  (with the least value)   text  bool  any   one:a|b   match:PATTERN   @Name   [shape-of-each
 import { fromBase64, toBase64 } from "../base64.js";
@@ -7,20 +7,23 @@ import { FrameError } from "../errors.js";
 import type { AnswerInput, AudioInput, ClientFrame, ImageInput, ServerFrame, TextInput } from "../generated/protocol.js";
 import { SERVER_TYPES, SHAPES } from "../generated/protocol.js";
 
+/** A frame of input: numbered, and sent until it is durable. */
 export type InputFrame = TextInput | AudioInput | ImageInput | AnswerInput;
+/** Media type of an image. */
 export type MediaType = ImageInput["media_type"];
+/** Kind of input: speech, or turns of text. */
 export type Modality = "voice" | "text";
 
-/** The largest message either way. */
+/** Bytes of the largest message in either direction; a longer one is refused. */
 export const MAX_FRAME_BYTES = 32 * 1024;
-/** Of an image in one frame: 30,000 characters of base64. Divisible by 3, so that no base64 group is cut. */
+/** Bytes of an image in one frame: 30,000 characters of base64. Divisible by 3, so that no base64 group is cut. */
 export const IMAGE_PART_BYTES = 22_500;
-/** Frames of one image, together 4.3 MB. */
+/** Frames of one image at most, together 4.3 MB. */
 export const MAX_IMAGE_PARTS = 192;
-/** Levels of lists and objects in a response. */
+/** Levels of lists and objects in a response at most. */
 export const MAX_RESPONSE_DEPTH = 32;
 
-/** Bytes of the length of a binary message's header. */
+/** Bytes of the header's length in a binary message. */
 const LENGTH_BYTES = 2;
 
 const ENCODER = new TextEncoder();
@@ -45,7 +48,7 @@ export function encodeBinary({ audio, ...rest }: AudioInput): Uint8Array<ArrayBu
   return message;
 }
 
-/** Read what a server sent: a frame, or an array of them. What is not protocol is left out, in an array too. */
+/** Return the frames of a server's message. Whatever does not fit the protocol is left out, also within an array. */
 export function decodeMessage(message: unknown): ServerFrame[] {
   if (message instanceof ArrayBuffer) return decodeBinary(new Uint8Array(message));
   if (typeof message !== "string" || byteLength(message) > MAX_FRAME_BYTES) return [];
@@ -71,7 +74,7 @@ function decodeBinary(message: Uint8Array<ArrayBuffer>): ServerFrame[] {
   }
 }
 
-/** The bytes that a frame takes while it is kept, roughly: two a character, and the rest of the object. */
+/** Estimate the bytes of a kept frame: two a character, and a constant for the object. */
 export function keptBytes(frame: object): number {
   let bytes = 200;
   for (const value of Object.values(frame)) {
@@ -81,7 +84,7 @@ export function keptBytes(frame: object): number {
   return bytes;
 }
 
-/** Bytes of a text in UTF-8; a text that cannot be long is not counted exactly. */
+/** Return the bytes of a text in UTF-8; exact only near the limit. */
 function byteLength(text: string): number {
   return text.length * 3 <= MAX_FRAME_BYTES || text.length > MAX_FRAME_BYTES ? text.length : ENCODER.encode(text).length;
 }

@@ -8,7 +8,7 @@ import type { ShownOutput } from "./shown-output.js";
 const SESSION = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,128}$/;
 const CLIENT_ID = /^[A-Za-z0-9._-]{1,64}$/;
 
-/** The content of every hello. */
+/** The fields that every hello has. */
 export interface HelloContent {
   readonly session: string;
   readonly clientId: string;
@@ -17,7 +17,7 @@ export interface HelloContent {
   readonly history?: boolean;
 }
 
-/** Paces hellos: at once, then repeated until one is answered, and never too soon after the last one. */
+/** Timer of hellos: one at once, then repeats with growing pauses, and never two too close together. */
 export class HelloTimer {
   private saidAt = -Infinity;
   private dueAt = 0;
@@ -33,7 +33,7 @@ export class HelloTimer {
     this.interval = this.settings.helloInterval;
   }
 
-  /** A new connection: the last hello went over another. */
+  /** Forget the last hello, which went over another connection. */
   reset(): void {
     this.saidAt = -Infinity;
   }
@@ -44,20 +44,20 @@ export class HelloTimer {
     this.dueAt = now + this.interval;
   }
 
-  /** One was said: the next comes after a growing pause. */
+  /** Note that a hello was sent: the next one comes after a growing pause. */
   said(now: number): void {
     this.saidAt = now;
     this.dueAt = now + this.interval;
     this.interval = Math.min(this.interval * 1.5, this.settings.longestHelloInterval);
   }
 
-  /** Milliseconds until the next one is due; not positive if it is. */
+  /** Milliseconds until the next hello is due; 0 or less if it is. */
   wait(now: number): number {
     return this.dueAt - now;
   }
 }
 
-/** Says hello for a client over its newest connection, until a holder listens and nothing is missing of what is shown. */
+/** Hellos of a client over its newest connection, until a holder listens and no output is missing. */
 export class Greeting {
   private readonly hello: Hello;
   private readonly timer: HelloTimer;
@@ -91,7 +91,7 @@ export class Greeting {
     };
   }
 
-  /** True if hello is to be repeated: no holder listens, or the shown output may be incomplete. */
+  /** True if hello is to be repeated: no holder listens, or output may be missing. */
   get needed(): boolean {
     return !this.input.greeted || !this.output.complete || this.links.renewal !== undefined;
   }
@@ -101,7 +101,7 @@ export class Greeting {
     return this.needed && link === this.links.newest;
   }
 
-  /** The hello to send over a connection now, if one is due; it counts as said. */
+  /** Return the hello to send over a connection now, if one is due; it counts as sent. */
   due(now: number, link: Link): Hello[] {
     if (this.wait(now, link) > 0) return [];
     this.timer.said(now);
@@ -119,13 +119,13 @@ export class Greeting {
     this.timer.restart(now);
   }
 
-  /** Send no more input until a holder says `ready`, which hello asks for from a time on. */
+  /** Stop input until a holder says `ready`; hello asks for that from `helloAt` on. */
   loseHolder(helloAt: number): void {
     this.expect(helloAt);
     this.input.stop();
   }
 
-  /** Show no more content of the journal until what may be missing was said again. */
+  /** Stop journal content until missing records have come again. */
   missOutput(now: number): void {
     this.expect(now);
     this.output.gap();
@@ -136,13 +136,13 @@ export class Greeting {
     this.timer.slowDown(now);
   }
 
-  /** Say with an input what was shown before it, where each turn may have a holder of its own. */
+  /** Add the record position to an input whose turn may have a holder of its own. */
   placed(frame: InputFrame): InputFrame {
     const carriesPosition = frame.type === "answer" || (frame.type === "text" && this.hello.modality === "text");
     return carriesPosition ? { ...frame, ...this.shown() } : frame;
   }
 
-  /** Say hello at a time, unless hellos are being said already. */
+  /** Make a hello due at a time, unless hellos are repeated already. */
   private expect(at: number): void {
     if (!this.needed) this.timer.restart(at);
   }

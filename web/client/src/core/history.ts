@@ -1,41 +1,41 @@
 import type { HistoryRequest, Ready } from "../generated/protocol.js";
 import type { ClientSettings } from "./settings.js";
 
-/** The page that a client asks for: the lines before a record, or the newest. One request at a time. */
+/** Requests for pages of the conversation: the lines before a record, or the newest. One at a time. */
 export class HistoryRequests {
   private wanted: { readonly before: number | undefined } | undefined;
   private dueAt = Infinity;
   private repeatAfter = 0;
 
-  /** `first`: whether the newest page is wanted from the beginning: the answer to `hello` brings it. */
+  /** `awaitingFirst`: true to have the newest page first, which comes with the answer to `hello`. */
   constructor(
     private readonly settings: ClientSettings,
     private awaitingFirst: boolean,
   ) {}
 
-  /** True while the newest page of the beginning has not come yet. */
+  /** True while the first page has not come yet. */
   get opening(): boolean {
     return this.awaitingFirst;
   }
 
-  /** Ask for a page, in place of one that was asked for before. */
+  /** Request a page, in place of the earlier request. */
   ask(before: number | undefined, now: number): void {
     this.wanted = { before };
     this.dueAt = now;
     this.repeatAfter = this.settings.historyTimeout;
   }
 
-  /** A holder listens; a request to another one is lost. */
+  /** Repeat an open request to a new holder, which has not had it. */
   ready(frame: Ready, now: number): void {
     if (!frame.features.includes("history")) return;
     if (this.wanted) this.dueAt = now;
     else if (this.awaitingFirst) {
       this.ask(undefined, now);
-      this.dueAt = now + this.settings.historyTimeout; // it comes by itself
+      this.dueAt = now + this.settings.historyTimeout; // comes without a request
     }
   }
 
-  /** A page has come; tell whether it is the one of the beginning. */
+  /** Note that a page came; return true if it is the first page. */
   takePage(before: number | undefined): boolean {
     if (this.wanted?.before === before) {
       this.wanted = undefined;
@@ -46,7 +46,7 @@ export class HistoryRequests {
     return opening;
   }
 
-  /** The request to send now, if there is one; it counts as sent. */
+  /** Return the request to send now, if one is due; it counts as sent. */
   due(now: number, lastRecord: number | undefined): HistoryRequest[] {
     if (!this.wanted || this.dueAt > now) return [];
     this.dueAt = now + this.repeatAfter;

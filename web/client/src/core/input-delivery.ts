@@ -1,53 +1,53 @@
-// A client's input on its way to the session's holder: sent over a connection that was greeted, again to each new one. The
-// model is segue.client.input_delivery in Python.
+// Delivery of a client's input to the session's holder: over a greeted connection, and again to each new holder. It follows
+// segue.client.input_delivery in Python.
 //
 // ready of a new holder ─▶ everything again         received ─▶ has arrived there: not sent to it again
-// ready of the same one ─▶ what may be lost again   ack      ─▶ durable: forgotten
+// ready of the same one ─▶ what may be lost       ack      ─▶ durable: forgotten
 import type { InputAck, Ready, Received, Resume } from "../generated/protocol.js";
 import type { InputFrame } from "./frames.js";
 import { Sender } from "./sender.js";
 import type { ClientSettings } from "./settings.js";
 
-/** Keeps the input of one client, and knows which holder has what of it. */
+/** Input of one client, with the parts that the present holder has received. */
 export class InputDelivery {
-  /** True if the holder has said `moved`, and none has said `ready` since. */
+  /** True if the holder has said `moved`, and no holder `ready` since. */
   moving = false;
   private readonly sender: Sender;
-  private greetedIn: number | undefined; // the epoch that said ready on this connection: input may flow
-  private holder: number | undefined; // the epoch that has what has arrived
-  private askedAgainAt = 0; // what it said before that is no news any more
-  private silences = 0; // renewals in a row that were opened because nothing was confirmed
+  private greetedIn: number | undefined; // epoch of the `ready` on this connection: input may be sent
+  private holder: number | undefined; // epoch of the holder that has received the arrived input
+  private askedAgainAt = 0; // number of the `resume` or `ready` before which `received` is outdated
+  private silences = 0; // renewals in a row for lack of confirmation
 
   constructor(private readonly settings: ClientSettings) {
     this.sender = new Sender(settings);
   }
 
-  /** Tell whether a holder has said `ready` on this connection and not moved since. */
+  /** True if a holder has said `ready` on this connection and not `moved` since. */
   get greeted(): boolean {
     return this.greetedIn !== undefined;
   }
 
-  /** Tell whether it was the holder of this epoch that has said `ready` on this connection. */
+  /** Tell whether the `ready` on this connection came from this epoch. */
   isGreetedIn(epoch: number | undefined): boolean {
     return this.greetedIn === epoch;
   }
 
-  /** The number of inputs that are not known to be durable. */
+  /** Inputs that are not known to be durable. */
   get unacknowledged(): number {
     return this.sender.unacknowledged;
   }
 
-  /** The number of pieces of audio that were dropped because too much was unacknowledged. */
+  /** Pieces of audio dropped because too much was unacknowledged. */
   get givenUp(): number {
     return this.sender.givenUp;
   }
 
-  /** Keep inputs until they are durable. Returns how many older pieces of audio were given up for it. */
+  /** Keep inputs until they are durable. Returns the number of older pieces of audio given up for them. */
   add(...frames: InputFrame[]): number {
     return this.sender.add(...frames);
   }
 
-  /** The inputs to send now; they count as sent. */
+  /** Return the inputs to send now; they count as sent. */
   due(now: number): InputFrame[] {
     return this.greeted ? this.sender.due(now) : [];
   }
@@ -63,46 +63,50 @@ export class InputDelivery {
   }
 
   /**
-   * The time when the holder has been silent for too long: what was sent is confirmed in a second. A holder without a
-   * window confirms nothing. `toldAt`: when its connection has last brought more than a `pong`.
+   * Return the time at which the holder has been silent for too long; Infinity for one without a window, which confirms
+   * nothing.
+   *
+   * `toldAt`: time of its connection's latest frame other than `pong`.
    */
   silentAt(toldAt: number): number {
     if (!this.greeted || this.sender.window === undefined) return Infinity;
     return Math.max(this.sender.unheardSince, toldAt) + this.patience;
   }
 
-  /** Milliseconds that a direct connection may be silent: longer on a slow path, and longer each time in a row. */
+  /** Milliseconds that a direct connection may be silent: more on a slow path, and after each silence in a row. */
   get patience(): number {
     return this.grown(this.silences);
   }
 
-  /** Milliseconds in which a direct worker answers: longer on a slow path, and after so many in vain. */
+  /** Milliseconds for a direct worker's answer: more on a slow path, and after so many silences. */
   grown(times: number): number {
     return this.sender.grown(this.settings.receivedTimeout, times);
   }
 
-  /** A connection gets a renewal, which is given longer if the last ones were `silent`, too. */
+  /** Note a renewal; a `silent` one lengthens the patience with the next connection. */
   renewed(silent: boolean): void {
     if (silent) this.silences += 1;
   }
 
   /**
-   * A message came over a direct connection: it ends the row of silences of a client that only listens. What was sent and
-   * is not confirmed has a silence of its own. `askedSince`: the time of the oldest ping behind a hello without an answer.
+   * Note a message of a direct connection: it ends the row of silences of a client that sends nothing. Unconfirmed
+   * input has a silence of its own.
+   *
+   * `askedSince`: time of the oldest unanswered ping behind a hello.
    */
   answered(askedSince: number | undefined, now: number): void {
     const inTime = now - (askedSince ?? -Infinity) < this.grown(0);
     if (inTime && this.sender.unheardSince === Infinity) this.silences = 0;
   }
 
-  /** Send what the holder that said `ready` has not, or may not have. */
+  /** Send the input that the holder of this `ready` lacks, or may lack. */
   ready(frame: Ready): void {
     this.sender.window = frame.window;
     if (this.holder !== frame.epoch) {
       this.askedAgainAt = frame.seq ?? 0;
-      this.sender.resendAll(); // a new holder has nothing of it
+      this.sender.resendAll(); // a new holder has received none
     } else if (this.greetedIn !== frame.epoch) {
-      this.sender.resendLost(); // a dead connection may have swallowed some
+      this.sender.resendLost(); // the dead connection may have lost some
     }
     this.greetedIn = this.holder = frame.epoch;
     this.moving = false;
@@ -113,29 +117,29 @@ export class InputDelivery {
     this.greetedIn = undefined;
   }
 
-  /** The holder has released: the next one has nothing of the input. */
+  /** Note the holder's release: its successor has received none of the input. */
   moved(): void {
     this.holder = undefined;
     this.moving = true;
   }
 
-  /** Send again what a silent connection may have swallowed. */
+  /** Send again the input that a silent connection may have lost. */
   swallowed(): void {
     this.sender.resendLost();
   }
 
-  /** Forget what is durable; harmless if repeated or late. */
+  /** Forget durable inputs; harmless if repeated or late. */
   durable(upto: number, beyond: readonly number[], now: number): void {
     this.sender.ack(upto, beyond, now);
   }
 
-  /** Forget what is durable; its holder is not silent. */
+  /** Forget durable inputs; an acknowledgement also ends the silences. */
   acknowledged(frame: InputAck, now: number): void {
     this.silences = 0;
     this.durable(frame.upto, frame.beyond, now);
   }
 
-  /** Note what the holder has received, unless it has asked for everything again since. */
+  /** Note the input that the holder has received, unless it has asked for everything again since. */
   arrived(frame: Received, now: number): void {
     this.silences = 0;
     if (frame.epoch === this.greetedIn && (frame.seq ?? 0) > this.askedAgainAt) {
@@ -143,7 +147,7 @@ export class InputDelivery {
     }
   }
 
-  /** Send everything again. */
+  /** Send everything again, as the holder asks. */
   askedAgain(frame: Resume): void {
     this.askedAgainAt = frame.seq ?? 0;
     this.sender.resendAll();

@@ -4,7 +4,7 @@ import type { AnswerInput, Approval, ImageInput } from "../generated/protocol.js
 import type { MediaType } from "./frames.js";
 import { IMAGE_PART_BYTES, MAX_IMAGE_PARTS, MAX_RESPONSE_DEPTH } from "./frames.js";
 
-/** Frames for an image. Throws `FrameError` if it is empty, or larger than is allowed. */
+/** Return the frames of an image. Throws `FrameError` if it is empty or too large. */
 export function imageFrames(image: Uint8Array, mediaType: MediaType): ImageInput[] {
   const parts = Math.ceil(image.length / IMAGE_PART_BYTES);
   if (parts < 1 || parts > MAX_IMAGE_PARTS) {
@@ -20,7 +20,7 @@ export function imageFrames(image: Uint8Array, mediaType: MediaType): ImageInput
   }));
 }
 
-/** The frame that answers an approval. Throws `FrameError` if a request has no response, or a response no JSON form. */
+/** Return the frame that answers an approval. Throws `FrameError` if a response is missing or not JSON. */
 export function answerFrame(approval: Approval, responses: Readonly<Record<string, unknown>>): AnswerInput {
   const requestIds = approval.requests.map((request) => request.id);
   const responseIds = Object.keys(responses);

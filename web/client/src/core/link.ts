@@ -1,25 +1,25 @@
 // The state of one connection of a conversation, without any I/O: open, or given up. A connection can die without a
-// close: a laptop sleeps, a router drops its state. A client that gets no answer sends a ping, and a second one when half
-// of the time for the answer is over: the gateway posts a `pong` once and tries no second time (RFC 0019). A connection on
-// which nothing answers either is given up.
+// close: a laptop sleeps, a router drops its state. A client without an answer sends a ping, and after half of the time
+// for its answer a second one, because the gateway posts a `pong` only once (RFC 0019). A connection that answers neither
+// is given up.
 //
-// A connection may need a renewal while it still works: its worker has said `reconnect`, or on a direct connection
-// nothing confirms what was sent. The next one is then opened beside it (RFC 0026).
+// A connection may need a renewal while it still works: its worker has said `reconnect`, or a direct connection does not
+// confirm input. The next connection is then opened beside it (RFC 0026).
 import type { ClientSettings } from "./settings.js";
 
-/** One connection. */
+/** State of one connection. */
 export class Link {
   /** True if the connection was given up. */
   lost = false;
-  /** True if it leads to a worker itself, as its `ready` said. */
+  /** True if it leads to a worker directly, as its `ready` said. */
   direct = false;
   /** True if it takes binary messages, as its `ready` said. */
   binary = false;
-  /** The time of the latest frame that was more than a `pong`; at first, of the opening. */
+  /** Time of the latest frame other than `pong`; at first, of the opening. */
   toldAt: number;
-  /** True if it needs a renewal because nothing confirms what was sent over it. */
+  /** True if it needs a renewal because it does not confirm input. */
   silent = false;
-  /** The time of the oldest ping behind a hello since which nothing has come. */
+  /** Time of the oldest ping behind a hello that has had no answer. */
   askedSince: number | undefined;
   private unansweredSince: number | undefined;
   private renewed = false;
@@ -37,18 +37,21 @@ export class Link {
     this.toldAt = spokeAt;
   }
 
-  /** Note what the connection's `ready` says of it. */
+  /** Note the features in the connection's `ready`. */
   greeted(features: readonly string[]): void {
     this.direct = features.includes("direct");
     this.binary = features.includes("binary");
   }
 
-  /** Have the next connection opened beside this one at a time; the earliest counts. */
+  /** Make the renewal due at a time; the earliest counts. */
   renew(at: number): void {
     this.renewAt = Math.min(this.renewAt, at);
   }
 
-  /** Tell, once, whether the next connection is to be opened now. At `silentAt` the holder is silent for too long. */
+  /**
+   * Tell, once, whether the renewal is to be opened now. `silentAt`: the time at which the holder is silent for too
+   * long.
+   */
   wantsRenewal(now: number, silentAt: number): boolean {
     if (this.renewalWait(now, silentAt) > 0) return false;
     this.renewed = true;
@@ -61,30 +64,30 @@ export class Link {
     return this.renewed ? Infinity : Math.min(this.renewAt, silentAt) - now;
   }
 
-  /** A message came: the server is there. */
+  /** Note that a message came: the server is alive. */
   heard(): void {
     this.unansweredSince = this.askedSince = this.pingedAt = undefined;
     this.askedTwice = false;
   }
 
-  /** A frame was sent. */
+  /** Note that a frame was sent. */
   spoke(now: number): void {
     this.spokeAt = now;
     this.unansweredSince ??= now;
   }
 
-  /** Have a ping go as soon as it can: the network has changed, or the computer was asleep. */
+  /** Send a ping as soon as possible: the network has changed, or the computer was asleep. */
   requestPing(): void {
     this.pingRequested ||= this.pingedAt === undefined;
   }
 
-  /** A ping goes with a hello: a worker that lives answers it at once. */
+  /** Note a ping behind a hello: a live worker answers it at once. */
   asks(now: number): void {
     this.pingSentAt ??= now;
     this.askedSince ??= now;
   }
 
-  /** An answer to a ping came; returns the milliseconds that it took. */
+  /** Note the answer to a ping; return its milliseconds, or undefined without a ping. */
   answered(now: number): number | undefined {
     const took = this.pingSentAt === undefined ? undefined : now - this.pingSentAt;
     this.pingSentAt = undefined;
@@ -122,29 +125,29 @@ export class Link {
   }
 }
 
-/** A conversation's connections: the current one, which input goes over, and the one that is to replace it. */
+/** Connections of a conversation: the current one, which carries input, and its renewal. */
 export class Links {
   current: Link | undefined;
-  /** Opened beside `current`; undefined most of the time. */
+  /** The renewal, opened beside `current`; mostly undefined. */
   renewal: Link | undefined;
 
-  /** The one that hello goes over. */
+  /** The connection that carries hello. */
   get newest(): Link | undefined {
     return this.renewal ?? this.current;
   }
 
-  /** A connection by its number; undefined if it is gone or was replaced. */
+  /** Return a connection by its number; undefined if it has ended or was replaced. */
   find(number: number): Link | undefined {
     return [this.current, this.renewal].find((link) => link?.number === number);
   }
 
-  /** The renewal takes over. */
+  /** Make the renewal the current connection. */
   promote(): void {
     this.current = this.renewal;
     this.renewal = undefined;
   }
 
-  /** A connection is gone. True if it was the current one; its renewal takes over, if there is one. */
+  /** Remove a connection. Returns true if it was the current one; its renewal then takes over. */
   remove(number: number): boolean {
     if (this.renewal?.number === number) this.renewal = undefined;
     else if (this.current?.number === number) {
@@ -154,6 +157,7 @@ export class Links {
     return false;
   }
 
+  /** Call a function with each connection. */
   each(visit: (link: Link) => void): void {
     for (const link of [this.current, this.renewal]) if (link) visit(link);
   }

@@ -1,11 +1,11 @@
-// Output numbering: what a holder says is shown in order, and journal content exactly once. The model is
-// segue.wire.output in Python; docs/protocol.md has the rules.
+// Output numbering: a holder's frames are shown in order, and journal content exactly once. It follows segue.wire.output
+// in Python; docs/protocol.md has the rules.
 import type { Approval, HistoryLine, HistoryOutput, ServerFrame, TextOutput, Tool, Transcript } from "../generated/protocol.js";
 import { keptBytes } from "./frames.js";
 
 export type JournalFrame = Transcript | TextOutput | Tool | Approval;
 
-/** Something may be missing here: numbers that never came, or the end of an old epoch. */
+/** Place of frames that may be missing: skipped numbers, or the end of an old epoch. */
 export const GAP = Symbol("gap");
 export type Item = ServerFrame | typeof GAP;
 
@@ -15,7 +15,10 @@ export function isJournalFrame(frame: ServerFrame): frame is JournalFrame {
   return JOURNAL_TYPES.has(frame.type);
 }
 
-/** Puts frames in order, drops repeats and everything of an older epoch. A missing frame is waited for, but only so long. */
+/**
+ * Order of frames by number, without repeats and older epochs. A missing frame is waited for within `patience`
+ * milliseconds.
+ */
 export class OutputOrder {
   epoch: number | undefined;
   private expected = 1;
@@ -28,12 +31,12 @@ export class OutputOrder {
     private readonly capacityBytes = 8 * 1024 * 1024,
   ) {}
 
-  /** The last number that was released or given up in this epoch. */
+  /** The last number of this epoch that was released or given up. */
   get released(): number {
     return this.expected - 1;
   }
 
-  /** Take a frame as it arrives; return what can be shown now. Frames without a number never wait. */
+  /** Take a frame as it arrives; return the frames to show now. Frames without a number never wait. */
   offer(frame: ServerFrame, now: number): Item[] {
     if (frame.epoch === undefined || frame.seq === undefined) return [frame];
     if (this.epoch !== undefined && frame.epoch < this.epoch) return [];
@@ -49,7 +52,7 @@ export class OutputOrder {
     return released;
   }
 
-  /** Give up what has been waited for long enough; return what can be shown now. */
+  /** Give up frames that were missing for too long; return the frames to show now. */
   expire(now: number): Item[] {
     const released: Item[] = [];
     while (this.waiting.size && this.oldest() + this.patience <= now) released.push(...this.skipGap());
@@ -98,56 +101,59 @@ export class OutputOrder {
   }
 }
 
-/** Records below the last one for which repeats are told apart; older ones count as shown. */
+/** Records below the last one within which repeats are recognised; older ones count as shown. */
 const KEPT_RECORDS = 1024;
 
-/** A client's position in the journal, by which each record is shown once and in order. */
+/** Position of a client in the journal, by which each record is shown once and in order. */
 export class JournalCursor {
-  /** For `hello`: the last record shown without a gap before it, -1 for none; undefined before the first `ready`. */
+  /**
+   * Number of the last record shown without a gap before it, for `hello`: -1 for none, undefined before the first
+   * `ready`.
+   */
   lastRecord: number | undefined;
-  /** True if no record is known to be missing; if one is, `hello` has to be said again. */
+  /** True if no record is known to be missing; if one is, `hello` is repeated. */
   complete = false;
   private floor = -1;
   private shown = new Map<string, number>();
-  /** The place in the conversation from which on pages have been shown. */
+  /** The record position from which on pages have shown the conversation. */
   pagedFrom = Infinity;
 
-  /** Begin after the first `head` records, as the first `ready` says on arrival; later ones change nothing. */
+  /** Begin after the first `head` records, as the first `ready` says; later ones change nothing. */
   open(head: number): void {
     if (this.lastRecord !== undefined) return;
     this.lastRecord = this.floor = head - 1;
     this.complete = true;
   }
 
-  /** Something may be missing from here on; only a `ready` with `since` makes it complete again. */
+  /** Note that records may be missing; only a `ready` with `since` ends that. */
   gap(): void {
     this.complete = false;
   }
 
-  /** Tell whether to show a frame, taken in order. */
+  /** Tell whether to show a frame; call it in order. */
   accept(frame: ServerFrame): boolean {
     if (frame.type === "ready" && frame.since !== undefined && this.lastRecord !== undefined) this.complete = true;
     if (!isJournalFrame(frame) || frame.record === undefined) return true;
-    // What is still asked is no history, however long ago it was asked: it is said again after every `ready`.
+    // An open question counts as new, however old: it comes again after every `ready`.
     const stillAsked = frame.type === "approval" && frame.status === "asked";
     if (!this.complete || (frame.record <= this.floor && !stillAsked)) return false;
     return this.take(keyOf(frame), frame.record);
   }
 
-  /** Return what to show of lines that were typed just now: journal content like any other. */
+  /** Return the lines to show of those typed just now; they are journal content like any other. */
   typed(frame: HistoryOutput): HistoryOutput | undefined {
     if (!this.complete) return undefined;
     return withLines(frame, (line) => line.record > this.floor && this.take(keyOfLine(line), line.record));
   }
 
   /**
-   * Return what to show of a page: what no other page, and no live frame, has shown. Lines of the page of the beginning
-   * count as shown live as well.
+   * Return the lines to show of a page: those that neither a page nor a live frame has shown. Lines of the first page
+   * also count as shown live.
    */
   page(frame: HistoryOutput, opening: boolean): HistoryOutput {
     const last = this.lastRecord;
-    // Pages join, so of the older ones only the place is kept from which on they have shown the conversation. A page from
-    // further back, which leaves something out, does not move that place.
+    // Pages join, so only their lowest position is kept. A page from further back, with a gap after it, does not move
+    // it.
     const from = this.pagedFrom;
     const places = placesOf(frame.lines);
     const page = withLines(frame, (line, index) =>
@@ -173,7 +179,7 @@ export class JournalCursor {
   }
 }
 
-/** The identity of a line of the conversation, however it comes. */
+/** Return the identity of a line of the conversation, in whichever frame it comes. */
 function keyOf(frame: JournalFrame): string {
   switch (frame.type) {
     case "tool":
@@ -191,7 +197,7 @@ function keyOfLine({ record, kind, role, tool_use_id: tool }: HistoryLine): stri
   return kind === "tool" ? `${record} tool ${tool ?? ""}` : `${record} ${kind} ${role}`;
 }
 
-/** The place of each line of a page. One that was redacted, say, has a later record: it stands with the next. */
+/** Return the position of each line of a page. A redacted line has a later record, and stands with the next line. */
 function placesOf(lines: readonly HistoryLine[]): number[] {
   return lines.map((_, index) => lines.slice(index).reduce((least, { record, replaces }) => Math.min(least, replaces ?? record), Infinity));
 }

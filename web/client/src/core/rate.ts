@@ -1,7 +1,7 @@
-/** Refilling adds floats: one that is short by a rounding error must not make the caller wake up in vain. */
+/** Tolerance of float errors: a token that is short by one must not wake the caller in vain. */
 const WHOLE_TOKEN = 1 - 1e-6;
 
-/** A pace: `rate` a second, `burst` at once after a pause. Time is an argument, in milliseconds. */
+/** Token bucket: `rate` a second, `burst` at once after a pause. Times are arguments, in milliseconds. */
 export class TokenBucket {
   private tokens: number;
   private refilledAt = -Infinity;
@@ -13,14 +13,14 @@ export class TokenBucket {
     this.tokens = burst;
   }
 
-  /** Take one, if there is one. */
+  /** Take a token; return false if there is none. */
   take(now: number): boolean {
     if (this.wait(now) > 0) return false;
     this.tokens -= 1;
     return true;
   }
 
-  /** Milliseconds until there is one. */
+  /** Milliseconds until there is a token. */
   wait(now: number): number {
     if (now > this.refilledAt) {
       this.tokens = Math.min(this.burst, this.tokens + ((now - this.refilledAt) / 1000) * this.rate);

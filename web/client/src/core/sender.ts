@@ -1,70 +1,73 @@
-// Input numbering: what is not acknowledged is kept and sent again. The model is segue.wire.sender in Python.
+// Input numbering: unacknowledged input is kept and sent again. It follows segue.wire.sender in Python.
 //
 //     add ─▶ unsent ──due──▶ sent, with a number ──ack──▶ forgotten
 //               │                │  ▲ timeout, missing, new holder, resume
 //               │                ▼  │
 //               │               due again
-//               └ audio, too much of it: the oldest goes. Unsent, it never had a number; sent, its number stays, empty,
-//                 because the other end waits for it
+//               └ audio beyond the capacity: the oldest goes. Unsent, it has no number yet; sent, its number stays, empty,
+//                 because the holder waits for it
 //
-// Time is an argument everywhere: milliseconds on the caller's own monotonic clock.
+// Times are arguments: milliseconds on the caller's own monotonic clock.
 import { SenderFull } from "../errors.js";
 import type { InputFrame } from "./frames.js";
 import { TokenBucket } from "./rate.js";
 import type { ClientSettings } from "./settings.js";
 
-/** Of a frame beside its content, roughly; it counts against the capacity. */
+/** Estimated bytes of a frame beside its content, which count against the capacity. */
 const FRAME_OVERHEAD_BYTES = 200;
-/** After its sending a frame that the holder misses may be in flight for so long, and is not sent again. */
+/** Milliseconds after its sending in which a frame that the holder lacks counts as in flight, and is not sent again. */
 const RESEND_PATIENCE_MS = 1_000;
-/** A holder may take so long to tell what it has received. */
+/** Milliseconds that a holder may take until `received`. */
 const RECEIVED_DELAY_MS = 1_000;
-/** A frame is lost if it has not arrived after this many times the round trip of others. */
+/** Round trips of other frames after which one that has not arrived counts as lost. */
 const LOST_AFTER_ROUNDS = 2;
 
 interface Sent {
   frame: InputFrame;
   dueAt: number;
   sentAt: number;
-  /** The first sending, or the first since everything was asked for again. */
+  /** Time of the first sending, or of the first since everything was asked for again. */
   firstSentAt: number;
-  /** The number of sendings since the first, or since everything was asked for again. */
+  /** Sendings since then. */
   times: number;
   arrived: boolean;
 }
 
-/** Numbers a client's input and keeps it until it is durable. */
+/** Input of a client, numbered, and kept until it is durable. */
 export class Sender {
-  /** The number of pieces of audio that were dropped because too much was unacknowledged. */
+  /** Pieces of audio dropped because too much was unacknowledged. */
   givenUp = 0;
-  /** The number of frames that may be on their way; undefined for any number. */
+  /** Frames that may be in flight; undefined for any number. */
   window: number | undefined;
   private readonly pace: TokenBucket;
   private nextSeq = 1;
   private unsent: InputFrame[] = [];
-  private readonly sent = new Map<number, Sent>(); // in order of seq: they are only ever added at the end
+  private readonly sent = new Map<number, Sent>(); // in order of seq, because frames are only added at the end
   private audioBytes = 0;
   private lastingBytes = 0;
-  private pathDelay = 0; // that the path took lately, beyond what the holder takes to say so
+  private pathDelay = 0; // latest delay of the path, without the holder's own
   private heldUntil = -Infinity;
 
   constructor(private readonly settings: ClientSettings) {
     this.pace = new TokenBucket(settings.rate, settings.burst);
   }
 
-  /** The number of frames that are kept. */
+  /** Frames that are kept. */
   get unacknowledged(): number {
     return this.unsent.length + this.sent.size;
   }
 
-  /** The time of the oldest sending that the holder has not confirmed with `received`; Infinity if it has all. */
+  /** Time of the oldest sending without `received`; Infinity if the holder has everything. */
   get unheardSince(): number {
     let since = Infinity;
     for (const sent of this.sent.values()) if (sent.times > 0 && !sent.arrived) since = Math.min(since, sent.firstSentAt);
     return since;
   }
 
-  /** Keep frames; `due` gives each its number. Returns how many older pieces of audio were given up for it. */
+  /**
+   * Keep frames; `due` numbers them. Returns the number of older pieces of audio given up for them. Throws
+   * `SenderFull`.
+   */
   add(...frames: InputFrame[]): number {
     let lasting = 0;
     for (const frame of frames) if (frame.type !== "audio") lasting += cost(frame);
@@ -82,8 +85,9 @@ export class Sender {
   }
 
   /**
-   * Forget what is durable; harmless if repeated or late. What is still missing is waited for anew: it is on its way,
-   * behind what has just arrived (RFC 6298 restarts its timer likewise).
+   * Forget durable frames; harmless if repeated or late.
+   *
+   * The timers of the others start anew: those frames are in flight behind the arrived ones (as in RFC 6298).
    */
   ack(upto: number, beyond: readonly number[], now: number): void {
     const before = this.sent.size;
@@ -98,7 +102,7 @@ export class Sender {
     }
   }
 
-  /** Note what the holder has received, which tells what it misses as well; harmless if repeated or late. */
+  /** Note the frames that the holder has received, and so those that it lacks; harmless if repeated or late. */
   arrived(upto: number, beyond: readonly number[], now: number): void {
     const present = new Set(beyond);
     let highest = beyond.length ? 0 : upto;
@@ -108,13 +112,13 @@ export class Sender {
         this.hasArrived(sent, now);
       } else if (seq < highest && sent.sentAt + this.grown(RESEND_PATIENCE_MS, sent.times - 1) <= now) {
         sent.dueAt = Math.min(sent.dueAt, now);
-        // All the others wait for it: it does not wait for room.
+        // All others wait for this one: it needs no room in the window.
         if (seq === upto + 1) sent.times = Math.max(sent.times, 1);
       }
     }
   }
 
-  /** Make everything unacknowledged due: a new holder has none of it, but for what may still be on its way. */
+  /** Make everything unacknowledged due for a new holder, except for frames that may still be in flight to it. */
   resendAll(): void {
     for (const sent of this.sent.values()) {
       if (sent.arrived || !this.pathDelay) {
@@ -128,7 +132,7 @@ export class Sender {
     }
   }
 
-  /** Make everything due that has not arrived: what was on its way is lost. */
+  /** Make all frames due that have not arrived: those in flight are lost. */
   resendLost(): void {
     for (const sent of this.sent.values()) {
       if (sent.arrived) continue;
@@ -137,12 +141,12 @@ export class Sender {
     }
   }
 
-  /** Send nothing before `until`: the other end is busy. */
+  /** Send nothing before `until`: the holder is busy. */
   hold(until: number): void {
     this.heldUntil = Math.max(this.heldUntil, until);
   }
 
-  /** Frames to send now, lowest number first, no more than pace and window allow. They count as sent. */
+  /** Return the frames to send now, lowest number first, within pace and window. They count as sent. */
   due(now: number): InputFrame[] {
     const frames: InputFrame[] = [];
     if (now < this.heldUntil) return frames;
@@ -174,7 +178,7 @@ export class Sender {
     return frames;
   }
 
-  /** Milliseconds until `due` may have something, 0 for at once. */
+  /** Milliseconds until `due` may have something; 0 for at once. */
   wakeup(now: number): number {
     const room = this.room();
     this.probe();
@@ -193,24 +197,24 @@ export class Sender {
     if (sent.arrived) return;
     sent.arrived = true;
     if (sent.times === 1) {
-      // The last of them counts: those before it waited for it.
+      // The last of them counts, because the earlier ones waited for it.
       this.pathDelay = Math.min(Math.max(0, now - sent.sentAt - RECEIVED_DELAY_MS), this.settings.longestTimeout);
     } else if (!sent.times) {
-      sent.times = 1; // asked for again, but it is there
+      sent.times = 1; // asked for again, but arrived
       sent.dueAt = now + this.timeout(sent.frame, 0);
     }
-    // Audio is kept until its turn is durable, which may take a while.
+    // Kept until its turn is durable, which may take a while.
     if (sent.frame.type === "audio") sent.dueAt = now + this.settings.arrivedTimeout;
   }
 
-  /** Let the lowest number be sent again in its usual time, though it has arrived: the holder may have died. */
+  /** Send the lowest number again in its usual time, though it has arrived: the holder may have died. */
   private probe(): void {
     const lowest = this.sent.values().next().value;
     if (!lowest?.arrived) return;
     lowest.dueAt = Math.min(lowest.dueAt, lowest.sentAt + this.timeout(lowest.frame, lowest.times - 1));
   }
 
-  /** Return how many more frames may be in flight. */
+  /** Return the number of frames that the window has room for. */
   private room(): number {
     if (this.window === undefined) return this.unacknowledged;
     let inFlight = 0;
@@ -223,13 +227,13 @@ export class Sender {
     return this.grown(frame.type === "audio" ? audioTimeout : frame.type === "image" ? imageTimeout : textTimeout, times);
   }
 
-  /** A time that is longer on a slow path, and longer each time that it has passed in vain. */
+  /** Return a timeout that is longer on a slow path, and longer after each sending in vain. */
   grown(first: number, times: number): number {
     const grown = Math.max(first, LOST_AFTER_ROUNDS * this.pathDelay) * this.settings.backoff ** Math.min(Math.max(times, 0), 32);
     return Math.min(grown, this.settings.longestTimeout);
   }
 
-  /** Give up the oldest audio; false if there is none that can be. */
+  /** Give up the oldest audio; return false if there is none left. */
   private giveUpOldest(): boolean {
     for (const sent of this.sent.values()) {
       if (sent.frame.type !== "audio" || !sent.frame.audio) continue;

@@ -1,78 +1,85 @@
-/** When the client does what, and how much it keeps. All times in milliseconds. */
+/** Times and limits of a client. Times are in milliseconds. */
 export interface ClientSettings {
-  /** Without acknowledgement for so long, text or an answer is sent again; it is acknowledged once committed. */
+  /** Until text or an answer without acknowledgement is sent again; a commit acknowledges it. */
   readonly textTimeout: number;
-  /** The same for images, whose parts are acknowledged together. */
+  /** Until an image is sent again; its parts are acknowledged together. */
   readonly imageTimeout: number;
-  /** The same for audio, which is acknowledged when the turn it belongs to is committed. */
+  /** Until audio is sent again; the commit of its turn acknowledges it. */
   readonly audioTimeout: number;
-  /** Factor on the timeout for each time a frame was sent again. */
+  /** Factor on the timeout for each repeat of a frame. */
   readonly backoff: number;
-  /** The end of the backoff. */
+  /** Longest timeout of the backoff. */
   readonly longestTimeout: number;
-  /** The timeout of audio that has arrived: longer than a holder keeps audio without an answer. */
+  /** Timeout of audio that has arrived: longer than a holder keeps audio without an answer. */
   readonly arrivedTimeout: number;
-  /** Frames a second, first sendings and repeats together. */
+  /** Pace of sending, in frames a second, repeats included. */
   readonly rate: number;
-  /** Frames that may go at once after a pause. */
+  /** Burst after a pause, in frames. */
   readonly burst: number;
-  /** Unacknowledged audio that is kept, in characters of base64 (30 s at 24 kHz); beyond it the oldest is given up. */
+  /** Unacknowledged audio at most, in characters of base64 (30 s at 24 kHz); beyond it the oldest is given up. */
   readonly audioBytes: number;
-  /** Unacknowledged text and images that are kept, in characters; beyond it nothing more is taken. */
+  /** Unacknowledged text and images at most, in characters; beyond it `SenderFull` is thrown. */
   readonly lastingBytes: number;
-  /** For the first `ready`. */
+  /** Until `whenReady` rejects with `NotReady`. */
   readonly readyTimeout: number;
-  /** Between two hellos that were not answered, at first; it grows by half each time. */
+  /** Between two unanswered hellos at first; it grows by half each time. */
   readonly helloInterval: number;
-  /** The longest that it grows to. */
+  /** Between two unanswered hellos at most. */
   readonly longestHelloInterval: number;
-  /** Two hellos are never closer together. */
+  /** Between two hellos at least. */
   readonly shortestHelloInterval: number;
-  /** The time that a frame of the server waits for those before it. */
+  /** Until a missing server frame is given up, and the later ones are shown. */
   readonly gapPatience: number;
-  /** The time that journal content that was shown may go unacknowledged; acknowledgements add up. */
+  /** Until shown journal content is acknowledged; acknowledgements add up. */
   readonly ackDelay: number;
-  /** No input for so long after the server said that it is busy, or that this is too fast. */
+  /** Without input after the server said `busy` or `too_fast`. */
   readonly busyPause: number;
-  /** Without an answer for so long, a page of the history is asked for again; doubled with each time. */
+  /** Until a page of the history is requested again; doubled each time. */
   readonly historyTimeout: number;
-  /** A ping goes after so long without a word: API Gateway ends a connection after ten idle minutes. */
+  /** Without sending until a ping: API Gateway ends a connection after ten idle minutes. */
   readonly pingInterval: number;
-  /** When something was said and nothing heard for so long, a ping asks for a sign of life. */
+  /** Without an answer to sent frames until a ping checks the connection. */
   readonly silenceTimeout: number;
-  /** A connection that is silent for so long after a ping is given up; after half of it, the client asks once more. */
+  /** From a ping without an answer until the connection is given up; a second ping goes after half of it. */
   readonly pongTimeout: number;
   /**
-   * On a direct connection, input that is not confirmed, or a hello that nothing answers, for so long opens the next one
-   * beside it; longer on a slow path, and doubled each time in a row.
+   * Until unconfirmed input or an unanswered hello opens a renewal, on a direct connection; longer on a slow path, and
+   * doubled each time in a row.
    */
   readonly receivedTimeout: number;
-  /** After so long the next connection is opened beside the present one: API Gateway ends each after two hours. */
+  /** Age of a connection at which its renewal is opened: API Gateway ends each after two hours. */
   readonly connectionLifetime: number;
-  /** Up to this part of the lifetime is taken off by chance, so that clients that came together part. */
+  /** Random part of the lifetime taken off at most, so that clients that came together part. */
   readonly lifetimeJitter: number;
-  /** The time that the old connection is still listened to once the new one has taken over. */
+  /** Until a replaced connection is closed; its output is still received. */
   readonly overlap: number;
   /** For one attempt to connect. */
   readonly connectTimeout: number;
-  /** The longest after a direct connection, where the first in a row has `receivedTimeout`: a worker may hang. */
+  /**
+   * For one attempt after a direct connection at most, since a worker may hang; the first in a row has
+   * `receivedTimeout`.
+   */
   readonly directConnectTimeout: number;
-  /** The longest pause before the first new attempt; doubled for each after it, with full jitter. */
+  /** Longest pause before the first new attempt; doubled for each after it, with full jitter. */
   readonly firstBackoff: number;
-  /** The longest that it grows to. */
+  /** Longest pause between attempts. */
   readonly longestBackoff: number;
-  /** Without a connection for so long the client ends. Time offline, and time asleep, does not count. */
+  /** Without a connection until the client ends with `ConnectionLost`; time offline or asleep does not count. */
   readonly giveUpAfter: number;
   /** For a clean end. */
   readonly closeTimeout: number;
-  /** Events that wait for `events()`; beyond it the oldest audio and partial transcripts are dropped. */
+  /** Events that wait for `events()` at most; beyond it the oldest audio and partial transcripts are dropped. */
   readonly eventCapacity: number;
-  /** Journal content and errors that wait for `events()`, never dropped; beyond it the client ends. */
+  /**
+   * Journal content and errors that wait for `events()` at most; none is dropped, beyond it the client ends with
+   * `EventsNotRead`.
+   */
   readonly lastingCapacity: number;
-  /** The bytes that all of these take at most; beyond it the same happens. */
+  /** Bytes of all waiting events at most; beyond it as for the two limits above. */
   readonly eventBytes: number;
 }
 
+/** The settings of a conversation that gives no others. */
 export const DEFAULTS: ClientSettings = {
   textTimeout: 2_000,
   imageTimeout: 10_000,

@@ -1,40 +1,40 @@
-// The output of the session's holders as one client shows it: in order, journal content once, and acknowledged. The model
-// is segue.client.shown_output in Python.
+// The output of the session's holders as one client shows it: in order, journal content once, and acknowledged. It
+// follows segue.client.shown_output in Python.
 //
-// frames ─▶ in order ─▶ journal cursor ─▶ events ─▶ ack, with what was played
+// frames ─▶ in order ─▶ journal cursor ─▶ events ─▶ ack, with the played position
 //             │ gap        └ pages, approvals
-//             └─▶ hello, which has what is missing said again
+//             └─▶ hello, after which missing records come again
 import type { Approval, HistoryOutput, OutputAck, Played, ServerFrame } from "../generated/protocol.js";
 import { HistoryRequests } from "./history.js";
 import type { Item } from "./output.js";
 import { GAP, isJournalFrame, JournalCursor, OutputOrder } from "./output.js";
 import type { ClientSettings } from "./settings.js";
 
-/** After an approval's time is over, hello is said so much later: the holder's clock may be behind. */
+/** Milliseconds from an approval's end to the hello that has it denied: the holder's clock may be behind. */
 const OVERDUE_MARGIN_MS = 500;
 
-/** The place that the player of a client has come to: `ms` milliseconds of the audio frame `seq` of `epoch`. */
+/** Position of a client's player: `ms` milliseconds of the audio frame `seq` of `epoch`. */
 export interface PlayedAudio {
   readonly epoch: number;
   readonly seq: number;
   readonly ms: number;
 }
 
-/** The output that one client has shown, whichever connection and holder it came from. */
+/** Output that one client has shown, over all connections and holders. */
 export class ShownOutput {
   /** The approval that the agent waits for, as it was shown. */
   approval: Approval | undefined;
   /** Called with the time before journal content counts as missing. */
   onGap: (now: number) => void = () => undefined;
-  /** The pages of the conversation so far that this client asks for. */
+  /** Requests for pages of the conversation. */
   readonly pages: HistoryRequests;
   private readonly order: OutputOrder;
   private readonly cursor = new JournalCursor();
   private playedAudio: PlayedAudio | undefined;
   private ackAt = Infinity;
-  private overdueAt = Infinity; // when the approval's time is over
+  private overdueAt = Infinity; // end of the approval's time
 
-  /** `history`: whether the first page is wanted. */
+  /** `history`: true to request the first page. */
   constructor(
     private readonly settings: ClientSettings,
     history: boolean,
@@ -43,17 +43,17 @@ export class ShownOutput {
     this.order = new OutputOrder(settings.gapPatience);
   }
 
-  /** The highest epoch heard of. */
+  /** The highest epoch received. */
   get epoch(): number | undefined {
     return this.order.epoch;
   }
 
-  /** The last record shown without a gap before it, -1 for none; undefined before the first `ready`. */
+  /** Number of the last record shown without a gap before it: -1 for none, undefined before the first `ready`. */
   get lastRecord(): number | undefined {
     return this.cursor.lastRecord;
   }
 
-  /** The place from which on the conversation has been shown in pages; undefined before the first page. */
+  /** The record from which on pages have shown the conversation; undefined before the first page. */
   get pagedFrom(): number | undefined {
     return this.cursor.pagedFrom === Infinity ? undefined : this.cursor.pagedFrom;
   }
@@ -68,22 +68,22 @@ export class ShownOutput {
     this.cursor.open(head);
   }
 
-  /** Show no journal content until what may be missing was said again. */
+  /** Stop journal content until missing records have come again. */
   gap(): void {
     this.cursor.gap();
   }
 
-  /** Tell whether a frame is of an older epoch than the newest heard of. */
+  /** Tell whether a frame is from an older epoch than the highest received. */
   isStale(frame: ServerFrame): boolean {
     return frame.epoch !== undefined && this.order.epoch !== undefined && frame.epoch < this.order.epoch;
   }
 
-  /** Take a frame as it arrives; return the events that it makes, in order. */
+  /** Take a frame as it arrives; return the resulting events in order. */
   offerFrame(frame: ServerFrame, now: number): ServerFrame[] {
     return this.show(this.order.offer(frame, now), now);
   }
 
-  /** Give up what has been waited for long enough; return the events that were held up by it. */
+  /** Give up frames that were missing for too long; return the events that waited for them. */
   expire(now: number): ServerFrame[] {
     return this.show(this.order.expire(now), now);
   }
@@ -93,7 +93,7 @@ export class ShownOutput {
     return this.order.wakeup(now);
   }
 
-  /** Tell, once, whether the time of the approval is over: the hello has it denied. */
+  /** Tell, once, whether the approval's time is over: the next hello has it denied. */
   overdue(now: number): boolean {
     if (this.overdueAt > now) return false;
     this.overdueAt = Infinity;
@@ -105,18 +105,21 @@ export class ShownOutput {
     return this.overdueAt - now;
   }
 
-  /** Note how far the player has come, and tell the holder `atOnce` or with the next acknowledgement. */
+  /** Note the player's position; report it `atOnce`, or with the next acknowledgement. */
   played(played: PlayedAudio, atOnce: boolean, now: number): void {
     this.playedAudio = played;
     if (atOnce) this.ackAt = now;
   }
 
-  /** The acknowledgement to send now, if one is due; it counts as sent. `played`: whether the holder takes what was played. */
+  /**
+   * Return the acknowledgement to send now, if one is due; it counts as sent. `played`: true if the holder takes the
+   * position.
+   */
   acks(now: number, played: boolean): OutputAck[] {
     if (this.ackAt > now) return [];
     this.ackAt = Infinity;
     const epoch = this.order.epoch;
-    // Nothing was said yet in an epoch that has just begun.
+    // The holder of an epoch that has just begun has said nothing yet.
     if (epoch === undefined || !this.order.released) return [];
     const report = played ? this.playedIn(epoch) : undefined;
     return [{ type: "ack", epoch, seq: this.order.released, ...(report && { played: report }) }];
@@ -151,14 +154,14 @@ export class ShownOutput {
     return events;
   }
 
-  /** Return what to show of lines of the conversation. A page is shown even if it brings nothing new: it was asked for. */
+  /** Return the lines to show of a history frame. A page is shown even when empty, because it was requested. */
   private linesToShow(frame: HistoryOutput): HistoryOutput | undefined {
     if (frame.more !== undefined) return this.cursor.page(frame, this.pages.takePage(frame.before));
     const typed = this.cursor.typed(frame);
     return typed?.lines.length ? typed : undefined;
   }
 
-  /** Note what is waited for, and until when; said again it says the same. */
+  /** Note an approval and the end of its time; a repeat changes nothing. */
   private followApproval(frame: Approval, now: number): void {
     const asked = frame.status === "asked";
     this.approval = asked ? frame : undefined;

@@ -1,36 +1,39 @@
-// Silence need not cost: after a second of real quiet audio a marker goes instead of frames (docs/protocol.md, Silence).
+// Silence detection: after a second of quiet audio, markers are sent in place of frames (docs/protocol.md, Silence).
 //
 //     speech ── 1 s of quiet, sent ── marker ── 2 s ── marker ── … ── loud: the last 300 ms that were not sent, then live
 //
-// Time is that of the audio itself, so a throttled timer changes nothing.
+// Times are those of the audio, so that a throttled timer changes nothing.
 
-/** Audio that is given in place of pieces: the microphone is open and silent. */
+/** Marker in place of audio: the microphone is open and silent. */
 export const MARKER = Symbol("silence");
 
-/** Quiet audio that still goes, in milliseconds: the provider has to hear the end of an utterance. */
+/** Milliseconds of quiet audio that are still sent: the provider has to hear the end of an utterance. */
 const TRAILING_MS = 1_000;
-/** Between two markers. */
+/** Milliseconds between two markers. */
 const MARKER_INTERVAL_MS = 2_000;
-/** Of what was not sent, so much goes before the first loud piece. */
+/** Milliseconds of unsent audio that go before the first loud piece. */
 const PRE_ROLL_MS = 300;
-/** A piece with a sample beyond this is loud; so segue.wire.audio has it in Python. */
+/** Amplitude of a 16-bit sample above which a piece is loud; the same as QUIET_PEAK of segue.wire.audio in Python. */
 const LOUD_SAMPLE = 400;
-/** Every fourth sample tells as well how loud a tenth of a second was. */
+/** Samples between two that are looked at: every fourth shows the loudness of a tenth of a second as well. */
 const SAMPLE_STEP = 4;
-/** The pre-roll goes in pieces of about this length. */
+/** Milliseconds of a piece of the pre-roll, about. */
 const PRE_ROLL_PIECE_MS = 150;
-/** The quiet at the end goes in pieces of this length. */
+/** Milliseconds of a piece of the quiet at the end. */
 const END_PIECE_MS = 100;
 
-/** Decides what of a microphone's audio is sent. */
+/** Gate of a microphone's audio: passes speech, and replaces silence by markers. */
 export class SilenceGate {
   private quietMs = 0;
   private sinceMarkerMs = Infinity;
   private unsent = new Uint8Array(0);
-  /** True if something was sent, and less than `TRAILING` of quiet audio after it. */
+  /** True if speech was sent, and less than `TRAILING_MS` of quiet after it. */
   private utteranceOpen = false;
 
-  /** Take a piece of PCM16 at `rate`; return what to send. Without `marking` everything goes. */
+  /**
+   * Take a piece of PCM16 at `rate` samples a second; return the pieces and markers to send. Without `marking`
+   * everything is sent.
+   */
   take(piece: Uint8Array, rate: number, marking: boolean): (Uint8Array | typeof MARKER)[] {
     const milliseconds = (piece.length / 2 / rate) * 1000;
     if (!marking || isLoud(piece)) {
@@ -51,7 +54,7 @@ export class SilenceGate {
     return [MARKER];
   }
 
-  /** The microphone was closed, or opened: what was kept is old. */
+  /** Forget the kept audio: the microphone was closed or opened. */
   reset(): void {
     this.quietMs = 0;
     this.sinceMarkerMs = Infinity;
@@ -59,7 +62,7 @@ export class SilenceGate {
     this.utteranceOpen = false;
   }
 
-  /** The microphone was closed or muted: return the quiet that the provider lacks to hear the end of an utterance. */
+  /** End the utterance, after the microphone was closed or muted; return the rest of the quiet after it, in pieces. */
   end(rate: number): Uint8Array[] {
     const missingPieces = this.utteranceOpen ? Math.ceil((TRAILING_MS - this.quietMs) / END_PIECE_MS) : 0;
     this.reset();
@@ -81,7 +84,7 @@ export class SilenceGate {
   }
 }
 
-/** Tell whether PCM16 audio may contain speech; tests/conformance/loudness.json says what is. */
+/** Tell whether PCM16 audio may contain speech; tests/conformance/loudness.json has the cases. */
 export function isLoud(piece: Uint8Array): boolean {
   const view = new DataView(piece.buffer, piece.byteOffset, piece.byteLength);
   for (let at = 0; at + 1 < piece.length; at += 2 * SAMPLE_STEP) if (Math.abs(view.getInt16(at, true)) > LOUD_SAMPLE) return true;

@@ -1,4 +1,4 @@
-/** The page: from its settings over the sign-in and the choice of a session to the conversation. */
+/** The page: settings, sign-in, choice of a session, conversation. */
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { forgetSessions, putInAddress, rememberSession, sessionInAddress } from "../sessions.js";
@@ -115,13 +115,13 @@ async function openSession(session: string, withVoice: boolean): Promise<void> {
   if (withVoice) await view?.sound.startTalking();
 }
 
-/** Go on with a conversation that has ended. */
+/** Reopen a conversation that has ended. */
 async function reopen(view: ConversationView): Promise<void> {
   enterSession(view.session, view.modality);
   await view.leave();
 }
 
-/** Go on by voice with a session that was typed in. */
+/** Switch a session of text to voice. */
 async function switchToVoice(view: ConversationView): Promise<void> {
   const spoken = enterSession(view.session);
   await Promise.all([view.leave(), spoken?.sound.startTalking()]);

@@ -1,4 +1,4 @@
-/** What the agent asks before it uses a tool. */
+/** The agent's question before it uses a tool. */
 import type { Approval } from "../../../client/src/index.js";
 
 export function ApprovalCard({ approval, onAnswer }: {

@@ -1,4 +1,4 @@
-/** A conversation. */
+/** The screen of a conversation; images can be dropped on it. */
 import { useRef, useState } from "preact/hooks";
 import type { ConversationView } from "../conversation-view.js";
 import { ApprovalCard } from "./ApprovalCard.js";

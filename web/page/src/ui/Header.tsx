@@ -1,4 +1,4 @@
-/** The head of the page. */
+/** Head of the page: session, user, sign-out. */
 
 export function Header({ userName, session, onLeave, onSignOut }: {
   readonly userName: string | undefined;

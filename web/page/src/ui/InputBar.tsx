@@ -1,4 +1,4 @@
-/** Microphone, text, images and devices. */
+/** Controls of the conversation: microphone, text, images and devices. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { ConversationView } from "../conversation-view.js";
 import { Devices } from "./Devices.js";
@@ -47,7 +47,7 @@ function MicrophoneControls({ view, onSwitchToVoice }: { readonly view: Conversa
   );
 }
 
-/** A level, drawn without the page being rendered anew twenty times a second. */
+/** Meter of a level, drawn without a render of the page twenty times a second. */
 function LevelMeter({ name, side, view }: { readonly name: string; readonly side: "input" | "output"; readonly view: ConversationView }) {
   const bar = useRef<HTMLSpanElement>(null);
   useEffect(() => view.sound.level.subscribe((level) => {

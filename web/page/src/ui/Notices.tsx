@@ -1,4 +1,4 @@
-/** What the user is told for a while. */
+/** The notices to the user. */
 import type { ConversationView } from "../conversation-view.js";
 
 export function Notices({ view }: { readonly view: ConversationView }) {

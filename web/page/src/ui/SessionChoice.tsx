@@ -1,4 +1,4 @@
-/** The choice of a session: a new one, one of the last, or any by its name. */
+/** Choice of a session: a new one, one of the latest, or any by its name. */
 import { useState } from "preact/hooks";
 import { isSessionName, newSessionName, recentSessions } from "../sessions.js";
 

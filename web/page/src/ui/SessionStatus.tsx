@@ -1,8 +1,8 @@
-/** Who holds the session, and how it came there: what the page's frame is about. */
+/** Status of the session: its connection, its holder, and the handoffs so far. */
 import type { ConversationView } from "../conversation-view.js";
 import { STATE_LABELS, gapLabel } from "../user-messages.js";
 
-/** Handoffs that fit into the line. */
+/** Handoffs shown at most: more do not fit into the line. */
 const MAX_SHOWN = 6;
 
 export function SessionStatus({ view }: { readonly view: ConversationView }) {

@@ -1,4 +1,4 @@
-/** What is shown to those userName are not signed in. */
+/** Sign-in, and problems that keep the page from starting. */
 import type { SignedOut } from "../sign-in.js";
 
 export function SignInScreen({ reason, onSignIn }: { readonly reason: SignedOut | undefined; readonly onSignIn: () => void }) {

@@ -1,10 +1,10 @@
-/** The transcript: as a play is written, with a double bar where the holder changed. */
+/** The transcript as lines of a play, with a double bar where the holder changed. */
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { ConversationView } from "../conversation-view.js";
 import type { Line } from "../transcript.js";
 import { gapLabel } from "../user-messages.js";
 
-/** Pixels from the end within which the view follows what comes. */
+/** Pixels from the end within which the view follows new lines. */
 const FOLLOW_WITHIN_PIXELS = 80;
 
 export function TranscriptView({ view }: { readonly view: ConversationView }) {
@@ -79,7 +79,7 @@ function TranscriptLine({ line }: { readonly line: Line }) {
   }
 }
 
-/** For screen readers: what is final, once, as it comes. */
+/** Final answers for screen readers, each once. */
 function SpokenAnswers({ lines }: { readonly lines: readonly Line[] }) {
   const final = lines.filter((line) => line.kind === "message" && !line.partial && line.role === "assistant").slice(-3);
   return (
