@@ -18,10 +18,11 @@ from segue.session.runtime import Runtime
 from segue.session.session import Session
 from segue.storage.stores import Stores
 from segue.strands.file import file_stores
+from tests.support.skipping_clock import skipping_clock  # noqa: F401 - a fixture
 from tests.support.steady_clock import steady_clock  # noqa: F401 - a fixture
 
-SHORT = LeaseSettings(duration=2.0, heartbeat=0.3, margin=0.3)
-"""A lease that a test can outwait, and that its holder keeps on a busy machine."""
+SHORT = LeaseSettings(duration=1.0, heartbeat=0.15, margin=0.15)
+"""A lease that a test can outwait, and that its holder keeps on a busy machine: it goes by the steady clock."""
 
 NOON = 1_790_683_200_000
 """2026-09-29, 12:00:00 UTC, in milliseconds since 1970."""

@@ -9,6 +9,7 @@ from segue.journal.records import Record
 from segue.lease.item import GuardItem
 from segue.session.runtime import Runtime
 from segue.storage.file import FileGuard
+from tests.unit.cli.conftest import SHORT
 
 KEY = "default/talk"
 
@@ -98,13 +99,13 @@ def test_force_never_passes_over_a_living_holder(keep, run, said, item):
     assert item().head == 2
 
 
-@pytest.mark.slow
-def test_force_waits_for_a_dead_holder(keep, run, said, item):
+def test_force_waits_for_a_dead_holder(keep, run, said, item, skipping_clock):
     keep(KEY, [said("a")], crash=True)
     assert item().held
 
     run("delete", "talk", "--yes", "--force")
 
+    assert skipping_clock.now() >= SHORT.duration
     assert item().deleted
     assert item().epoch == 3
 
@@ -133,7 +134,7 @@ def test_a_second_delete_removes_objects_written_after_the_first(keep, run, fact
     assert "no session" in run("delete", "talk", code=1).stderr
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("skipping_clock")
 def test_release_frees_what_a_dead_holder_holds(keep, run, facts, said, item):
     keep(KEY, [said("a")], crash=True)
     assert item().held
@@ -182,7 +183,7 @@ def test_release_finishes_a_redaction(keep, run, said, item, directory):
     run("verify", "talk")
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("skipping_clock")
 def test_release_of_a_damaged_session_releases_and_says_so(keep, run, said, item, directory):
     keep(KEY, [said("a")], crash=True)
     for path in objects(directory):
@@ -208,7 +209,7 @@ def test_a_session_that_ends_while_delete_asks_is_not_found(keep, run, monkeypat
     assert "no session" in run("delete", "talk", code=1, input="y\n").stderr
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("skipping_clock")
 def test_records_are_untouched_by_a_release(keep, run, stores, said):
     keep(KEY, [said("a"), Record(kind="state", data={"n": 1})], crash=True)
     before = run("show", "talk", "--json").stdout

@@ -12,6 +12,7 @@ from segue import GuardedFileSessionManager, GuardedS3SessionManager
 from tests.support.crash import crash
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.sessions import Sessions
+from tests.support.skipping_clock import skipping_clock  # noqa: F401 - a fixture
 from tests.support.stage import Stage
 from tests.support.steady_clock import steady_clock  # noqa: F401 - a fixture
 from tests.unit.session.collecting import without_collections  # noqa: F401 - a fixture

@@ -11,7 +11,8 @@ from segue.journal.records import Record
 from segue.session.runtime import Runtime
 from tests.support.crash import crash
 from tests.support.memory_manager import MemoryStorage, Unavailable
-from tests.support.sessions import SHORT, item, manager_of, talked
+from tests.support.sessions import item, manager_of, talked
+from tests.support.skipping_clock import SkippingClock
 from tests.unit.session.losing import KEY, Lost, Resent, Sessions
 
 CLOCK = Runtime.shared().clock
@@ -110,20 +111,19 @@ async def test_a_deletion_by_hand_whose_answer_is_lost_or_sent_twice_counts_once
     assert not storage.objects.objects
 
 
-@pytest.mark.slow
 async def test_a_release_by_hand_says_so_if_it_is_not_known_to_be_released(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
-    manager = memory_sessions(lease=SHORT)
+    manager, clock = memory_sessions(), SkippingClock()
     await talked(manager, "One")
     crash(manager)
     storage.before = down = Unavailable("release")
 
     with pytest.raises(StorageUnavailable, match="acquired, but its release was not answered"):
-        await Runtime.shared().run(delete_release.release(storage.stores(), item(storage), CLOCK))
+        await Runtime.shared().run(delete_release.release(storage.stores(), item(storage), clock))
 
     assert down.failed
     assert item(storage).held
     down.on, storage.after = False, Lost("release")
-    released = await Runtime.shared().run(delete_release.release(storage.stores(), item(storage), CLOCK))
+    released = await Runtime.shared().run(delete_release.release(storage.stores(), item(storage), clock))
     assert (released.after.held, item(storage).held) == (False, False)

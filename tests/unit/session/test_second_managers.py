@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from segue import LeaseSettings, SessionHeld
+from segue import SessionHeld, StorageUnavailable
 from tests.support.crash import crash
-from tests.support.memory_manager import Latch, MemoryStorage, Unavailable
+from tests.support.memory_manager import Latch, MemoryStorage
 from tests.support.sessions import built, item
 from tests.support.waiting import eventually
 from tests.unit.session.collecting import manager, writes
@@ -121,12 +121,12 @@ def test_a_holder_of_another_process_is_not_said_to_be_here(storage: MemoryStora
     assert "elsewhere" in str(held.value)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("skipping_clock")
 async def test_a_wait_says_whose_holder_it_is_and_for_how_long(
     storage: MemoryStorage, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    first = manager(storage, holder="worker-7", lease=LeaseSettings(duration=2.0, heartbeat=0.5, margin=0.5))
+    first = manager(storage, holder="worker-7")
     first.open_sync()
     crash(first)  # its lease runs out
 
@@ -144,12 +144,13 @@ async def test_a_wait_says_whose_holder_it_is_and_for_how_long(
     await second.close()
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("skipping_clock")
 async def test_a_wait_for_storage_is_logged_too(storage: MemoryStorage, caplog: pytest.LogCaptureFixture) -> None:
-    storage.before = outage = Unavailable()
     caplog.set_level(logging.WARNING)
 
-    opening = asyncio.ensure_future(manager(storage, acquire_timeout=60.0).open())
-    await eventually(lambda: "session default/talk cannot be acquired yet, storage does not answer" in caplog.text)
-    outage.on = False
-    await opening
+    async def is_away(operation: str, what: Any) -> None:
+        if "session default/talk cannot be acquired yet, storage does not answer" not in caplog.text:
+            raise StorageUnavailable("as the test wants it")
+
+    storage.before = is_away
+    await manager(storage, acquire_timeout=60.0).open()
