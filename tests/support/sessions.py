@@ -23,8 +23,8 @@ Sessions = Callable[..., Any]
 SHORT = LeaseSettings(duration=0.8, heartbeat=0.2, margin=0.2)
 """A lease that a test can outwait. On a busy machine its holder may lose it; see ``KEPT``."""
 
-KEPT = LeaseSettings(duration=2.0, heartbeat=0.3, margin=0.3)
-"""A lease that a holder keeps for which a busy machine has no time for a second and a half."""
+KEPT = LeaseSettings(duration=1.0, heartbeat=0.15, margin=0.15)
+"""A lease that its holder keeps on a busy machine: five heartbeats in a row have to be late by the steady clock."""
 
 
 def item(storage: MemoryStorage, key: str = "default/talk") -> GuardItem:

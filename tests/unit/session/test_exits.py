@@ -130,7 +130,7 @@ def test_storage_that_hangs_is_waited_for_in_bounds_and_what_it_did_not_take_is_
 
 @pytest.mark.slow
 def test_a_wait_at_exit_is_logged_after_a_second(program: Programs, tmp_path: Path) -> None:
-    slow = HUNG.replace("0.3", "10.0").replace("await asyncio.Event().wait()", "await asyncio.sleep(1.2)")
+    slow = HUNG.replace("0.3", "10.0").replace("await asyncio.Event().wait()", "await asyncio.sleep(0.5)")
 
     ended = program(f"{slow}\nmanager.append_message({{'role': 'user', 'content': [{{'text': 'Late'}}]}}, agent)")
 
