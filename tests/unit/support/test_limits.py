@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -36,27 +37,28 @@ EXAMPLES_DEADLINE = settings.default.deadline  # type: ignore[attr-defined]  # a
 Run = Callable[..., subprocess.Popen[str]]
 
 
+def started(folder: Path, module: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """Start pytest on a module of tests, in a folder of its own."""
+    head = "import asyncio, os, pathlib, subprocess, sys, threading, time\nimport pytest\n"
+    (folder / "test_it.py").write_text(head + textwrap.dedent(module))
+    (folder / "pytest.ini").write_text(INI)
+    command = [sys.executable, "-m", "pytest", *PLUGINS, "-p", "no:cacheprovider"]
+    return subprocess.Popen(
+        [*command, "-c", str(folder / "pytest.ini"), *(arguments or ("-n0",)), str(folder)],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != MARK}
+        | {"SEGUE_TEST_AGAIN_S": "0.5", "KEPT": str(folder), **ONLY_THESE}
+        | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Start pytest on a module of tests."""
-
-    def start(module: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        head = "import asyncio, os, pathlib, subprocess, sys, threading, time\nimport pytest\n"
-        (tmp_path / "test_it.py").write_text(head + textwrap.dedent(module))
-        (tmp_path / "pytest.ini").write_text(INI)
-        command = [sys.executable, "-m", "pytest", *PLUGINS, "-p", "no:cacheprovider"]
-        return subprocess.Popen(
-            [*command, "-c", str(tmp_path / "pytest.ini"), *(arguments or ("-n0",)), str(tmp_path)],
-            cwd=ROOT,
-            env={name: value for name, value in os.environ.items() if name != MARK}
-            | {"SEGUE_TEST_AGAIN_S": "0.5", "KEPT": str(tmp_path), **ONLY_THESE}
-            | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    return start
+    return functools.partial(started, tmp_path)
 
 
 def alive(process: int) -> bool:
@@ -120,28 +122,40 @@ def test_a_process_that_nothing_interrupts_is_replaced(run: Run) -> None:
             pass
         """
 
-    output, _ = (process := run(module, "-n2", "--dist", "loadfile")).communicate()
+    output, _ = (process := run(module, "-n2", "--dist", "loadfile", SEGUE_TEST_AGAIN_S="0.1")).communicate()
 
     assert process.returncode == 1, output
     assert "1 failed, 12 passed" in output
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("arguments", [("-n0",), ("-n1",)])
-def test_a_run_that_stands_still_is_stopped(run: Run, tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    module = f"""
-        @pytest.mark.timeout(600)
-        def test_it():
-            pathlib.Path(os.environ["KEPT"], "pid").write_text(str({SLEEPER}))
-            time.sleep(600)
-        """
+STANDS_STILL = f"""
+    @pytest.mark.timeout(600)
+    def test_it():
+        pathlib.Path(os.environ["KEPT"], "pid").write_text(str({SLEEPER}))
+        time.sleep(600)
+    """
 
-    output, _ = (process := run(module, *arguments, SEGUE_TEST_STANDSTILL_S="8")).communicate()
+Standing = tuple[Path, subprocess.Popen[str]]
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Standing]:
+    """Start a run of each kind that stands still. They wait for their limits together."""
+    folders = {kind: tmp_path_factory.mktemp("standing") for kind in ("-n0", "-n1")}
+    limit = {"SEGUE_TEST_STANDSTILL_S": "8"}
+    return {kind: (folder, started(folder, STANDS_STILL, kind, **limit)) for kind, folder in folders.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["-n0", "-n1"])
+def test_a_run_that_stands_still_is_stopped(standing: dict[str, Standing], kind: str) -> None:
+    folder, process = standing[kind]
+    output, _ = process.communicate()
 
     assert process.returncode == 3, output
     assert "RUN STOPPED" in output
     assert "test_it.py::test_it" in output
-    assert not alive(int((tmp_path / "pid").read_text()))
+    assert not alive(int((folder / "pid").read_text()))
 
 
 @pytest.mark.slow
