@@ -80,6 +80,11 @@ class Attempt:
     repeated: bool
     seconds_left: Callable[[], float]
 
+    async def wait_for(self, running: asyncio.Task[object], reserve: float) -> bool:
+        """Wait until a task has finished, or only ``reserve`` seconds are left; return whether it has finished."""
+        finished, _ = await asyncio.wait({running}, timeout=max(0.0, self.seconds_left() - reserve))
+        return bool(finished)
+
 
 @dataclass(frozen=True, slots=True)
 class TurnSettings:
@@ -296,18 +301,14 @@ class Turn:
         """Run the agent, as long as there is time."""
         self._session.on_durable = self._frames.became_durable
         running = asyncio.create_task(self._agent.invoke_async(prompt))
-        if not await self._finished(running, self._settings.last_call_seconds):
+        if not await self._attempt.wait_for(running, self._settings.last_call_seconds):
             self._agent.cancel(after_current_tools=True)
-            if not await self._finished(running, self._settings.reserve_seconds):
+            if not await self._attempt.wait_for(running, self._settings.reserve_seconds):
                 running.cancel()
                 await asyncio.wait({running}, timeout=CANCEL_SECONDS)
                 raise OutOfTime
         if (await running).stop_reason == "cancelled":
             raise OutOfTime
-
-    async def _finished(self, running: asyncio.Task[object], reserve: float) -> bool:
-        finished, _ = await asyncio.wait({running}, timeout=max(0.0, self._attempt.seconds_left() - reserve))
-        return bool(finished)
 
     @property
     def _known(self) -> Known:

@@ -22,6 +22,7 @@ from segue.wire.frames import AnswerInput, Hello, ServerFrame, TextInput, decode
 from tests.support.crash import certainly_dead, crash
 from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 from tests.support.steady_clock import steady_clock  # noqa: F401 - a fixture
+from tests.support.waiting import eventually
 from turn.post import MessageOutcome
 from turn.sessions import TurnSessions
 from turn.turn import Attempt, TurnSettings
@@ -62,6 +63,31 @@ class World:
         return [frame for to, frame in self.posted if to == connection_id]
 
 
+@dataclass
+class InvocationTime:
+    """Time of an invocation, which passes when a test says so.
+
+    Attributes:
+        left: Seconds that the invocation may still take.
+        reserves: Seconds that are kept by each wait for the agent that has begun.
+    """
+
+    left: float = HOUR
+    reserves: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class TimedAttempt(Attempt):
+    """An attempt whose waits end by that time."""
+
+    time: InvocationTime
+
+    async def wait_for(self, running: asyncio.Task[object], reserve: float) -> bool:
+        self.time.reserves.append(reserve)
+        await eventually(lambda: running.done() or self.time.left <= reserve)
+        return running.done()
+
+
 class Model(OfflineTextModel):
     """The offline model, with a step before it answers."""
 
@@ -98,10 +124,21 @@ class Process:
         settings = TurnSettings(APPROVAL_SECONDS, world.wall_clock, **(times or {}))
         self.turns = TurnRunner(self.sessions, world, self._post, settings, lambda: world.later)
 
-    async def take(self, delivery: Delivery, *, repeated: bool = False, seconds: float = HOUR) -> None:
-        """Take a turn; a process that dies meanwhile leaves everything as it is."""
+    async def take(
+        self, delivery: Delivery, *, repeated: bool = False, seconds: float = HOUR, time: InvocationTime | None = None
+    ) -> None:
+        """Take a turn; a process that dies meanwhile leaves everything as it is.
+
+        Args:
+            delivery: The frame, and whose it is.
+            repeated: Whether there was a try before.
+            seconds: How long the invocation may take.
+            time: Its time, if that passes by hand.
+        """
         deadline = self._loop.time() + seconds
         attempt = Attempt(delivery, repeated, lambda: deadline - self._loop.time())
+        if time is not None:
+            attempt = TimedAttempt(delivery, repeated, lambda: time.left, time)
         turn = asyncio.create_task(self.turns.run_turn(attempt))
         died = asyncio.create_task(self.died.wait())
         await asyncio.wait({turn, died}, return_when=asyncio.FIRST_COMPLETED)

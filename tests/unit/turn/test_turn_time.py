@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.support.waiting import within
-from tests.unit.turn.conftest import Person, journal, messages
+from tests.support.waiting import eventually, within
+from tests.unit.turn.conftest import InvocationTime, Person, journal, messages
 from tests.unit.turn.items import item
 from turn.post import MessageOutcome
-from turn.turn import OutOfTime
+from turn.turn import LAST_CALL_SECONDS, RELEASE_SECONDS, RESERVE_SECONDS, OutOfTime
 from turn.turn_outbox import Undelivered
+
+
+def never_ending(time: InvocationTime) -> Callable[[], Awaitable[None]]:
+    """Return a step of the model that takes all of the time that an agent has, and goes on."""
+
+    async def think() -> None:
+        time.left = RESERVE_SECONDS - 0.1
+        await asyncio.Event().wait()
+
+    return think
+
 
 # --- time
 
 
 @pytest.mark.slow
 async def test_no_further_call_of_the_model_begins_near_the_end(world, processes):
-    process, person = processes(times={"last_call_seconds": 5.0, "reserve_seconds": 1.0}), Person(world)
+    process, person, time = processes(), Person(world), InvocationTime()
     delivery = await person.say(process, "Remember that I like tea")
     first = True
 
@@ -27,11 +39,12 @@ async def test_no_further_call_of_the_model_begins_near_the_end(world, processes
         nonlocal first
         if first:
             first = False
-            await asyncio.sleep(0.2)
+            time.left = LAST_CALL_SECONDS - 1.0
+            await eventually(lambda: time.reserves == [LAST_CALL_SECONDS, RESERVE_SECONDS])
 
     process.think = think
     with pytest.raises(OutOfTime):
-        await process.take(delivery, seconds=5.1)
+        await process.take(delivery, time=time)
     assert not (await item(world)).held
     assert messages(await journal(world)) == [
         ("user", "Remember that I like tea"),
@@ -47,11 +60,11 @@ async def test_no_further_call_of_the_model_begins_near_the_end(world, processes
 
 @pytest.mark.slow
 async def test_a_call_that_takes_too_long_is_cut_off_and_made_again(world, processes):
-    process, person = processes(times={"last_call_seconds": 0.2, "reserve_seconds": 0.1}), Person(world)
+    process, person, time = processes(), Person(world), InvocationTime()
     delivery = await person.say(process, "repeat after me tea")
-    process.think = asyncio.Event().wait
+    process.think = never_ending(time)
     with pytest.raises(OutOfTime):
-        await process.take(delivery, seconds=0.3)
+        await process.take(delivery, time=time)
     assert not (await item(world)).held
     person.listen()
     assert person.conversation.unacknowledged == 0  # the text is durable, the answer is owed
@@ -65,17 +78,23 @@ async def test_a_call_that_takes_too_long_is_cut_off_and_made_again(world, proce
 
 @pytest.mark.slow
 async def test_a_client_that_cannot_be_told_in_time_does_not_keep_the_session_held(world, processes):
-    process, person = processes(times={"last_call_seconds": 0.0, "release_seconds": 0.1}), Person(world)
+    process, person, time = processes(times={"last_call_seconds": 0.0}), Person(world), InvocationTime()
     delivery = await person.say(process, "repeat after me tea")
     answered = threading.Event()
+
+    async def think() -> None:
+        time.left = RELEASE_SECONDS + 0.1  # for the client
+
+    process.think = think
     world.refuse = lambda _: MessageOutcome.DELIVERED if answered.wait(60) else MessageOutcome.FAILED
     try:
         async with within(20):
             with pytest.raises(Undelivered):
-                await process.take(delivery, seconds=0.5)
+                await process.take(delivery, time=time)
         assert not (await item(world)).held
     finally:
         answered.set()
+    process.think = process._step
     await process.take(delivery, repeated=True)
     await person.settle(process)
     assert person.texts == ["tea"]
@@ -84,12 +103,12 @@ async def test_a_client_that_cannot_be_told_in_time_does_not_keep_the_session_he
 
 @pytest.mark.slow
 async def test_an_agent_that_was_cut_off_is_not_kept_whatever_else_fails(world, processes):
-    process, person = processes(times={"last_call_seconds": 0.2, "reserve_seconds": 0.1}), Person(world)
+    process, person, time = processes(), Person(world), InvocationTime()
     delivery = await person.say(process, "repeat after me tea")
-    process.think = asyncio.Event().wait
+    process.think = never_ending(time)
     world.refuse = lambda _: MessageOutcome.FAILED
     with pytest.raises(OutOfTime):
-        await process.take(delivery, seconds=0.3)
+        await process.take(delivery, time=time)
     assert not process.sessions._kept
 
 
