@@ -18,13 +18,19 @@ from tests.unit.worker.stand_ins import FakeConnections, address
 from worker.conversation.model_start import ModelStart
 from worker.conversation.parts import ConversationParts
 from worker.conversation.session import HostedSession
-from worker.providers import Settings, build
+from worker.providers import Settings, build, nova
 from worker.telemetry.metrics import Model, metrics
 
 NewFake = Callable[..., Any]
 NewCall = Callable[..., Any]
 Host = Callable[[Call], Awaitable[HostedSession]]
 Counted = Callable[[], Counter[str]]
+
+
+@pytest.fixture(autouse=True)
+def nova_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a stop wait less long for the end of Nova's stream, which never comes after a lost connection."""
+    monkeypatch.setattr(nova, "STOP_SECONDS", 0.5)
 
 
 @pytest.fixture

@@ -18,6 +18,13 @@ ALL = ["nova-sonic", "openai-realtime", "gemini-live"]
 SENTENCE = "My name is Alice"
 
 
+@pytest.fixture
+def silence_settles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the silence after a sentence be acknowledged sooner than after three seconds, and looked at more often."""
+    monkeypatch.setattr(unanswered_audio, "SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr("worker.conversation.session.SETTLE_SECONDS", 0.2)
+
+
 def pieces(call: Call) -> list[bytes]:
     """A sentence with silence around it, a tenth of a second each."""
     rate = call.model.get_audio_config()["input"]["sample_rate"]
@@ -34,6 +41,7 @@ def answers(clients: FakeConnections) -> list[str]:
     return shown(clients, "assistant")
 
 
+@pytest.mark.usefixtures("silence_settles")
 @pytest.mark.parametrize("end", ["limit", "lost connection"])
 @pytest.mark.parametrize("name", ALL)
 async def test_the_next_connection_hears_the_whole_sentence_once(  # noqa: PLR0917 - fixtures
@@ -72,6 +80,7 @@ async def left_out(fake: Any, call: Call, session: Any, clients: FakeConnections
     return len(said)
 
 
+@pytest.mark.usefixtures("silence_settles")
 async def test_audio_that_gemini_never_transcribed_is_replayed_to_the_next_connection(
     new_fake: Any, new_call: Any, storage: Any, host: Host, clients: FakeConnections
 ) -> None:
@@ -89,6 +98,7 @@ async def test_audio_that_gemini_never_transcribed_is_replayed_to_the_next_conne
 async def test_audio_that_gemini_never_transcribed_is_acknowledged_by_age(
     new_fake: Any, new_call: Any, storage: Any, host: Host, clients: FakeConnections, monkeypatch: Any
 ) -> None:
+    monkeypatch.setattr("worker.conversation.session.SETTLE_SECONDS", 0.2)
     fake = await new_fake("gemini-live")
     call = await new_call(fake, storage, connect=False)
     session = await host(call)
