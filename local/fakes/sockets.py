@@ -13,6 +13,10 @@ from websockets.http11 import Request, Response
 
 from local.fakes.fake import LOOPBACK, Broken, Fake
 
+CLOSE_SECONDS = 1.0
+"""Seconds for a client to answer the end of its connection; after them the connection is cut. A client that has given
+it up does not answer."""
+
 
 class SocketFake(Fake):
     """A service; each connection is a ``FakeConversation`` with ``serve`` and ``end_broken``.
@@ -29,7 +33,13 @@ class SocketFake(Fake):
 
     async def start(self) -> None:
         """Listen."""
-        self._server = await serve(self._serve, LOOPBACK, 0, process_request=self._admit, ssl=self.tls, max_size=None)
+        self._server = await serve(
+            *(self._serve, LOOPBACK, 0),
+            process_request=self._admit,
+            ssl=self.tls,
+            max_size=None,
+            close_timeout=CLOSE_SECONDS,
+        )
 
     async def stop(self) -> None:
         """End."""
