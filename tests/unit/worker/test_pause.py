@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 
 import pytest
 
@@ -24,7 +25,7 @@ from tests.support.scripted_model import spoken
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import address, delivery, hello, speech, text
 from tests.unit.worker.test_drain import Leaving
-from worker.conversation import output_gate
+from worker.conversation.output_gate import OutputGate
 
 LEASE = LeaseSettings(duration=1.0, heartbeat=0.15, margin=0.15)
 """A lease that its holder keeps on a busy machine: it goes by the steady clock."""
@@ -35,7 +36,7 @@ ENDS = Pause(active=False, reason="storage")
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(output_gate, "PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr("worker.conversation.output.OutputGate", functools.partial(OutputGate, pause_seconds=0.2))
 
 
 @pytest.fixture
