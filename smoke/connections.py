@@ -6,7 +6,7 @@ import asyncio
 
 from smoke.call import calling
 from smoke.report import State
-from smoke.visit import ANSWER_SECONDS, Outcome, Step, Visit, in_time
+from smoke.visit import Outcome, Step, Visit, in_time
 
 
 async def returned(visit: Visit) -> Outcome:
@@ -17,7 +17,7 @@ async def returned(visit: Visit) -> Outcome:
     async with calling(visit.client()) as call:
         ready = call.client.ready
         records = ready.head if ready else 0
-        seconds, _ = await call.ask("Say hello again", ANSWER_SECONDS)
+        seconds, _ = await call.ask("Say hello again", visit.pace.answer_seconds)
     return Outcome(
         came=f"{records} records before, the next answer after {seconds * 1000:.0f} ms",
         state=State.WELL if records >= 2 else State.DIFFERS,
@@ -32,7 +32,7 @@ async def idle(visit: Visit) -> Outcome:
     call = visit.open_call
     connection, epoch = call.client.connection, call.client.epoch
     await asyncio.sleep(visit.idle_seconds)
-    seconds, _ = await call.ask("Say that you are still there", ANSWER_SECONDS)
+    seconds, _ = await call.ask("Say that you are still there", visit.pace.answer_seconds)
     is_unchanged = call.client.connection == connection and call.client.epoch == epoch
     return Outcome(
         came=f"answered {seconds * 1000:.0f} ms after {visit.idle_seconds:g} s of silence, "

@@ -21,29 +21,20 @@ from segue.wire.frames import (
 )
 from smoke.call import is_answer, is_direct
 from smoke.report import State, in_words, percentiles
-from smoke.visit import ANSWER_SECONDS, Outcome, Step, Visit, in_time
+from smoke.visit import Outcome, Pace, Step, Visit, in_time
 from smoke.wire import Wire, open_wire
 
-READY_SECONDS: Final = 60.0
-HELLO_SECONDS: Final = 2.0
-FOLLOW_SECONDS: Final = 2.0
-"""In which a session that is held elsewhere comes to the worker of a direct connection; it takes a fraction of it."""
 UNANSWERED_FRAMES: Final = 10
-STRAY_SECONDS: Final = 3.0
 PINGS: Final = 60
-PING_PAUSE_SECONDS: Final = 0.15
-ROUNDS: Final = 10
 ROUND_FRAMES: Final = 16
 """So many frames are answered with ``received`` at once (docs/protocol.md)."""
 SILENCE_SECONDS: Final = 0.02
-REPEAT_SECONDS: Final = 1.0
-"""In which an answer that comes twice comes again."""
 
 
 async def _ready(visit: Visit) -> Outcome:
     async with open_wire(visit.url, visit.token) as wire:
         began = time.monotonic()
-        at, ready = await _greet(wire, visit.session)
+        at, ready = await _greet(wire, visit)
     seconds = at - began
     audio = (
         f"hears {ready.audio.input.rate} and speaks {ready.audio.output.rate} samples a second"
@@ -59,11 +50,11 @@ async def _ready(visit: Visit) -> Outcome:
 
 async def _strays(visit: Visit) -> Outcome:
     async with open_wire(visit.url, visit.token) as wire:
-        _, ready = await _greet(wire, visit.session)
+        _, ready = await _greet(wire, visit)
         strays_before = len(wire.strays)
         for _ in range(UNANSWERED_FRAMES):
             await wire.send(OutputAck(epoch=ready.epoch or 0, seq=ready.seq or 1))
-        await asyncio.sleep(STRAY_SECONDS)
+        await asyncio.sleep(visit.pace.stray_seconds)
         strays = wire.strays[strays_before:]
     came = f"{len(strays)} messages for {UNANSWERED_FRAMES} frames"
     if strays:
@@ -75,13 +66,13 @@ async def _strays(visit: Visit) -> Outcome:
 async def _echoes(visit: Visit) -> Outcome:
     times = []
     async with open_wire(visit.url, visit.token) as wire:
-        await _greet(wire, visit.session)
+        await _greet(wire, visit)
         for _ in range(PINGS):
             place, began = len(wire.frames), time.monotonic()
             await wire.send(Ping())
-            at, _pong = await wire.first(Pong, ANSWER_SECONDS, after=place)
+            at, _pong = await wire.first(Pong, visit.pace.answer_seconds, after=place)
             times.append(at - began)
-            await asyncio.sleep(PING_PAUSE_SECONDS)
+            await asyncio.sleep(visit.pace.ping_pause_seconds)
     figures = percentiles(times)
     return Outcome(
         came=f"{in_words(figures)} ({PINGS} pings)", state=in_time(figures["p99"] / 1000, 1), figures=figures
@@ -91,11 +82,11 @@ async def _echoes(visit: Visit) -> Outcome:
 async def _echoes_of_the_worker(visit: Visit) -> Outcome:
     times = []
     async with open_wire(visit.url, visit.token) as wire:
-        _, ready = await _greet(wire, visit.session)
+        _, ready = await _greet(wire, visit)
         if ready.audio is None:
             return Outcome(came="the session has no audio", state=State.SKIPPED)
         silence = bytes(2 * int(ready.audio.input.rate * SILENCE_SECONDS))
-        for number in range(ROUNDS):
+        for number in range(visit.pace.rounds):
             last_seq = (number + 1) * ROUND_FRAMES
             began = time.monotonic()
             for seq in range(last_seq - ROUND_FRAMES + 1, last_seq + 1):
@@ -103,13 +94,13 @@ async def _echoes_of_the_worker(visit: Visit) -> Outcome:
                 await wire.send(AudioInput(audio=audio.audio, seq=seq))
             at, _received = await wire.first(
                 Received,
-                ANSWER_SECONDS,
+                visit.pace.answer_seconds,
                 lambda frame, last_seq=last_seq: frame.upto >= last_seq,  # type: ignore[misc]
             )
             times.append(at - began)
             await asyncio.sleep(ROUND_FRAMES * SILENCE_SECONDS)
     figures = percentiles(times)
-    came = f"{in_words(figures)} ({ROUNDS} times {ROUND_FRAMES} frames)"
+    came = f"{in_words(figures)} ({visit.pace.rounds} times {ROUND_FRAMES} frames)"
     return Outcome(came=came, state=in_time(figures["p90"] / 1000, 1.5), figures=figures)
 
 
@@ -118,22 +109,22 @@ async def _answer_after_loss(visit: Visit) -> Outcome:
     client_id = secrets.token_hex(8)
     text = TextInput(text="Say that I am back", seq=1)
     async with open_wire(visit.url, visit.token) as wire:
-        _, ready = await _greet(wire, visit.session, client_id=client_id)
+        _, ready = await _greet(wire, visit, client_id=client_id)
         last_record = ready.head - 1
         await wire.send(text)
-        await wire.first(Received, ANSWER_SECONDS)
+        await wire.first(Received, visit.pace.answer_seconds)
         wire.cut()
     began = time.monotonic()
     async with open_wire(visit.url, visit.token) as wire:
-        _, ready = await _greet(wire, visit.session, client_id=client_id, connection=2, last_record=last_record)
+        _, ready = await _greet(wire, visit, client_id=client_id, connection=2, last_record=last_record)
         if ready.known.upto < 1:
             await wire.send(text)
         answered_at, _ = await wire.first(
             Transcript | TextOutput,  # type: ignore[arg-type]  # isinstance takes it
-            ANSWER_SECONDS,
+            visit.pace.answer_seconds,
             lambda frame: is_answer(frame) and (frame.record or 0) > last_record,
         )
-        await asyncio.sleep(REPEAT_SECONDS)
+        await asyncio.sleep(visit.pace.repeat_seconds)
         answers = [frame.record for _, frame in wire.frames if is_answer(frame)]  # type: ignore[union-attr]
     seconds = answered_at - began
     is_repeated = len(answers) != len(set(answers))
@@ -145,31 +136,31 @@ async def _answer_after_loss(visit: Visit) -> Outcome:
 
 
 async def _greet(
-    wire: Wire, session: str, *, client_id: str | None = None, connection: int = 1, last_record: int | None = None
+    wire: Wire, visit: Visit, *, client_id: str | None = None, connection: int = 1, last_record: int | None = None
 ) -> tuple[float, Ready]:
     """Say hello, again and again, until the session is ready."""
     hello = Hello(
-        session=session,
+        session=visit.session,
         client_id=client_id or secrets.token_hex(8),
         connection=connection,
         last_record=last_record,
     )
-    async with asyncio.timeout(READY_SECONDS):
+    async with asyncio.timeout(visit.pace.ready_seconds):
         while True:
             await wire.send(hello)
             try:
-                at, ready = await wire.first(Ready, HELLO_SECONDS)
+                at, ready = await wire.first(Ready, visit.pace.hello_seconds)
             except TimeoutError:
                 continue
-            return at, (await _wait_until_settled(wire, ready) if is_direct(ready) else ready)
+            return at, (await _wait_until_settled(wire, ready, visit.pace) if is_direct(ready) else ready)
 
 
-async def _wait_until_settled(wire: Wire, ready: Ready) -> Ready:
+async def _wait_until_settled(wire: Wire, ready: Ready, pace: Pace) -> Ready:
     """Wait until the session has followed its socket, if it does: its next holder says ``ready`` again."""
     while True:
         place = len(wire.frames)
         try:
-            _, ready = await wire.first(Ready, FOLLOW_SECONDS, after=place)
+            _, ready = await wire.first(Ready, pace.follow_seconds, after=place)
         except TimeoutError:
             return ready
 

@@ -5,15 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
 
 from smoke.call import is_answer, is_direct
 from smoke.report import State, in_words, percentiles
-from smoke.visit import ANSWER_SECONDS, Outcome, Step, Visit
-
-REDEPLOYED_SECONDS: Final = 900.0
-"""From the order until the old tasks are gone: new tasks start, become healthy, and old ones drain."""
-PAUSE_SECONDS: Final = 2.0
+from smoke.visit import Outcome, Step, Visit
 
 Redeploy = Callable[[], Awaitable[None]]
 
@@ -36,14 +31,14 @@ async def redeployed(visit: Visit, redeploy: Redeploy) -> Outcome:
     """Ask one thing after another until the call is with another holder and the redeployment is over."""
     call = visit.open_call
     connection, epoch = call.client.connection, call.client.epoch or 0
-    heard_before, deadline = len(call.heard), time.monotonic() + REDEPLOYED_SECONDS
+    heard_before, deadline = len(call.heard), time.monotonic() + visit.pace.redeployed_seconds
     times: list[float] = []
     redeployment = asyncio.ensure_future(redeploy())
     try:
         while time.monotonic() < deadline and not (redeployment.done() and (call.client.epoch or 0) > epoch):
-            seconds, _ = await call.ask(f"Say the number {len(times) + 1}", ANSWER_SECONDS)
+            seconds, _ = await call.ask(f"Say the number {len(times) + 1}", visit.pace.answer_seconds)
             times.append(seconds)
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(visit.pace.text_pause_seconds)
         is_over = redeployment.done()
         if is_over:
             redeployment.result()
@@ -59,7 +54,7 @@ async def redeployed(visit: Visit, redeploy: Redeploy) -> Outcome:
         "same connection" if same_connection else "a connection to another worker" if direct else "another connection",
     ]
     if not is_over:
-        came.append(f"the redeployment is not over after {REDEPLOYED_SECONDS:g} s")
+        came.append(f"the redeployment is not over after {visit.pace.redeployed_seconds:g} s")
     is_well = is_over and has_moved and each_once and (same_connection or direct)
     return Outcome(came=", ".join(came), state=State.WELL if is_well else State.DIFFERS, figures=figures)
 

@@ -8,7 +8,7 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from segue.ids import principal_of
@@ -27,8 +27,32 @@ class Stack:
         outputs: Of both.
     """
 
-    def __init__(self, outputs: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        outputs: Mapping[str, str],
+        *,
+        client: Callable[[str], Any] | None = None,
+        poll_seconds: float = POLL_SECONDS,
+        deployed_seconds: float = DEPLOYED_SECONDS,
+        released_poll_seconds: float = RELEASED_POLL_SECONDS,
+        delete_seconds: float = DELETE_SECONDS,
+    ) -> None:
+        """Keep what is known.
+
+        Args:
+            outputs: Of both stacks.
+            client: Makes a client of an AWS service.
+            poll_seconds: Between two looks at a deployment.
+            deployed_seconds: For a deployment.
+            released_poll_seconds: Between two looks at a session that is held.
+            delete_seconds: For a session to be released.
+        """
         self.outputs = dict(outputs)
+        self._client = client or _client
+        self._poll_seconds = poll_seconds
+        self._deployed_seconds = deployed_seconds
+        self._released_poll_seconds = released_poll_seconds
+        self._delete_seconds = delete_seconds
 
     async def redeploy(self) -> None:
         """Replace all worker tasks by new ones of the same task definition, and wait until that is over.
@@ -39,12 +63,12 @@ class Stack:
         """
         if "WorkerServiceName" not in self.outputs:
             raise OSError("the deployment has no workers to replace (workers=text)")
-        ecs = _client("ecs")
+        ecs = self._client("ecs")
         service = {"cluster": self.outputs["ClusterName"], "service": self.outputs["WorkerServiceName"]}
         await asyncio.to_thread(ecs.update_service, **service, forceNewDeployment=True)
-        deadline = time.monotonic() + DEPLOYED_SECONDS
+        deadline = time.monotonic() + self._deployed_seconds
         while time.monotonic() < deadline:
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(self._poll_seconds)
             described = await asyncio.to_thread(
                 ecs.describe_services, cluster=service["cluster"], services=[service["service"]]
             )
@@ -53,7 +77,7 @@ class Stack:
                 raise OSError(f"the deployment failed: {newest.get('rolloutStateReason', '')}")
             if newest.get("rolloutState") == "COMPLETED":
                 return
-        raise TimeoutError(f"the deployment is not over after {DEPLOYED_SECONDS:g} s")
+        raise TimeoutError(f"the deployment is not over after {self._deployed_seconds:g} s")
 
     async def delete(self, principal: str, session: str) -> str:
         """Delete a session, when its holder has released it; return what became of it.
@@ -65,7 +89,7 @@ class Stack:
         from segue.errors import SegueError, SessionHeld
 
         sessions = Sessions.s3(self.outputs["BucketName"], self.outputs["LockTableName"], principal=principal)
-        deadline = time.monotonic() + DELETE_SECONDS
+        deadline = time.monotonic() + self._delete_seconds
         while True:
             try:
                 objects = await asyncio.to_thread(sessions.delete, session)
@@ -76,7 +100,7 @@ class Stack:
                 raise OSError(str(error)) from error
             else:
                 return f"{principal}/{session} is deleted, {objects} objects of it"
-            await asyncio.sleep(RELEASED_POLL_SECONDS)
+            await asyncio.sleep(self._released_poll_seconds)
 
 
 async def find(name: str) -> Stack:

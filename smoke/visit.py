@@ -10,8 +10,38 @@ from segue.client import Client
 from smoke.call import Call
 from smoke.report import Line, State
 
-ANSWER_SECONDS = 60.0
-"""A model that takes longer does not answer."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Times that steps take or wait.
+
+    Attributes:
+        answer_seconds: For an answer; a model that takes longer does not answer.
+        ready_seconds: For a session to become ready.
+        hello_seconds: Between two ``hello`` to a session that is not ready yet.
+        follow_seconds: In which a session that is held elsewhere comes to the worker of a direct connection; it takes a
+            fraction of it.
+        stray_seconds: In which strays are looked for.
+        ping_pause_seconds: Between two pings.
+        repeat_seconds: In which an answer that comes twice comes again.
+        rounds: Rounds of frames, of which each is answered with ``received``.
+        listening_seconds: Until a caller has understood that the answer will be long.
+        redeployed_seconds: From the order until the old tasks are gone: new tasks start, become healthy, and old ones
+            drain.
+        text_pause_seconds: Between two texts during a redeployment.
+    """
+
+    answer_seconds: float = 60.0
+    ready_seconds: float = 60.0
+    hello_seconds: float = 2.0
+    follow_seconds: float = 2.0
+    stray_seconds: float = 3.0
+    ping_pause_seconds: float = 0.15
+    repeat_seconds: float = 1.0
+    rounds: int = 10
+    listening_seconds: float = 1.0
+    redeployed_seconds: float = 900.0
+    text_pause_seconds: float = 2.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,6 +55,7 @@ class Visit:
         idle_seconds: For the step that waits; 0 leaves it out.
         call: The call that goes on through most steps; None before it.
         offline: True if the model has turned out to be the offline one.
+        pace: Times that steps take or wait.
     """
 
     url: str
@@ -33,6 +64,7 @@ class Visit:
     idle_seconds: float = 0.0
     call: Call | None = None
     offline: bool = False
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def emulated(self) -> bool:

@@ -14,25 +14,17 @@ from smoke import stack
 from tests.support.stage import Stage
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack, "RELEASED_POLL_SECONDS", 0.0)
-
-
-@pytest.mark.usefixtures("quick")
 async def test_a_session_that_is_held_is_deleted_after_its_release(stage: Stage) -> None:
-    there = stack.Stack({"BucketName": stage.bucket, "LockTableName": stage.lock_table})
+    outputs = {"BucketName": stage.bucket, "LockTableName": stage.lock_table}
+    there = stack.Stack(outputs, released_poll_seconds=0.0)
     manager = GuardedS3SessionManager("s", principal="p", **stage.options)
     await manager.open()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stack, "DELETE_SECONDS", 0.0)
-        with pytest.raises(OSError, match="is held by"):
-            await there.delete("p", "s")
+    with pytest.raises(OSError, match="is held by"):
+        await stack.Stack(outputs, released_poll_seconds=0.0, delete_seconds=0.0).delete("p", "s")
     await manager.close()
     assert await there.delete("p", "s") == "p/s is deleted, 0 objects of it"
 
 
-@pytest.mark.usefixtures("quick")
 async def test_it_waits_until_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
     outcomes = deque([SessionHeld("w", 1), SessionHeld("w", 1), 3])
 
@@ -44,7 +36,7 @@ async def test_it_waits_until_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
             return outcome
 
     monkeypatch.setattr(Sessions, "s3", lambda *_, **__: Asked())
-    there = stack.Stack({"BucketName": "b", "LockTableName": "t"})
+    there = stack.Stack({"BucketName": "b", "LockTableName": "t"}, released_poll_seconds=0.0)
     assert await asyncio.wait_for(there.delete("p", "s"), 60) == "p/s is deleted, 3 objects of it"
 
 

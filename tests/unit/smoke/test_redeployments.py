@@ -2,62 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
-from smoke import frames, redeploy, stack
+from smoke import redeploy, stack
 from smoke.report import State
 from smoke.visit import Outcome, Visit
 from tests.unit.smoke.steps import (
     FRAMES,
+    QUICK,
     in_a_call,
     outcome,
     quick,  # noqa: F401 - a fixture
 )
 
+SHORT = replace(QUICK, redeployed_seconds=0.5)
+
 
 @pytest.mark.slow
-async def test_a_redeployment_has_to_move_the_call(monkeypatch):
+async def test_a_redeployment_has_to_move_the_call():
     async def nothing() -> None:
         return None
 
     async def fails() -> None:
         raise OSError("rolled back")
 
-    monkeypatch.setattr(redeploy, "REDEPLOYED_SECONDS", 0.5)
-    moved = await in_a_call(partial(redeploy.redeployed, redeploy=nothing), moves=True)
-    stayed = await in_a_call(partial(redeploy.redeployed, redeploy=nothing))
+    moved = await in_a_call(partial(redeploy.redeployed, redeploy=nothing), SHORT, moves=True)
+    stayed = await in_a_call(partial(redeploy.redeployed, redeploy=nothing), SHORT)
 
     assert moved.state is State.WELL, moved
     assert "answered once each" in moved.came
     assert stayed.state is State.DIFFERS
     with pytest.raises(OSError, match="rolled back"):
-        await in_a_call(partial(redeploy.redeployed, redeploy=fails), moves=True)
+        await in_a_call(partial(redeploy.redeployed, redeploy=fails), SHORT, moves=True)
 
 
 @pytest.mark.slow
-async def test_only_a_call_to_a_worker_itself_may_be_on_another_connection_after_a_redeployment(monkeypatch):
+async def test_only_a_call_to_a_worker_itself_may_be_on_another_connection_after_a_redeployment():
     async def nothing() -> None:
         return None
 
-    monkeypatch.setattr(redeploy, "REDEPLOYED_SECONDS", 0.5)
     work = partial(redeploy.redeployed, redeploy=nothing)
 
     async def twice(visit: Visit) -> Outcome:
         await work(visit)
         return await work(visit)  # the next connection is the present one by now
 
-    direct, gateway = [await in_a_call(twice, moves=True, leaves=True, direct=leads) for leads in (True, False)]
+    direct, gateway = [await in_a_call(twice, SHORT, moves=True, leaves=True, direct=leads) for leads in (True, False)]
 
     assert direct.state is State.WELL, direct
     assert gateway.state is State.DIFFERS, gateway
 
 
 @pytest.mark.slow
-async def test_a_session_that_follows_its_socket_is_waited_for(monkeypatch):
-    monkeypatch.setattr(frames, "FOLLOW_SECONDS", 0.2)
-    well = await outcome(FRAMES["echo of the worker"], direct=True)
+async def test_a_session_that_follows_its_socket_is_waited_for():
+    well = await outcome(FRAMES["echo of the worker"], replace(QUICK, follow_seconds=0.2), direct=True)
 
     assert well.state is State.WELL
 
@@ -88,11 +89,10 @@ class Ecs:
         return {"services": [{"deployments": [{"rolloutState": state, "rolloutStateReason": "circuit breaker"}]}]}
 
 
-async def test_ecs_is_asked_for_new_tasks_and_waited_for(monkeypatch):
-    monkeypatch.setattr(stack, "POLL_SECONDS", 0.0)
+async def test_ecs_is_asked_for_new_tasks_and_waited_for():
     ecs = Ecs("IN_PROGRESS", "COMPLETED")
-    monkeypatch.setattr(stack, "_client", lambda _: ecs)
-    there = stack.Stack({"ClusterName": "c", "WorkerServiceName": "w"})
+    workers = {"ClusterName": "c", "WorkerServiceName": "w"}
+    there = stack.Stack(workers, client=lambda _: ecs, poll_seconds=0.0)
 
     await there.redeploy()
     assert ecs.asked == [{"cluster": "c", "service": "w", "forceNewDeployment": True}]
@@ -100,6 +100,5 @@ async def test_ecs_is_asked_for_new_tasks_and_waited_for(monkeypatch):
     ecs.states = ["FAILED"]
     with pytest.raises(OSError, match="circuit breaker"):
         await there.redeploy()
-    monkeypatch.setattr(stack, "DEPLOYED_SECONDS", 0.0)
     with pytest.raises(TimeoutError):
-        await there.redeploy()
+        await stack.Stack(workers, client=lambda _: ecs, deployed_seconds=0.0).redeploy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from smoke import connections, handshakes, turns
@@ -10,6 +12,7 @@ from smoke.visit import Visit
 from tests.unit.smoke.scripted import deployed
 from tests.unit.smoke.steps import (
     FRAMES,
+    QUICK,
     in_a_call,
     outcome,
     quick,  # noqa: F401 - a fixture
@@ -75,16 +78,15 @@ async def test_a_typed_turn_is_answered_and_durable():
 
 
 @pytest.mark.slow
-async def test_a_spoken_turn_and_a_barge_in_are_heard_or_time_out(monkeypatch):
+async def test_a_spoken_turn_and_a_barge_in_are_heard_or_time_out():
     spoken, over = await in_a_call(turns.spoken), await in_a_call(turns.spoken_over)
 
     assert (spoken.state, over.state) == (State.WELL, State.WELL)
     assert "heard 'a question'" in spoken.came
     assert over.figures["barge_in"] < 2000
-    monkeypatch.setattr(turns, "ANSWER_SECONDS", 0.5)
     for work in (turns.spoken, turns.spoken_over):
         with pytest.raises(TimeoutError):
-            await in_a_call(work, deaf=True)
+            await in_a_call(work, replace(QUICK, answer_seconds=0.5), deaf=True)
 
 
 async def test_a_session_that_forgets_differs():
