@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 
 import msgspec
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from segue import SessionHeld
 from segue.lease.item import GuardItem
