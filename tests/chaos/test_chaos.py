@@ -60,7 +60,7 @@ async def test_no_frame_is_lost_or_doubled(
         mixed=True,
     )
     outcome = await stage.run(plan, requests, random.Random(1), tmp_path, print)
-    assert outcome.problems == []
+    assert not outcome.problems, "\n".join(outcome.problems)
     assert outcome.lines >= plan.calls * plan.lines
     if requests is NO_FAULTS:  # one call's sockets are renewed all the time, the others' stay
         assert outcome.clients <= outcome.connections <= outcome.clients * (2 if busy() else 1)
