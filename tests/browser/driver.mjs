@@ -111,7 +111,7 @@ const actions = {
     for (const end = Date.now() + timeout; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
       const value = await page.evaluate(call).catch(ignoreNavigation);
       if (value) return value;
-      if (Date.now() > end) throw new Error(`not so within ${timeout} ms; the page: ${await page.evaluate("document.body.innerText")}`);
+      if (Date.now() > end) throw new Error(`not so within ${timeout} ms`);
     }
   },
   evaluate: (page, { expression }) => page.evaluate(expression),
@@ -151,7 +151,8 @@ async function run({ id, page, do: name, with: options = {} }) {
     const value = await actions[name](pages.get(page), { page, ...options });
     return { id, value: value === undefined || typeof value?.url === "function" ? null : value };
   } catch (error) {
-    return { id, error: String(error?.message ?? error) };
+    const shown = await pages.get(page)?.evaluate("document.body.innerText").catch(() => "nothing: it is closed or gone");
+    return { id, error: `${error?.message ?? error}; the page shows: ${shown}` };
   }
 }
 
