@@ -187,6 +187,31 @@ def test_expired_credentials_that_can_be_renewed_lead_to_a_new_connection():
     assert client.failure.code == "unauthorized"
 
 
+def test_credentials_that_expire_before_a_holder_is_ready_are_replaced():
+    client = Conversation("s", "c", "voice", ClientSettings(), renewable=True)
+    client.connected(0.0)
+    hear(client, ready())
+    client.connected(1.0)  # beside the first, with the same token: it has not ended yet
+    client.disconnected(1)
+    hear(client, error_frame("expired"), link=2)
+    hear(client, error_frame("expired"), link=2)
+    assert (client.failure, client.link(2).lost) == (None, True)
+    client.disconnected(2)
+    client.connected(2.0)
+    hear(client, ready(epoch=2), link=3)
+    assert client.greeted
+
+
+def test_credentials_that_are_old_whenever_they_are_got_end_the_client():
+    client = Conversation("s", "c", "voice", ClientSettings(), renewable=True)
+    for number in (1, 2, 3):
+        assert client.failure is None
+        client.connected(float(number))
+        hear(client, error_frame("expired"), link=number)
+        client.disconnected(number)
+    assert client.failure.code == "expired"
+
+
 def test_hello_after_too_many_sessions_waits_the_longest_interval():
     client = conversation(hello_interval=2.0, longest_hello_interval=6.0)
     client.connected(0.0)

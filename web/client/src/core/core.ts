@@ -24,6 +24,11 @@ import { ShownOutput } from "./shown-output.js";
 const FATAL_CODES: ReadonlySet<string> = new Set(["bad_session", "already_bound", "superseded"]);
 /** Error codes after which the server refuses every frame of this connection. */
 const CREDENTIAL_CODES: ReadonlySet<string> = new Set(["unauthorized", "expired"]);
+/**
+ * Connections in a row whose credentials expire before a holder is ready; the client ends at the last. A busy server or
+ * a slow network is over by then; a function that gets credentials which are old already never gets others.
+ */
+const MAX_EXPIRIES = 3;
 
 /** One client id in one session, over any number of connections. */
 export class Core {
@@ -39,6 +44,8 @@ export class Core {
   roundTrip: number | undefined;
   /** Answers to pings so far. */
   pongs = 0;
+  /** Connections in a row whose credentials expired before a `ready`. */
+  private expiries = 0;
   private readonly links = new Links();
   private readonly input: InputDelivery;
   private readonly output: ShownOutput;
@@ -294,6 +301,7 @@ export class Core {
   private onReady(frame: Ready, now: number, link: Link | undefined): void {
     this.lastReady = frame;
     this.lastError = undefined;
+    this.expiries = 0;
     this.input.durable(frame.known.upto, frame.known.beyond, now);
     this.output.open(frame.head);
     if (!link) {
@@ -318,10 +326,14 @@ export class Core {
       if (link && link === this.links.newest) link.lost = true;
       return false;
     }
+    // A repetition, for credentials that are given up already.
+    if (link.lost && CREDENTIAL_CODES.has(frame.code)) return false;
     this.lastError = frame;
     if (FATAL_CODES.has(frame.code)) this.failure = new SessionRefused(frame.code, frame.message);
     else if (CREDENTIAL_CODES.has(frame.code)) {
-      if (this.renewable && this.greeted) link.lost = true;
+      const expired = frame.code === "expired";
+      if (expired && !this.greeted) this.expiries += 1;
+      if (this.renewable && (this.greeted || (expired && this.expiries < MAX_EXPIRIES))) link.lost = true;
       else this.failure = new SessionRefused(frame.code, frame.message);
     } else if (frame.code === "unknown_connection") link.lost = true;
     else if (frame.code === "hello_first") this.greeting.loseHolder(now);

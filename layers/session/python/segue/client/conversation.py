@@ -15,7 +15,7 @@ from math import inf
 
 import msgspec
 
-from segue.client.errors import CREDENTIAL_CODES, SessionRefused, refusal_of
+from segue.client.errors import CREDENTIAL_CODES, EXPIRIES, SessionRefused, refusal_of
 from segue.client.greeting import Greeting
 from segue.client.input_delivery import InputDelivery
 from segue.client.link import Link, Links
@@ -90,6 +90,7 @@ class Conversation:
         self.failure: SessionRefused | None = None
         self._settings = settings
         self._renewable = renewable
+        self._expiries = 0  # connections in a row whose credentials expired before a Ready
         self._links = Links()
         self._input = InputDelivery(settings)
         self._output = ShownOutput(settings, history=history)
@@ -303,7 +304,7 @@ class Conversation:
         return True
 
     def _on_ready(self, frame: Ready, now: float, link: Link | None) -> None:
-        self.last_ready, self.last_error = frame, None
+        self.last_ready, self.last_error, self._expiries = frame, None, 0
         self._input.durable(frame.known.upto, frame.known.beyond, now)
         self._output.open(frame.head)
         if link is None:
@@ -326,8 +327,12 @@ class Conversation:
             if link is not None and link is self._links.newest:
                 link.lost = True  # superseded by a connection of ours that has broken meanwhile: only a newer one helps
             return False
+        if link.lost and frame.code in CREDENTIAL_CODES:
+            return False  # said once more, of credentials that are given up
         self.last_error = frame
-        if (refusal := refusal_of(frame, renewable=self._renewable and self.greeted)) is not None:
+        self._expiries += frame.code == "expired" and not self.greeted
+        replaceable = self.greeted or (frame.code == "expired" and self._expiries < EXPIRIES)
+        if (refusal := refusal_of(frame, renewable=self._renewable and replaceable)) is not None:
             self.failure = refusal
         elif frame.code in CREDENTIAL_CODES or frame.code == "unknown_connection":
             link.lost = True

@@ -25,6 +25,10 @@ FATAL_CODES: Final = frozenset({"bad_session", "already_bound", "superseded"})
 CREDENTIAL_CODES: Final = frozenset({"unauthorized", "expired"})
 """After these it refuses what comes over this connection."""
 
+EXPIRIES: Final = 3
+"""Connections in a row whose credentials expire before a holder is ready; the client ends at the last. A busy server or
+a slow network is over by then; a function that gets credentials which are old already never gets others."""
+
 
 class ClientError(SegueError):
     """Base of what the client raises."""
@@ -82,7 +86,7 @@ def refusal_of(frame: Error, *, renewable: bool) -> SessionRefused | None:
 
     Args:
         frame: what the server said.
-        renewable: whether the next connection has new credentials, and the present ones were accepted.
+        renewable: whether the next connection has new credentials, which may be accepted.
     """
     if frame.code in FATAL_CODES or (frame.code in CREDENTIAL_CODES and not renewable):
         return SessionRefused(frame.code, frame.message)
