@@ -65,6 +65,19 @@ def test_a_word_is_heard_if_the_provider_keeps_it(talk, after):
     assert (talk.cuts[-1][1] if talk.cuts else "one two three") == (kept or NOTHING)
 
 
+def test_a_word_that_begins_within_a_millisecond_is_heard_if_the_provider_keeps_it(talk):
+    """The second word begins after 99.5 ms; the provider is told of 100 ms of this answer."""
+    talk.says("before. ")
+    talk.now += 1.0003
+    talk.saw(BidiTranscriptStartEvent("assistant", "c"), BidiTranscriptDeltaEvent("one ", "assistant", "c"))
+    talk.saw(BidiAudioDeltaEvent(base64.b64encode(bytes(2 * 1592)).decode(), "pcm", 16000, 1, "a"))
+    talk.saw(BidiTranscriptDeltaEvent("two ", "assistant", "c"), SECOND)
+    talk.saw(BidiTranscriptDeltaEvent("three", "assistant", "c"), SECOND)
+    talk.now += 0.1002
+    talk.saw(OVER)
+    assert talk.cuts == [("one two three", "one two ")]
+
+
 def test_an_answer_that_was_played_is_not_cut(talk):
     talk.says("one ", "two")
     talk.now += 2

@@ -31,9 +31,6 @@ from strands.types.events import TypedEvent
 NOTHING: Final = "…"
 """Stands for an answer of which no word was heard: providers refuse a blank text in a history."""
 
-SHORTEST_HEARD_SECONDS: Final = 0.001
-"""Sound of a word that makes it heard, at least: of less, a provider that is told of whole milliseconds forgets it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
@@ -81,6 +78,7 @@ class _Answer:
     """One answer of the model.
 
     Attributes:
+        begins: Seconds of sound before it.
         ends: Seconds of sound up to its end.
         text: Its words.
         begun: For each piece of the text the seconds of sound that came before it, and where in the text it ends.
@@ -88,6 +86,7 @@ class _Answer:
         recorded: What its message says since it was corrected.
     """
 
+    begins: float
     ends: float
     text: str = ""
     begun: list[tuple[float, int]] = field(default_factory=list)
@@ -95,7 +94,10 @@ class _Answer:
     recorded: str | None = None
 
     def heard(self, played: float) -> str:
-        end = self.told or max((end for at, end in self.begun if at + SHORTEST_HEARD_SECONDS <= played), default=0)
+        # Providers are told of whole milliseconds of an answer, and keep the words that begin before: the same words.
+        milliseconds = int((played - self.begins) * 1000)
+        sounded = (end for at, end in self.begun if (at - self.begins) * 1000 < milliseconds)
+        end = self.told or max(sounded, default=0)
         return self.text[:end] or NOTHING
 
     def says(self, text: str) -> bool:
@@ -168,7 +170,7 @@ class AnswerPlayback:
             case BidiTranscriptStartEvent(role="assistant"):
                 played = self._played
                 self._answers = [one for one in self._answers if one.recorded is None and one.ends > played]
-                self._answers.append(_Answer(self._sound))
+                self._answers.append(_Answer(self._sound, self._sound))
             case BidiTranscriptDeltaEvent(role="assistant") if self._answers:
                 answer = self._answers[-1]
                 answer.text += event.delta
