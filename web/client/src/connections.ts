@@ -86,7 +86,7 @@ export class Connections {
       unwatch();
       unwatchSleep();
       for (const socket of this.sockets) socket.sayGoodbye();
-      await Promise.all([...this.sockets].map((talk) => talk.ended));
+      await Promise.all([...this.sockets].map((socket) => socket.ended));
     }
   }
 

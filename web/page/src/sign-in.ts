@@ -204,7 +204,7 @@ export class SignIn {
   }
 
   private async renew(tokens: Tokens): Promise<Tokens> {
-    const { signOuts: ends } = this;
+    const { signOuts: signOutsBefore } = this;
     if (!tokens.refreshToken) {
       if (tokens.until > Date.now()) return tokens;
       throw this.expired();
@@ -215,9 +215,9 @@ export class SignIn {
         server, this.client, oauth.None(), tokens.refreshToken, this.options,
       );
       const found = await oauth.processRefreshTokenResponse(server, this.client, response);
-      if (ends === this.signOuts) return this.storeTokens(found, tokens);
+      if (signOutsBefore === this.signOuts) return this.storeTokens(found, tokens);
     } catch (error) {
-      if (ends !== this.signOuts) throw signedOut();
+      if (signOutsBefore !== this.signOuts) throw signedOut();
       if (error instanceof oauth.ResponseBodyError) throw this.expired();
       if (tokens.until > Date.now()) return tokens; // the network may be away for a moment
       throw error;

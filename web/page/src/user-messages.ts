@@ -49,6 +49,7 @@ export function errorMessage({ code, message }: ErrorFrame): string | undefined 
 /** Return the message for the end of a conversation. */
 export function endMessage(error: Error): string {
   if (error instanceof SessionRefused) {
+    if (error.code === "expired" || error.code === "unauthorized") return "Your sign-in is not accepted any more. Sign in again.";
     return "This session cannot be opened: its name is not one, or another tab has taken this one's place. Start it again.";
   }
   if (error instanceof HandshakeRefused) return "The service does not let you in. Sign in again.";

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { MicrophoneDenied, MicrophoneMissing } from "../../client/src/audio/index.js";
 import type { ErrorCode } from "../../client/src/index.js";
-import { HandshakeRefused, SenderFull } from "../../client/src/index.js";
+import { HandshakeRefused, SenderFull, SessionRefused } from "../../client/src/index.js";
 import { endMessage, inputMessage, errorMessage, soundMessage } from "../src/user-messages.js";
 
 const error = (code: string) => ({ type: "error", code, message: "inner words", retryable: true }) as const;
@@ -24,5 +24,7 @@ it("knows what to do about a microphone, and about an end", () => {
   expect(soundMessage(new MicrophoneMissing("missing", "x"))).toContain("Plug one in");
   expect(soundMessage(new Error("x"))).toContain("type meanwhile");
   expect(endMessage(new HandshakeRefused(403))).toContain("Sign in again");
+  expect(endMessage(new SessionRefused("expired", "over"))).toContain("Sign in again");
+  expect(endMessage(new SessionRefused("already_bound", "no"))).toContain("another tab");
   expect(inputMessage(new SenderFull("x"))).toContain("Wait");
 });

@@ -2,7 +2,7 @@
 // segue.client.input_delivery in Python.
 //
 // ready of a new holder ─▶ everything again         received ─▶ has arrived there: not sent to it again
-// ready of the same one ─▶ what may be lost       ack      ─▶ durable: forgotten
+// ready of the same one ─▶ what may be lost again   ack      ─▶ durable: forgotten
 import type { InputAck, Ready, Received, Resume } from "../generated/protocol.js";
 import type { InputFrame } from "./frames.js";
 import { Sender } from "./sender.js";
