@@ -110,13 +110,11 @@ def draw(template: dict[str, Any], figures: Series, picture: Path) -> None:
         axis.set_title(f"{question}\n{title}", fontsize=9)
         axis.tick_params(labelsize=7)
         for line in lines:
-            minutes: defaultdict[int, list[float]] = defaultdict(list)
+            slots: defaultdict[int, list[float]] = defaultdict(list)
             for timestamp, value in figures.get(line["key"], []):
-                minutes[int((timestamp - first_timestamp) // 10)].append(value)
-            if minutes:
-                points = sorted(
-                    (10 * second, statistic(line["statistic"], values)) for second, values in minutes.items()
-                )
+                slots[int((timestamp - first_timestamp) // 10)].append(value)
+            if slots:
+                points = sorted((10 * slot, statistic(line["statistic"], values)) for slot, values in slots.items())
                 axis.plot(*zip(*points, strict=True), marker="o", label=line["label"], markersize=4)
         highest = max(axis.dataLim.y1, 0.0)
         axis.set_ylim(0, 1.45 * highest or 1.0)  # the legend lies above the points

@@ -22,9 +22,10 @@ SETTINGS: Final = FUNCTIONS / "worker" / "settings.py"
 OTHERS: Final = {
     "SEGUE_PROVIDER": ("`nova-sonic`", "The provider of the voice model, see [providers.md](providers.md)."),
     "SEGUE_MODEL_ID, SEGUE_VOICE, SEGUE_PROVIDER_INPUT_RATE, SEGUE_PROVIDER_OUTPUT_RATE, SEGUE_INPUT_RATE, "
-    "SEGUE_OUTPUT_RATE, SEGUE_PROVIDER_OPTIONS, SEGUE_PROVIDER_ENDPOINT": (
-        "the provider's", "Its model, voice, rates, options and address."
+    "SEGUE_OUTPUT_RATE, SEGUE_PROVIDER_ENDPOINT": (
+        "the provider's", "Its model, voice, rates and address, and the clients' rates: [providers.md](providers.md)."
     ),
+    "SEGUE_PROVIDER_OPTIONS": ("`{}`", "What else the provider's model takes, as a JSON object."),
     "SEGUE_TEXT_MODEL_ID": ("see `agent.py`", "The model of `build_text_agent`."),
     "SEGUE_TOOL_ERRORS": ("`shown`", "`hidden` keeps the texts of tools' errors from the model."),
     "SEGUE_DEBUG": ("", "Set under a debugger: the event loop is not watched."),

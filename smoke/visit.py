@@ -13,7 +13,7 @@ from smoke.report import Line, State
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """Times that steps take or wait.
+    """Times and repeats of the steps.
 
     Attributes:
         answer_seconds: For an answer; a model that takes longer does not answer.

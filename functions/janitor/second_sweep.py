@@ -40,7 +40,7 @@ class SweepsQueue:
     """The queue of ended sessions that wait for their second sweep."""
 
     def __init__(self, sqs: SQSClient, url: str, delay_seconds: int = DELAY_SECONDS) -> None:
-        """Use a queue, whose messages wait for so many seconds."""
+        """Use a queue, whose messages wait for so many seconds. ``ROUNDS`` of another delay are not an hour."""
         self._delay_seconds = delay_seconds
         self._sqs = sqs
         self._url = url

@@ -95,7 +95,6 @@ class TurnSettings:
         wall_clock: Seconds since 1970.
         last_call_seconds: See ``LAST_CALL_SECONDS``.
         reserve_seconds: See ``RESERVE_SECONDS``.
-        release_seconds: See ``RELEASE_SECONDS``.
         end_seconds: See ``END_SECONDS``.
         pause_seconds: See ``turn.storage_pause.PAUSE_SECONDS``.
         look_seconds: See ``turn.storage_pause.LOOK_SECONDS``.
@@ -105,7 +104,6 @@ class TurnSettings:
     wall_clock: Callable[[], float] = time.time
     last_call_seconds: float = LAST_CALL_SECONDS
     reserve_seconds: float = RESERVE_SECONDS
-    release_seconds: float = RELEASE_SECONDS
     end_seconds: float = END_SECONDS
     pause_seconds: float = PAUSE_SECONDS
     look_seconds: float = LOOK_SECONDS

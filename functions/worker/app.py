@@ -25,7 +25,7 @@ from worker.aws.signing import Signer
 from worker.conversation.session_manager import Manager
 from worker.direct.poster import ClientPoster
 from worker.direct.sockets import ClientSockets
-from worker.direct.times import TIMES, TransportTimes
+from worker.direct.times import TRANSPORT_TIMES, TransportTimes
 from worker.direct.transport import DirectTransport, sockets_of
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.drain import Drain
@@ -93,7 +93,7 @@ class Service:
         hurry: Set it to drain without waiting for what can be left out.
     """
 
-    def __init__(self, environment: Environment, times: TransportTimes = TIMES) -> None:
+    def __init__(self, environment: Environment, times: TransportTimes = TRANSPORT_TIMES) -> None:
         self.stop = asyncio.Event()
         self.hurry = asyncio.Event()
         self._environment = environment

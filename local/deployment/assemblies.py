@@ -119,7 +119,7 @@ class Assemblies:
         for _ in range(ATTEMPTS):
             key = await asyncio.to_thread(fingerprint, self._root, options, environment)
             async with self._locked(key):
-                if await self._is_synthesized(key, options, environment, synthesize):
+                if await self._synthesize_once(key, options, environment, synthesize):
                     os.utime(self._folder / key)
                     await asyncio.to_thread(fill, self._folder / key, target, values)
                     await asyncio.to_thread(self._remove_unused)
@@ -127,7 +127,7 @@ class Assemblies:
         msg = "the sources change while they are synthesized: deploy again."
         raise LocalError(msg)
 
-    async def _is_synthesized(
+    async def _synthesize_once(
         self, key: str, options: Sequence[str], environment: Mapping[str, str], synthesize: Synthesize
     ) -> bool:
         assembly, part = self._folder / key, self._folder / f"{key}.part"

@@ -76,7 +76,7 @@ class Stream:
         self._data.put_nowait(data)
         self._window_opened.set()
 
-    def widen_window(self) -> None:
+    def note_window(self) -> None:
         """Note that the client takes more."""
         self._window_opened.set()
 
@@ -128,7 +128,7 @@ class Http2(asyncio.Protocol):
                         ended.put_data(None)
                 case WindowUpdated():
                     for each in self._streams.values():
-                        each.widen_window()
+                        each.note_window()
                 case ConnectionTerminated():
                     self.abort()
                 case _:

@@ -34,7 +34,9 @@ class SocketFake(Fake):
     async def start(self) -> None:
         """Listen."""
         self._server = await serve(
-            *(self._serve, LOOPBACK, 0),
+            self._serve,
+            LOOPBACK,
+            0,
             process_request=self._admit,
             ssl=self.tls,
             max_size=None,

@@ -25,22 +25,22 @@ REMEMBERED: Final = 512
 class PlannedHandoffs:
     """Sessions that are left to their successors."""
 
-    def __init__(self, clock: Callable[[], float], seconds: float = HANDOVER_SECONDS) -> None:
+    def __init__(self, clock: Callable[[], float], handover_seconds: float = HANDOVER_SECONDS) -> None:
         """Know of none.
 
         Args:
             clock: monotonic, in seconds.
-            seconds: for a successor to acquire its session.
+            handover_seconds: for a successor to acquire its session.
         """
         self._clock = clock
-        self._seconds = seconds
+        self._handover_seconds = handover_seconds
         self._noted_at: BoundedDict[str, float] = BoundedDict(REMEMBERED)
 
     def note_handoff(self, session_key: str) -> None:
         """Note that a session is handed over; one that was noted long before was another handoff."""
         now = self._clock()
         since = self._noted_at.get(session_key)
-        if since is None or now - since > 2 * self._seconds:
+        if since is None or now - since > 2 * self._handover_seconds:
             self._noted_at[session_key] = now
 
     def is_noted(self, session_key: str) -> bool:
@@ -54,7 +54,7 @@ class PlannedHandoffs:
     def is_left_to_successor(self, session_key: str) -> bool:
         """Return true if a session is left to its successor; false, and forget it, once that has taken too long."""
         since = self._noted_at.get(session_key)
-        if since is not None and self._clock() - since < self._seconds:
+        if since is not None and self._clock() - since < self._handover_seconds:
             return True
         self._noted_at.pop(session_key, None)
         return False

@@ -5,7 +5,7 @@
     client ◀══ socket ◀─┬─ holder is here ── poster
                         └─ POST /sockets/<id> ── poster of another worker
 
-    times           the time limits of all of these
+    times           time limits that a process may be given
     sockets         the open sockets of this process
     output_routes   output of other workers' sessions for sockets of this one
     poster          posts to clients: here, at another worker, or through API Gateway

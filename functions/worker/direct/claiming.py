@@ -19,7 +19,7 @@ from shared.ingress.routes import Route
 from shared.log import logger
 from worker.direct.rows import SocketRows
 from worker.direct.sockets import ClientSocket
-from worker.direct.times import TIMES, TransportTimes
+from worker.direct.times import TRANSPORT_TIMES, TransportTimes
 from worker.hosting.claims import ClaimSource, ClaimTaker
 from worker.hosting.host import NoRoom
 from worker.hosting.successors import Successors
@@ -34,7 +34,7 @@ class Claiming:
         successors: Successors,
         queue: ClaimSource,
         rows: SocketRows,
-        times: TransportTimes = TIMES,
+        times: TransportTimes = TRANSPORT_TIMES,
     ) -> None:
         """Keep who may take a session.
 
@@ -49,7 +49,7 @@ class Claiming:
         self._successors = successors
         self._queue = queue
         self._rows = rows
-        self._recent = RecentClaims(time.monotonic, times.reclaim_seconds)
+        self._recent = RecentClaims(time.monotonic, times.quiet_seconds)
         self._handoffs = PlannedHandoffs(time.monotonic, times.handover_seconds)
 
     def is_handed_over(self, session_key: str) -> bool:

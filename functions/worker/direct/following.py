@@ -26,7 +26,7 @@ from shared.background import first_of
 from shared.log import logger
 from shared.registered_worker import RegisteredWorker
 from worker.conversation.session import HostedSession
-from worker.direct.times import TIMES, TransportTimes
+from worker.direct.times import TRANSPORT_TIMES, TransportTimes
 from worker.hosting.claims import ClaimSource
 from worker.hosting.handoff import Handoff
 from worker.hosting.successors import Promise, Successors
@@ -63,7 +63,7 @@ class Following:
         endpoint: str,
         worker_id: str,
         hurry: asyncio.Event | None = None,
-        times: TransportTimes = TIMES,
+        times: TransportTimes = TRANSPORT_TIMES,
     ) -> None:
         """Keep the parts.
 

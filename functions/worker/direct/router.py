@@ -29,7 +29,7 @@ from shared.log import logger
 from worker.direct.forwarding import Forwarding
 from worker.direct.rows import SocketRows
 from worker.direct.sockets import ClientSocket
-from worker.direct.times import TIMES, TransportTimes
+from worker.direct.times import TRANSPORT_TIMES, TransportTimes
 from worker.telemetry.metrics import metrics
 
 
@@ -59,7 +59,7 @@ class SocketRouter:
         rate: FrameRate,
         principals: FrameRate,
         wall_clock: Callable[[], float] = time.time,
-        times: TransportTimes = TIMES,
+        times: TransportTimes = TRANSPORT_TIMES,
     ) -> None:
         """Put the parts together.
 

@@ -20,7 +20,7 @@ from shared.connections import Binding, ConnectionsTable
 from shared.ingress.admission import Admission
 from shared.log import logger
 from worker.direct.sockets import ClientSocket, ClientSockets
-from worker.direct.times import TIMES, TransportTimes
+from worker.direct.times import TRANSPORT_TIMES, TransportTimes
 
 THREADS: Final = 8
 """Requests to the table at once; others wait. The threads are its own, so that a slow table holds up nothing but
@@ -30,7 +30,9 @@ THREADS: Final = 8
 class SocketRows:
     """Rows of this worker's sockets in the connections table."""
 
-    def __init__(self, connections: ConnectionsTable, admission: Admission, times: TransportTimes = TIMES) -> None:
+    def __init__(
+        self, connections: ConnectionsTable, admission: Admission, times: TransportTimes = TRANSPORT_TIMES
+    ) -> None:
         """Use a table.
 
         Args:

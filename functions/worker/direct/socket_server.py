@@ -24,7 +24,7 @@ from worker.direct.handshake import Handshake, chosen
 from worker.direct.router import SocketRouter
 from worker.direct.rows import SocketRows
 from worker.direct.sockets import ClientSocket, ClientSockets
-from worker.direct.times import TIMES, TransportTimes
+from worker.direct.times import TRANSPORT_TIMES, TransportTimes
 from worker.telemetry.metrics import Count, metrics
 
 MAX_MESSAGE_BYTES: Final = 4 * MAX_FRAME_BYTES
@@ -53,7 +53,7 @@ class SocketServer:
         router: SocketRouter,
         rows: SocketRows,
         endpoint: str,
-        times: TransportTimes = TIMES,
+        times: TransportTimes = TRANSPORT_TIMES,
     ) -> None:
         """Put the parts together.
 

@@ -65,7 +65,7 @@ class ClientSocket:
         token_expires_at: When the right to send ends; seconds since 1970.
         binding: The session and client, since its ``hello``.
         renewed_at: When its rows were last written, on the loop's clock.
-        buffer_bytes: That may wait for its client.
+        buffer_bytes: Bytes that may wait for its client.
         address: Where holders of its session post output to.
     """
 

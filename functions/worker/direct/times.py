@@ -1,4 +1,4 @@
-"""Time limits of the direct transport: each part takes its own from here."""
+"""Time limits of the direct transport that a process may be given; the others stand in their modules."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TransportTimes:
             (``shared.connections``), so that two renewals in a row may fail.
         rows_look_seconds: Between two looks for rows that are due: the renewals of one moment's sockets spread.
         handover_seconds: For the successor of a session to acquire it; after them it is claimed as any other.
-        reclaim_seconds: Between two claims of a session.
+        quiet_seconds: Between two claims of a session.
         settled_seconds: For which a session that was handed over stays, to hear again what was not answered and to
             answer it; then it may follow its socket.
         room_look_seconds: Between two looks at whether a worker of its clients' sockets has room for a session.
@@ -45,7 +45,7 @@ class TransportTimes:
     renewal_seconds: float = 4 * 60.0
     rows_look_seconds: float = 5.0
     handover_seconds: float = HANDOVER_SECONDS
-    reclaim_seconds: float = QUIET_SECONDS
+    quiet_seconds: float = QUIET_SECONDS
     settled_seconds: float = 10.0
     room_look_seconds: float = 30.0
     gone_over_seconds: float = 3.0
@@ -53,5 +53,5 @@ class TransportTimes:
     left_seconds: float = 105.0
 
 
-TIMES: Final = TransportTimes()
+TRANSPORT_TIMES: Final = TransportTimes()
 """The time limits of a worker; tests give others."""

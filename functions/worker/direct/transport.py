@@ -34,7 +34,7 @@ from worker.direct.router import SocketRouter
 from worker.direct.rows import SocketRows
 from worker.direct.socket_server import SocketServer
 from worker.direct.sockets import ClientSockets
-from worker.direct.times import TIMES, TransportTimes
+from worker.direct.times import TRANSPORT_TIMES, TransportTimes
 from worker.hosting.claims import ClaimSource, ClaimTaker
 from worker.hosting.host import Host
 from worker.hosting.successors import Successors
@@ -64,7 +64,7 @@ class DirectTransport:
         rows: SocketRows,
         following: Following,
         endpoint: str,
-        times: TransportTimes = TIMES,
+        times: TransportTimes = TRANSPORT_TIMES,
     ) -> None:
         """Keep the parts."""
         self.port = 0
@@ -91,7 +91,7 @@ class DirectTransport:
         dynamodb: DynamoDBClient,
         endpoint: str,
         hurry: asyncio.Event | None = None,
-        times: TransportTimes = TIMES,
+        times: TransportTimes = TRANSPORT_TIMES,
     ) -> AsyncIterator[DirectTransport]:
         """Wire the parts, and let clients in.
 

@@ -46,7 +46,7 @@ class Host:
         *,
         capacity: int,
         linger_seconds: float,
-        standby_seconds: float = READY_SECONDS,
+        ready_seconds: float = READY_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin with no session.
@@ -57,7 +57,7 @@ class Host:
             connections: What posts to clients.
             capacity: Sessions at once.
             linger_seconds: How long a session without clients is kept.
-            standby_seconds: How long a session is kept ready for its predecessor.
+            ready_seconds: How long a session is kept ready for its predecessor.
             clock: Seconds, for handoffs of a moment ago.
         """
         self._opener = Opener(new_manager, new_agent, connections)
@@ -70,7 +70,7 @@ class Host:
         self._handed_over = RecentHandoffs(clock)
         self._endings = BackgroundTasks()
         self._room_changed = asyncio.Event()
-        self.standbys = Standbys(self._room_changed.set, standby_seconds)
+        self.standbys = Standbys(self._room_changed.set, ready_seconds)
         self.on_held: Callable[[str], None] = lambda _: None
         self.on_suspected: Callable[[str], None] = lambda _: None
         self.on_left: Callable[[str], None] = lambda _: None

@@ -79,7 +79,7 @@ class Successors:
         http: PeerHttp | None = None,
         search_seconds: float = SEARCH_SECONDS,
         prepare_seconds: float = PREPARE_SECONDS,
-        until_hung: Callable[[str], Awaitable[None]] = until_hung,
+        watch_until_hung: Callable[[str], Awaitable[None]] = until_hung,
     ) -> None:
         """Keep where to look.
 
@@ -88,7 +88,7 @@ class Successors:
             http: Reaches them; None: makes its own.
             search_seconds: After which no further worker is asked.
             prepare_seconds: For a restore and the start of a model's connection.
-            until_hung: Returns when the worker at an endpoint hangs.
+            watch_until_hung: Returns when the worker at an endpoint hangs.
         """
         self._read_registry = others
         self._peers: list[RegisteredWorker] = []
@@ -97,7 +97,7 @@ class Successors:
         self._assigned: Counter[str] = Counter()
         self._search_seconds = search_seconds
         self._prepare_seconds = prepare_seconds
-        self._until_hung = until_hung
+        self._watch_until_hung = watch_until_hung
         self._http = http or PeerHttp(prepare_seconds)
 
     async def __aenter__(self) -> Self:
@@ -205,7 +205,7 @@ class Successors:
 
     async def _post_unless_hung(self, peer: RegisteredWorker, claim: Claim) -> tuple[int | None, bytes]:
         """Have a session made ready, and give a worker up that hangs: a start may take seconds, its health may not."""
-        answer = await first_of(self._post(peer, claim, self._prepare_seconds), self._until_hung(peer.endpoint))
+        answer = await first_of(self._post(peer, claim, self._prepare_seconds), self._watch_until_hung(peer.endpoint))
         return answer or (NO_ANSWER, b"")
 
     async def _post(self, peer: RegisteredWorker, claim: Claim, seconds: float) -> tuple[int | None, bytes]:

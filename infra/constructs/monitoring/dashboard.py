@@ -127,9 +127,9 @@ def _conversation_graphs(config: Config, watched: Watched) -> list[Graph]:
 
 
 def _interruption_graphs(config: Config, watched: Watched) -> list[Graph]:
-    graphs: list[Graph] = _gateway_refusals(config, watched.gateway) if watched.gateway else []
+    graphs: list[Graph] = _gateway_interruption_graphs(config, watched.gateway) if watched.gateway else []
     if watched.workers and watched.workers.balancer:
-        graphs += _balancer_refusals(config, watched.workers.balancer)
+        graphs += _balancer_interruption_graphs(config, watched.workers.balancer)
     if watched.workers:
         losses = (
             "DrainOverruns",
@@ -166,7 +166,7 @@ def _interruption_graphs(config: Config, watched: Watched) -> list[Graph]:
     return graphs
 
 
-def _gateway_refusals(config: Config, gateway: Gateway) -> list[Graph]:
+def _gateway_interruption_graphs(config: Config, gateway: Gateway) -> list[Graph]:
     refused = [
         segue_metric(config, name, service=GATEWAY_METRIC_SERVICE) for name in ("Failures", "Refused", "AnswersLost")
     ]
@@ -180,7 +180,7 @@ def _gateway_refusals(config: Config, gateway: Gateway) -> list[Graph]:
     ]
 
 
-def _balancer_refusals(config: Config, balancer: Balancer) -> list[Graph]:
+def _balancer_interruption_graphs(config: Config, balancer: Balancer) -> list[Graph]:
     sent_away = [segue_metric(config, name) for name in ("SocketsTurnedAway", "HandshakesExpired")]
     hosts = [
         target_metric(balancer, "HealthyHostCount", "Minimum"),

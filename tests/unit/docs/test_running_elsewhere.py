@@ -27,7 +27,7 @@ from shared.connections import DIRECT_LIFETIME_SECONDS, MOST_CLIENTS
 from shared.ingress.admission import CONNECTIONS_PER_SESSION
 from shared.ingress.default_limits import SESSIONS_PER_PRINCIPAL
 from worker.direct.socket_server import MAX_MESSAGE_BYTES
-from worker.direct.times import TIMES
+from worker.direct.times import TRANSPORT_TIMES
 from worker.settings import NEEDED, Environment
 
 PAGE = (ROOT / "docs" / "running-elsewhere.md").read_text(encoding="utf-8")
@@ -196,7 +196,7 @@ def test_the_limits_are_those_of_the_code():
     protocol = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
     _, _, direct = protocol.partition("### Direct connections")
     assert f"429 if the principal has {SESSIONS_PER_PRINCIPAL * CONNECTIONS_PER_SESSION} connections" in direct
-    assert f"without `hello` is closed after {TIMES.hello_seconds:.0f} s" in direct
+    assert f"without `hello` is closed after {TRANSPORT_TIMES.hello_seconds:.0f} s" in direct
     assert f"a message of more than {MAX_MESSAGE_BYTES:,} bytes" in direct
     assert f"counts for {DIRECT_LIFETIME_SECONDS // 60} minutes" in direct
     lease = LeaseSettings()

@@ -27,7 +27,7 @@ from tests.support import mocked_aws
 from tests.support.issuer import AUDIENCE, ISSUER, Issuer, publishing
 from tests.support.waiting import eventually, promptly
 from worker.app import Service
-from worker.direct.times import TIMES, TransportTimes
+from worker.direct.times import TRANSPORT_TIMES, TransportTimes
 from worker.settings import Environment
 
 PRINCIPAL = principal_of(ISSUER, "alice")
@@ -76,7 +76,7 @@ class Workers:
     running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     callers: list[Caller] = field(default_factory=list)
 
-    async def start(self, name: str, times: TransportTimes = TIMES, **settings: str) -> Service:
+    async def start(self, name: str, times: TransportTimes = TRANSPORT_TIMES, **settings: str) -> Service:
         service = Service(Environment.read({**self.variables, "SEGUE_WORKER_ID": name, **settings}), times)
         self.services[name] = service
         self.running[name] = asyncio.create_task(service.run())

@@ -23,7 +23,7 @@ from tests.unit.worker.stand_ins import FakeQueue
 from tests.unit.worker.worlds import World
 from worker.direct.poster import ClientPoster
 from worker.direct.sockets import ClientSocket, ClientSockets
-from worker.direct.times import TIMES, TransportTimes
+from worker.direct.times import TRANSPORT_TIMES, TransportTimes
 from worker.direct.transport import DirectTransport, sockets_of
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.successors import Successors
@@ -117,7 +117,7 @@ async def open_door(
     async with contextlib.AsyncExitStack() as stack:
 
         async def make(
-            times: TransportTimes = TIMES, clock: Callable[[], float] = time.monotonic, **settings: str
+            times: TransportTimes = TRANSPORT_TIMES, clock: Callable[[], float] = time.monotonic, **settings: str
         ) -> Door:
             environment = Environment.read(
                 {

@@ -12,7 +12,7 @@ from segue.wire.frames import Reconnect
 from tests.support.waiting import promptly
 from worker.direct.following import Following
 from worker.direct.sockets import CLOSE_SECONDS, RECONNECT_SECONDS, ClientSockets
-from worker.direct.times import TIMES, TransportTimes
+from worker.direct.times import TRANSPORT_TIMES, TransportTimes
 from worker.direct.transport import DirectTransport
 from worker.hosting.drain import DRAIN_SECONDS, HURRIED_SECONDS
 
@@ -112,7 +112,7 @@ async def test_a_worker_waits_for_its_sockets_no_longer_than_it_has_to(end: str)
 
 def test_the_bounds_of_a_drain_add_up_to_110_seconds_at_most() -> None:
     sessions = DRAIN_SECONDS + HURRIED_SECONDS
-    sockets = max(sessions, RECONNECT_SECONDS) + TIMES.last_seconds
+    sockets = max(sessions, RECONNECT_SECONDS) + TRANSPORT_TIMES.last_seconds
 
-    assert min(sockets, TIMES.left_seconds) + CLOSE_SECONDS <= 110
-    assert TIMES.left_seconds + CLOSE_SECONDS <= 110, "whatever came before"
+    assert min(sockets, TRANSPORT_TIMES.left_seconds) + CLOSE_SECONDS <= 110
+    assert TRANSPORT_TIMES.left_seconds + CLOSE_SECONDS <= 110, "whatever came before"

@@ -78,7 +78,7 @@ async def test_a_session_that_ended_here_is_left_to_a_successor_that_has_it_read
     open_door: Callable[..., Awaitable[Door]], ready: bool
 ) -> None:
     stands_still = ManualClock().now
-    door = await open_door(TransportTimes(handover_seconds=600.0, reclaim_seconds=0.0), stands_still)
+    door = await open_door(TransportTimes(handover_seconds=600.0, quiet_seconds=0.0), stands_still)
     ws, _ = await door.bound()
     await ws.send_str(encode_frame(Ping()))
     while Pong() not in await frames(ws):  # the hello waits no longer
@@ -102,7 +102,7 @@ async def test_a_session_that_ended_here_is_left_to_a_successor_that_has_it_read
 async def test_a_session_that_ends_here_without_a_successor_is_taken_again_once_it_has_ended(
     open_door: Callable[..., Awaitable[Door]],
 ) -> None:
-    door = await open_door(TransportTimes(handover_seconds=600.0, reclaim_seconds=0.0))
+    door = await open_door(TransportTimes(handover_seconds=600.0, quiet_seconds=0.0))
     ws, _ = await door.bound()
     first = door.world.host.find(KEY)
     assert first is not None
@@ -133,7 +133,7 @@ async def test_a_second_handoff_of_a_session_that_came_to_this_worker_is_left_to
     open_door: Callable[..., Awaitable[Door]], held_at: Callable[[str], None]
 ) -> None:
     """Once this worker has taken a frame, the first handoff is over: its two seconds bound no second one."""
-    door = await open_door(TransportTimes(handover_seconds=600.0, reclaim_seconds=0.0))
+    door = await open_door(TransportTimes(handover_seconds=600.0, quiet_seconds=0.0))
     principal, _, session_id = KEY.partition("/")
     claim = Claim(session_key=KEY, session_id=session_id, principal=principal, reason="handoff")
     async with Holder(202, 410) as predecessor:
@@ -152,7 +152,7 @@ async def test_a_second_handoff_of_a_session_that_came_to_this_worker_is_left_to
 async def test_a_predecessors_late_answer_is_not_the_successors(
     open_door: Callable[..., Awaitable[Door]], held_at: Callable[[str], None], offered: list[Claim]
 ) -> None:
-    door = await open_door(TransportTimes(handover_seconds=600.0, reclaim_seconds=0.0))
+    door = await open_door(TransportTimes(handover_seconds=600.0, quiet_seconds=0.0))
     async with Holder(202, 202, None, 410) as predecessor:
         predecessor.hands_over = True
         held_at(predecessor.endpoint)

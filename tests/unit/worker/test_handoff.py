@@ -268,7 +268,7 @@ async def _dead(_: Any) -> bool:
 
 
 async def test_a_prepared_session_that_is_never_taken_is_discarded(world, old):
-    new = await Worker(world, "new", "2", standby_seconds=0.05).begin()
+    new = await Worker(world, "new", "2", ready_seconds=0.05).begin()
     await conversation(world, old, "one")
     room = new.host.room
     await new.host.prepare(claim(reason="handoff"))

@@ -225,7 +225,7 @@ async def prepared_until(world, ends):
 
 
 async def test_a_preparation_that_expires_makes_room_again(world):
-    host = await room_for_one(world, standby_seconds=0.05)
+    host = await room_for_one(world, ready_seconds=0.05)
     await host.prepare(claim(reason="handoff"))
 
     async def expired() -> None:

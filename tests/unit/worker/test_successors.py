@@ -90,7 +90,7 @@ async def test_a_worker_that_is_too_slow_has_refused_and_the_next_one_is_asked(s
 @pytest.mark.slow
 async def test_a_hung_worker_is_given_up_long_before_a_model_start(search, slow):
     hung = partial(until_hung, ask=partial(ask_health, answer_seconds=0.05), look_seconds=0.01)
-    assert len(await promptly(search(slow, prepare_seconds=600.0, until_hung=hung))) == CANDIDATES
+    assert len(await promptly(search(slow, prepare_seconds=600.0, watch_until_hung=hung))) == CANDIDATES
 
 
 async def test_a_worker_that_is_not_there_is_the_last_once_the_search_time_is_over(search, unused_port):
