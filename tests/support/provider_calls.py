@@ -22,6 +22,7 @@ from tests.support.waiting import eventually
 from worker.conversation.barge_in import correct, cut_message
 from worker.hosting.standby import StandbySession
 from worker.providers import AnswerCut, ContinuousModel, Settings, build
+from worker.providers.speech.truncation import NOTHING
 
 PROMPT = "You are a test."
 LEASE = LeaseSettings(duration=5.0, heartbeat=1.0, margin=0.5)
@@ -108,6 +109,13 @@ class Call:
     @property
     def answers(self) -> list[str]:
         return [text for role, text in self.transcripts if role == "assistant"]
+
+    @property
+    def heard_words(self) -> int:
+        """Words of the latest answer that the worker takes to have sounded by now."""
+        playback = self.model._unheard.playback
+        heard = playback._answers[-1].heard(playback._played) if playback._answers else NOTHING
+        return 0 if heard == NOTHING else len(heard.split())
 
     @property
     def rates(self) -> set[int]:

@@ -13,6 +13,9 @@ from worker.providers import AnswerCut
 from worker.providers.speech.truncation import NOTHING
 
 ALL = ["nova-sonic", "openai-realtime", "gemini-live"]
+WORDS = 100
+"""Words of the answer that is cut: twenty seconds, since a busy machine takes long to speak over it."""
+
 HEARD_AFTER = ["nova-sonic", "openai-realtime"]
 """Gemini does not call a turn complete before its answer has been played, so there is no such time."""
 
@@ -31,15 +34,15 @@ async def interrupt(call: Call) -> AnswerCut:
     await call.speak("My name is Bob", over=True)
     await call.until("Hello Bob", since)
     assert call.of(BidiBargeInEvent)
-    assert questions(call) == ["count to 30", "My name is Bob"], "what cuts in is a sentence of its own"
+    assert questions(call) == [f"count to {WORDS}", "My name is Bob"], "what cuts in is a sentence of its own"
     return call.of(AnswerCut)[-1]
 
 
 async def begin(call: Call, fake: Any, words: int) -> None:
-    """Ask for a long answer, and wait until so many words of it have sounded."""
-    await call.speak("count to 30")
+    """Ask for a long answer, and wait until so many words of it have sounded, by the provider and by the worker."""
+    await call.speak(f"count to {WORDS}")
     await eventually(lambda: call.of(BidiAudioDeltaEvent), 20)
-    await eventually(lambda: len(fake.conversation.heard.split()) >= words, 20)
+    await eventually(lambda: len(fake.conversation.heard.split()) >= words and call.heard_words >= words, 20)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -49,7 +52,7 @@ async def test_the_heard_part_of_an_answer_that_is_cut_off_is_recorded(name, new
     await begin(call, fake, 3)
     cut = await interrupt(call)
     assert cut.recorded.startswith(cut.heard)
-    assert 0 < len(cut.heard.split()) < len(cut.recorded.split()) < 30
+    assert 0 < len(cut.heard.split()) < len(cut.recorded.split()) < WORDS
     assert answers(call) == [cut.heard, "Hello Bob, nice to meet you."]
 
 
@@ -74,12 +77,12 @@ async def test_the_heard_part_of_a_complete_answer_that_still_plays_is_recorded(
     fake = await new_fake(name)
     fake.plays = True
     call = await new_call(fake, storage)
-    await begin(call, fake, 5)  # of which the worker, whose account begins later, knows three at least
-    await eventually(lambda: any("30." in text for text in answers(call)))
+    await begin(call, fake, 3)
+    await eventually(lambda: any(f"{WORDS}." in text for text in answers(call)))
     cut = await interrupt(call)
-    assert cut.recorded.endswith("30.")
+    assert cut.recorded.endswith(f"{WORDS}.")
     assert cut.recorded.startswith(cut.heard)
-    assert 3 <= len(cut.heard.split()) < 30
+    assert 3 <= len(cut.heard.split()) < WORDS
     assert answers(call) == [cut.heard, "Hello Bob, nice to meet you."]
 
 
@@ -134,11 +137,11 @@ async def test_a_barge_in_on_a_new_connection_cuts_the_answer_of_the_ended_one(n
     fake = await new_fake("openai-realtime")
     call = await new_call(fake, storage)
     await begin(call, fake, 3)
-    await eventually(lambda: any("30." in text for text in answers(call)))
+    await eventually(lambda: any(f"{WORDS}." in text for text in answers(call)))
     await fake.conversation.drop()
     await eventually(lambda: len(fake.conversations) == 2 and fake.conversation.setup.config)
     cut = await interrupt(call)
-    assert 3 <= len(cut.heard.split()) < 30
+    assert 3 <= len(cut.heard.split()) < WORDS
     assert answers(call)[0] == cut.heard
     assert fake.conversation.truncated == [], "the new connection does not know the ended one's speech"
 
