@@ -5,8 +5,8 @@ SHELL := /bin/sh
 
 # The Python that makes the environments. Empty: local/setup.sh looks for one.
 PYTHON ?=
-# Number of test processes that compute side by side, and further arguments of pytest. Tests that mostly wait have
-# processes of their own (tests/support/scheduling.py).
+# Number of cores for the tests, and further arguments of pytest. tests/support/scheduling.py has more processes than cores,
+# since many tests wait.
 TEST_PROCESSES ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTEST_ARGS ?=
 PYTEST = .venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile

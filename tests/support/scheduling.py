@@ -3,7 +3,8 @@
 Files stay whole. Those with the longest limits come early, so that no process is left alone with one at the end.
 
 A run of all tests has processes of three kinds, and each collects its own tests only. As many as the run was told
-compute. Beside them, half as many, and two on two cores, take the tests that deploy: they keep a core busy at their
+compute, and half as many more, since these tests, too, wait now and then for a process, a socket or a thread. Beside
+them, half as many as were told, and two on two cores, take the tests that deploy: they keep a core busy at their
 beginning, and wait most of the time afterwards. Half as many take those that wait for leases to run out, and would
 leave a core idle.
 """
@@ -118,10 +119,10 @@ class Files(LoadFileScheduling):
 class Kinds:
     """Tells each process which tests it takes, and the run how many there are."""
 
-    def __init__(self, computing: int) -> None:
-        half = (computing + 1) // 2
-        deploying, waiting = min(max(half, 2), computing, MOST_DEPLOYING), min(half, MOST_WAITING)
-        self._free = [WAITS] * waiting + [DEPLOYS] * deploying + [COMPUTES] * computing
+    def __init__(self, cores: int) -> None:
+        half = (cores + 1) // 2
+        deploying, waiting = min(max(half, 2), cores, MOST_DEPLOYING), min(half, MOST_WAITING)
+        self._free = [WAITS] * waiting + [DEPLOYS] * deploying + [COMPUTES] * (cores + cores // 2)
         self.processes = len(self._free)
         self._counts: dict[str, int] = {}
         self._session: pytest.Session | None = None

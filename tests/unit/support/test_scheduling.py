@@ -98,10 +98,10 @@ def test_all_tests_are_run_each_by_a_process_of_its_kind(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("told", "source", "dist", "run"),
     [
-        (2, pytest.Config.ArgsSource.TESTPATHS, "loadfile", 5),
-        (4, pytest.Config.ArgsSource.TESTPATHS, "loadfile", 8),
+        (2, pytest.Config.ArgsSource.TESTPATHS, "loadfile", 6),
+        (4, pytest.Config.ArgsSource.TESTPATHS, "loadfile", 10),
         (1, pytest.Config.ArgsSource.TESTPATHS, "loadfile", 3),
-        (16, pytest.Config.ArgsSource.TESTPATHS, "loadfile", 22),
+        (16, pytest.Config.ArgsSource.TESTPATHS, "loadfile", 30),
         (2, pytest.Config.ArgsSource.ARGS, "loadfile", 2),
         (2, pytest.Config.ArgsSource.TESTPATHS, "load", 2),
         (0, pytest.Config.ArgsSource.TESTPATHS, "loadfile", 0),
