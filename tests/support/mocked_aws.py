@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -18,18 +20,35 @@ def mocked_aws() -> Iterator[None]:
 
     moto stands in for ``requests`` too, by some 3,500 patterns that it makes anew each time. No code here asks AWS so.
     It also looks anew at the names of its classes' methods for each request, and at kinds of nodes for each node of an
-    expression.
+    expression. And it changes an item while another thread reads it, which the services do not.
     """
     import moto
-    from moto.core import models, responses
+    from moto.core import botocore_stubber, models, responses
     from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models, "RESPONSES_METHODS", [])
         patch.setattr(responses, "method_names_from_class", _method_names)
         patch.setattr(DepthFirstTraverser, "nodes_to_be_processed", _kinds_of_nodes)
+        patch.setattr(botocore_stubber.BotocoreStubber, "process_request", _one_at_a_time())
         with moto.mock_aws():
             yield
+
+
+def _one_at_a_time() -> Callable[[Any, Any], Any]:
+    """Return moto's way to answer, but with one request at a time to each storage; a queue's may wait for a message."""
+    from moto.core.botocore_stubber import BotocoreStubber
+
+    answer = BotocoreStubber.process_request
+    alone = {"dynamodb": threading.RLock(), "s3": threading.RLock()}
+
+    def answer_alone(stubber: Any, request: Any) -> Any:
+        host = urlsplit(request.url).hostname or ""
+        storage = next((name for name in alone if name in host.split(".")), None)
+        with alone[storage] if storage is not None else contextlib.nullcontext():
+            return answer(stubber, request)
+
+    return answer_alone
 
 
 @functools.cache

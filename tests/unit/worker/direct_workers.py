@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,9 +99,7 @@ class Workers:
 
     def item(self, session: str = "talk") -> GuardItem:
         key = {"session_key": {"S": f"{PRINCIPAL}/{session}"}}
-        while True:
-            with contextlib.suppress(RuntimeError):  # moto's dictionaries change under a reader of another thread
-                return GuardItem.from_attributes(self.dynamodb.get_item(TableName="direct-locks", Key=key)["Item"])
+        return GuardItem.from_attributes(self.dynamodb.get_item(TableName="direct-locks", Key=key)["Item"])
 
     async def stop(self, name: str) -> None:
         self.services[name].stop.set()
