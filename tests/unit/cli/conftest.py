@@ -13,16 +13,13 @@ from click.testing import CliRunner, Result
 from segue.cli.app import segue
 from segue.journal.records import Record
 from segue.lease.lease import Lease
-from segue.lease.settings import LeaseSettings
 from segue.session.runtime import Runtime
 from segue.session.session import Session
 from segue.storage.stores import Stores
 from segue.strands.file import file_stores
+from tests.support.sessions import KEPT
 from tests.support.skipping_clock import skipping_clock  # noqa: F401 - a fixture
 from tests.support.steady_clock import steady_clock  # noqa: F401 - a fixture
-
-SHORT = LeaseSettings(duration=1.0, heartbeat=0.15, margin=0.15)
-"""A lease that a test can outwait, and that its holder keeps on a busy machine: it goes by the steady clock."""
 
 NOON = 1_790_683_200_000
 """2026-09-29, 12:00:00 UTC, in milliseconds since 1970."""
@@ -66,7 +63,7 @@ def keep(stores: Stores) -> Iterator[Keep]:
     ) -> Session:
         async def written() -> Session:
             runtime, there = Runtime.shared(), within or stores
-            lease = Lease(there.guard, key, settings=SHORT, holder=holder, clock=runtime.clock)
+            lease = Lease(there.guard, key, settings=KEPT, holder=holder, clock=runtime.clock)
             session = Session(lease, there, runtime.heartbeats, runtime.clock)
             await session.open(timeout=0.0)
             for commit in commits:

@@ -9,7 +9,7 @@ from segue.journal.records import Record
 from segue.lease.item import GuardItem
 from segue.session.runtime import Runtime
 from segue.storage.file import FileGuard
-from tests.unit.cli.conftest import SHORT
+from tests.support.sessions import KEPT
 
 KEY = "default/talk"
 
@@ -105,7 +105,7 @@ def test_force_waits_for_a_dead_holder(keep, run, said, item, skipping_clock):
 
     run("delete", "talk", "--yes", "--force")
 
-    assert skipping_clock.now() >= SHORT.duration
+    assert skipping_clock.now() >= KEPT.duration
     assert item().deleted
     assert item().epoch == 3
 

@@ -14,11 +14,8 @@ import segue.session.session
 from segue import LeaseSettings, SessionFenced, SessionHeld, StorageUnavailable
 from tests.support.crash import certainly_dead
 from tests.support.memory_manager import S3, Hang, MemoryStorage, kind_of
-from tests.support.sessions import Sessions, item, started, texts
+from tests.support.sessions import KEPT, Sessions, item, started, texts
 from tests.support.waiting import eventually, within
-
-SHORT = LeaseSettings(duration=1.0, heartbeat=0.15, margin=0.15)
-"""A lease that a test can outwait, and that a busy machine does not cost its holder: it goes by the steady clock."""
 
 
 def beats(storage: MemoryStorage) -> int:
@@ -27,20 +24,20 @@ def beats(storage: MemoryStorage) -> int:
 
 async def outlive(storage: MemoryStorage, leases: float = 3.0) -> None:
     """Wait until so many leases' worth of heartbeats have been sent."""
-    enough = beats(storage) + leases * SHORT.duration / SHORT.heartbeat
+    enough = beats(storage) + leases * KEPT.duration / KEPT.heartbeat
     await eventually(lambda: beats(storage) >= enough, 30.0)
 
 
 @pytest.mark.slow
 async def test_a_commit_that_hangs_with_s3_costs_no_lease(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     lost: list[bool] = []
-    agent = await started(manager := memory_sessions(lease=SHORT))
+    agent = await started(manager := memory_sessions(lease=KEPT))
     manager.on_lost(lambda: lost.append(True))
     storage.before = s3 = Hang(*S3)
     sending = asyncio.ensure_future(agent.send("One"))
     await eventually(lambda: s3.waiting)
 
-    successor = asyncio.ensure_future(memory_sessions(lease=SHORT, acquire_timeout=2 * SHORT.duration).open())
+    successor = asyncio.ensure_future(memory_sessions(lease=KEPT, acquire_timeout=2 * KEPT.duration).open())
     await outlive(storage)
 
     assert manager.lease_is_fresh()
@@ -55,7 +52,7 @@ async def test_a_commit_that_hangs_with_s3_costs_no_lease(memory_sessions: Sessi
 @pytest.mark.slow
 async def test_a_release_waits_for_no_heartbeat(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     lost: list[bool] = []
-    await (manager := memory_sessions(lease=SHORT)).open()
+    await (manager := memory_sessions(lease=KEPT)).open()
     manager.on_lost(lambda: lost.append(True))
     storage.before = hang = Hang("beat")
     await eventually(lambda: hang.waiting)
@@ -76,7 +73,7 @@ async def test_a_heartbeat_that_the_release_overtakes_is_no_loss(
 ) -> None:
     """Its refusal comes while the release has not been answered yet."""
     lost: list[bool] = []
-    await (manager := memory_sessions(lease=SHORT)).open()
+    await (manager := memory_sessions(lease=KEPT)).open()
     manager.on_lost(lambda: lost.append(True))
     storage.before, storage.after = beat, release = Hang("beat"), Hang("release")
     await eventually(lambda: beat.waiting)
@@ -97,7 +94,7 @@ async def test_a_heartbeat_that_the_release_overtakes_is_no_loss(
 @pytest.mark.slow
 async def test_a_heartbeat_waits_for_no_other(memory_sessions: Sessions, storage: MemoryStorage) -> None:
     """One connection hangs. The next heartbeat goes over another."""
-    await (manager := memory_sessions(lease=SHORT)).open()
+    await (manager := memory_sessions(lease=KEPT)).open()
     hung = Hang("beat")
 
     async def first_only(operation: str, what: Any) -> None:
@@ -146,7 +143,7 @@ async def test_a_hung_loop_loses_its_lease_though_a_commit_hangs(
     storage.before = s3 = Hang(*S3)
 
     async def hang() -> None:
-        manager = memory_sessions(lease=SHORT)
+        manager = memory_sessions(lease=KEPT)
         await manager.open()
         manager._slot.require().append(*(await records()))
         hung.set()
@@ -158,7 +155,7 @@ async def test_a_hung_loop_loses_its_lease_though_a_commit_hangs(
         await asyncio.to_thread(hung.wait, 10)
         await eventually(lambda: s3.waiting)
         storage.before = Hang()  # for the next process
-        await memory_sessions(lease=SHORT, acquire_timeout=10.0).open()
+        await memory_sessions(lease=KEPT, acquire_timeout=10.0).open()
     finally:
         released.set()
         s3.end()
@@ -178,14 +175,14 @@ async def test_heartbeats_end_when_a_commit_is_not_answered(
     """A holder that has lost its way to S3 leaves the session to one that has not."""
     monkeypatch.setattr(segue.session.heartbeat, "STORAGE_TIMEOUT_SECONDS", 1.0)
     lost = threading.Event()
-    agent = await started(manager := memory_sessions(lease=SHORT, durability="gate"))
+    agent = await started(manager := memory_sessions(lease=KEPT, durability="gate"))
     manager.on_lost(lost.set)
     storage.before = s3 = Hang(*S3)
     await agent.send("One")
     await eventually(lambda: s3.waiting)
 
     storage.before = Hang()
-    await (heir := memory_sessions(lease=SHORT, acquire_timeout=10.0)).open()
+    await (heir := memory_sessions(lease=KEPT, acquire_timeout=10.0)).open()
 
     await eventually(lost.is_set)
     s3.end()
@@ -199,7 +196,7 @@ async def test_a_commit_that_timed_out_is_finished_if_no_other_holder_came(
     memory_sessions: Sessions, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(segue.session.heartbeat, "STORAGE_TIMEOUT_SECONDS", 0.5)
-    agent = await started(manager := memory_sessions(lease=SHORT, durability="gate"))
+    agent = await started(manager := memory_sessions(lease=KEPT, durability="gate"))
     storage.before = s3 = Hang(*S3)
     await agent.send("One")
     await eventually(lambda: not manager.lease_is_fresh())
@@ -216,7 +213,7 @@ async def test_a_commit_that_timed_out_is_finished_if_no_other_holder_came(
 async def test_a_close_ends_at_its_limit_and_the_lease_then_runs_out(
     memory_sessions: Sessions, storage: MemoryStorage, how: str
 ) -> None:
-    agent = await started(manager := memory_sessions(lease=SHORT, durability="gate"))
+    agent = await started(manager := memory_sessions(lease=KEPT, durability="gate"))
     storage.before = s3 = Hang(*S3)
     await agent.send("One")
 
@@ -225,7 +222,7 @@ async def test_a_close_ends_at_its_limit_and_the_lease_then_runs_out(
             await getattr(manager, how)(timeout=0.2)
 
     storage.before = Hang()
-    await (heir := memory_sessions(lease=SHORT, acquire_timeout=10.0)).open()
+    await (heir := memory_sessions(lease=KEPT, acquire_timeout=10.0)).open()
     s3.end()
     await heir.close()
 
@@ -233,7 +230,7 @@ async def test_a_close_ends_at_its_limit_and_the_lease_then_runs_out(
 async def test_a_session_whose_records_are_durable_is_released_while_s3_hangs(
     memory_sessions: Sessions, storage: MemoryStorage
 ) -> None:
-    await (manager := memory_sessions(lease=SHORT)).open()
+    await (manager := memory_sessions(lease=KEPT)).open()
     storage.before = s3 = Hang(*S3)
 
     async with within(5):

@@ -6,16 +6,14 @@ import asyncio
 
 import pytest
 
-from segue import LeaseSettings, StorageUnavailable
+from segue import StorageUnavailable
 from segue.lease.item import GuardItem
 from segue.wire.frames import Pause, Ready, TextOutput
 from tests.support.memory_manager import S3, Hang
+from tests.support.sessions import KEPT
 from tests.support.waiting import eventually
 from tests.unit.turn.conftest import KEY, Person, journal, messages
 from turn.turn import OutOfTime
-
-SHORT = LeaseSettings(duration=1.0, heartbeat=0.15, margin=0.15)
-"""A lease that a test can outwait."""
 
 IMPATIENT = {"pause_seconds": 0.2, "look_seconds": 0.02}
 
@@ -60,7 +58,7 @@ async def test_a_turn_whose_storage_answers_says_nothing_of_it(world, processes)
 async def test_an_invocation_that_ends_while_s3_hangs_leaves_the_lease_to_run_out(world, processes, s3):
     """A Lambda process must not be frozen while it waits, nor hold the session when it thaws for another turn."""
     times = {**IMPATIENT, "last_call_seconds": 1.6, "reserve_seconds": 1.5, "end_seconds": 0.5}
-    process, person = processes(lease=SHORT, times=times), Person(world)
+    process, person = processes(lease=KEPT, times=times), Person(world)
     delivery = await person.say(process, "repeat after me tea")
     process.storage.before = s3
     began = asyncio.get_running_loop().time()
@@ -71,7 +69,7 @@ async def test_an_invocation_that_ends_while_s3_hangs_leaves_the_lease_to_run_ou
     assert asyncio.get_running_loop().time() - began < 10.0
     attributes = await world.storage.guard.read(KEY)
     assert GuardItem.parse(attributes).held
-    heir = processes(probe=None, acquire_timeout=20 * SHORT.duration)
+    heir = processes(probe=None, acquire_timeout=20 * KEPT.duration)
     await heir.take(delivery, repeated=True)
     s3.end()
     await person.settle(heir)

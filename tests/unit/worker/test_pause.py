@@ -7,7 +7,6 @@ import functools
 
 import pytest
 
-from segue import LeaseSettings
 from segue.client.conversation import Conversation
 from segue.client.settings import ClientSettings
 from segue.wire.frames import (
@@ -22,13 +21,11 @@ from segue.wire.frames import (
 )
 from tests.support.memory_manager import S3, Hang, kind_of
 from tests.support.scripted_model import spoken
+from tests.support.sessions import KEPT
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import address, delivery, hello, speech, text
 from tests.unit.worker.test_drain import Leaving
 from worker.conversation.output_gate import OutputGate
-
-LEASE = LeaseSettings(duration=1.0, heartbeat=0.15, margin=0.15)
-"""A lease that its holder keeps on a busy machine: it goes by the steady clock."""
 
 BEGINS = Pause(active=True, reason="storage")
 ENDS = Pause(active=False, reason="storage")
@@ -57,13 +54,13 @@ async def outlived(storage, leases=3.0):
     def beats():
         return sum(operation == "write" and kind_of(what) == "beat" for operation, what in storage.requests)
 
-    enough = beats() + leases * LEASE.duration / LEASE.heartbeat
+    enough = beats() + leases * KEPT.duration / KEPT.heartbeat
     await eventually(lambda: beats() >= enough, 60.0)
 
 
 @pytest.mark.slow
 async def test_a_hang_of_s3_pauses_the_conversation_and_costs_nothing(host, clients, storage, s3):
-    hosting = await host(lease=LEASE)
+    hosting = await host(lease=KEPT)
     storage.before = s3
     hosting.session.deliver(delivery(text("hello", 1)))
     await eventually(lambda: hosting.model.texts == ["hello"])
@@ -86,7 +83,7 @@ async def test_a_hang_of_s3_pauses_the_conversation_and_costs_nothing(host, clie
 
 @pytest.mark.slow
 async def test_a_client_that_comes_during_a_pause_is_told_before_ready(host, clients, storage, s3):
-    hosting = await host(lease=LEASE)
+    hosting = await host(lease=KEPT)
     storage.before = s3
     hosting.session.deliver(delivery(text("hello", 1)))
     await eventually(lambda: pauses(clients) == [True])
@@ -100,7 +97,7 @@ async def test_a_client_that_comes_during_a_pause_is_told_before_ready(host, cli
 
 @pytest.mark.slow
 async def test_a_pause_has_no_number_that_an_older_client_could_miss(host, clients, storage, s3):
-    hosting = await host(lease=LEASE)
+    hosting = await host(lease=KEPT)
     storage.before = s3
     hosting.session.deliver(delivery(text("hello", 1)))
     await eventually(lambda: pauses(clients) == [True])
