@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -46,6 +48,26 @@ def test_random_seeds_keep_the_invariants(chunk: int) -> None:
 @pytest.mark.parametrize("seed", [3, 1234])
 def test_a_seed_replays_exactly(seed: int) -> None:
     assert simulate(seed).fingerprint == simulate(seed).fingerprint
+
+
+@pytest.fixture
+def garbage_collection() -> Iterator[None]:
+    """A test may collect garbage as often as it likes: it is collected as before afterwards."""
+    before = gc.get_threshold()
+    gc.freeze()  # so that collecting often costs little
+    yield
+    gc.set_threshold(*before)
+    gc.enable()
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("garbage_collection")
+def test_a_seed_replays_exactly_however_often_python_collects_garbage() -> None:
+    gc.disable()
+    seldom = simulate(420)
+    gc.enable()
+    gc.set_threshold(20, 2, 2)
+    assert simulate(420) == seldom
 
 
 @pytest.mark.parametrize("seed", [11026, 23268, 24070])
