@@ -38,19 +38,8 @@ from turn.storage_pause import LOOK_SECONDS, PAUSE_SECONDS
 from turn.turn_frames import TurnFrames
 from turn.turn_outbox import TurnOutbox
 
-RESERVE_SECONDS: Final = 10.0
-"""Seconds of an invocation kept back for the end of a turn: the flush, the release and the last POSTs. An agent that
-runs until then is cancelled."""
-
-LAST_CALL_SECONDS: Final = 30.0
-"""Seconds of an invocation with less than which no further call of the model begins: it would be cut off and still be
-paid for."""
-
 RELEASE_SECONDS: Final = 4.0
 """Seconds of an invocation kept back for the flush and the release, which come after the last POST."""
-
-END_SECONDS: Final = 1.0
-"""Seconds of an invocation kept back for giving the message back, which is the last of all."""
 
 CANCEL_SECONDS: Final = 2.0
 """Seconds for a cancelled agent to end; after them it is left. A tool in a thread does not end: it is told of as
@@ -93,20 +82,26 @@ class TurnSettings:
     Attributes:
         approval_seconds: How long people may answer an approval.
         wall_clock: Seconds since 1970.
-        last_call_seconds: See ``LAST_CALL_SECONDS``.
-        reserve_seconds: See ``RESERVE_SECONDS``.
-        end_seconds: See ``END_SECONDS``.
-        pause_seconds: See ``turn.storage_pause.PAUSE_SECONDS``.
-        look_seconds: See ``turn.storage_pause.LOOK_SECONDS``.
+        last_call_seconds: Of an invocation, with less than which no further call of the model begins: it would be cut
+            off and still be paid for.
+        reserve_seconds: Of an invocation, kept back for the end of a turn: the flush, the release and the last POSTs.
+            An agent that runs until then is cancelled.
+        end_seconds: Of an invocation, kept back for giving the message back, which is the last of all.
+        pause_seconds: Without a commit, after which the clients are told.
+        look_seconds: Between two looks at what is committed.
     """
 
     approval_seconds: float = 300.0
     wall_clock: Callable[[], float] = time.time
-    last_call_seconds: float = LAST_CALL_SECONDS
-    reserve_seconds: float = RESERVE_SECONDS
-    end_seconds: float = END_SECONDS
+    last_call_seconds: float = 30.0
+    reserve_seconds: float = 10.0
+    end_seconds: float = 1.0
     pause_seconds: float = PAUSE_SECONDS
     look_seconds: float = LOOK_SECONDS
+
+
+TURN_SETTINGS: Final = TurnSettings()
+"""The settings of turns, unless their function has others."""
 
 
 class Turn:

@@ -21,7 +21,7 @@ from shared.conversation.history_pages import PAGES_AT_ONCE, PAGES_PER_SECOND, a
 from turn.post import MessagePost
 from turn.sessions import TextSession, TurnSessions
 from turn.storage_pause import pauses_told
-from turn.turn import RELEASE_SECONDS, Attempt, Turn, TurnSettings
+from turn.turn import RELEASE_SECONDS, TURN_SETTINGS, Attempt, Turn, TurnSettings
 from turn.turn_outbox import TurnOutbox, Undelivered
 
 BUSY: Final = "busy"
@@ -45,14 +45,14 @@ class TurnRunner:
         sessions: TurnSessions,
         clients: Clients,
         post: MessagePost,
-        settings: TurnSettings | None = None,
+        settings: TurnSettings = TURN_SETTINGS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Keep the parts; ``clock`` paces the pages of history."""
         self._sessions = sessions
         self._clients = clients
         self._post = post
-        self._settings = settings or TurnSettings()
+        self._settings = settings
         self._pages = FrameRate(clock, PAGES_PER_SECOND, PAGES_AT_ONCE)
 
     async def run_turn(self, attempt: Attempt) -> None:

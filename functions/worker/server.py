@@ -7,7 +7,7 @@
                     answers (``worker.telemetry.stall_answers``)
     …    /sockets   output for clients that are connected to this worker; see ``worker.direct.output_routes``
 
-The token in the header is looked at before any of the body is read. A body has ``BODY_SECONDS`` to arrive, and is taken
+The token in the header is looked at before any of the body is read. A body has ``body_seconds`` to arrive, and is taken
 as it is: no gateway compresses one. Nothing of what a frame says, and no error text from inside, is in an answer.
 """
 
@@ -50,18 +50,11 @@ from worker.hosting.claims import ClaimTaker
 from worker.hosting.host import Host, NoRoom
 from worker.telemetry.blocked_loop import BlockedLoopWatch
 from worker.telemetry.metrics import metrics
-from worker.telemetry.stall_answers import ANSWERS_AFTER_SECONDS, LOOK_SECONDS, UNWELL_SECONDS, StallAnswers
+from worker.telemetry.stall_answers import ANSWERS_AFTER_SECONDS, LOOK_SECONDS, StallAnswers
 
 GRACE_SECONDS: Final = 1.0
 """Seconds for requests under way when the listener closes, which is after the last session was released; after them
 they are ended."""
-
-BODY_SECONDS: Final = 2.0
-"""Seconds for a body to arrive whole; after them it is answered with 408. The gateway waits no longer, and a body that
-trickles holds a connection and a buffer."""
-
-LINGER_SECONDS: Final = 1.0
-"""Seconds for the rest of the body of a request that was answered before it was read; then its connection is closed."""
 
 KEEP_ALIVE_SECONDS: Final = 75.0
 """Seconds after which an unused connection is closed. Callers drop theirs after 60 s, so that none sends a frame into a
@@ -95,18 +88,21 @@ class ListenerTimes:
     """Time limits of a listener, of which tests give others.
 
     Attributes:
-        body_seconds: See ``BODY_SECONDS``.
-        linger_seconds: See ``LINGER_SECONDS``.
-        look_seconds: See ``worker.telemetry.stall_answers.LOOK_SECONDS``.
-        answers_after_seconds: See ``worker.telemetry.stall_answers.ANSWERS_AFTER_SECONDS``.
-        unwell_seconds: See ``worker.telemetry.stall_answers.UNWELL_SECONDS``.
+        body_seconds: For a body to arrive whole; after them it is answered with 408. The gateway waits no longer, and a
+            body that trickles holds a connection and a buffer.
+        linger_seconds: For the rest of the body of a request that was answered before it was read; then its connection
+            is closed.
+        look_seconds: Between two looks at the loop.
+        answers_after_seconds: Without a turn of the loop, after which a thread answers ``GET /health``.
+        unwell_seconds: Without a turn of the loop, after which that answer's status is 503: container health checks see
+            a worker that hangs.
     """
 
-    body_seconds: float = BODY_SECONDS
-    linger_seconds: float = LINGER_SECONDS
+    body_seconds: float = 2.0
+    linger_seconds: float = 1.0
     look_seconds: float = LOOK_SECONDS
     answers_after_seconds: float = ANSWERS_AFTER_SECONDS
-    unwell_seconds: float = UNWELL_SECONDS
+    unwell_seconds: float = 2.0
 
 
 LISTENER_TIMES: Final = ListenerTimes()

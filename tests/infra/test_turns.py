@@ -11,7 +11,7 @@ from tests.infra.test_permissions import called, granted, on
 from turn.handler import MOST_TRIES
 from turn.queue_message import HIDDEN_SECONDS, RENEWAL_SECONDS
 from turn.trial import PAUSES_SECONDS
-from turn.turn import LAST_CALL_SECONDS, RESERVE_SECONDS
+from turn.turn import TURN_SETTINGS
 from worker.providers.access import LIMIT_SECONDS
 
 ENVIRONMENT = {
@@ -61,7 +61,7 @@ def test_a_message_is_hidden_longer_than_lambda_may_need(stage, function):
 
     assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
     assert queue["MessageRetentionPeriod"] > MOST_TRIES * queue["VisibilityTimeout"]
-    assert function["Timeout"] > LAST_CALL_SECONDS + RESERVE_SECONDS
+    assert function["Timeout"] > TURN_SETTINGS.last_call_seconds + TURN_SETTINGS.reserve_seconds
     assert 3 * RENEWAL_SECONDS < HIDDEN_SECONDS < function["Timeout"]
 
 

@@ -29,17 +29,6 @@ from segue.wire.memory import kept_bytes
 from worker.conversation.barge_in import SentSound
 from worker.telemetry.metrics import Count, metrics
 
-FLEETING_BYTES: Final = 4 * 1024 * 1024
-"""Bytes of audio (in base64) and partial transcripts that wait at most, about a minute of 24 kHz speech; beyond them
-the oldest is dropped. Providers speak faster than real time, so the queue holds what the client has still to play."""
-
-LASTING_FRAMES: Final = 2048
-"""Frames that must not be dropped and wait at most; beyond them all are forgotten, and the connection of its client,
-which does not read, is closed. A conversation makes a few a turn."""
-
-LASTING_BYTES: Final = 8 * 1024 * 1024
-"""Bytes that they take at most: twice what a ``ready`` brings again (``worker.conversation.output``)."""
-
 AUDIO_SECONDS: Final = 0.2
 """Seconds of audio in one message, unless one frame alone has more; the rest goes with the next message."""
 
@@ -52,14 +41,17 @@ class WaitingLimits:
     """Bounds of one connection's queue, of which tests give others.
 
     Attributes:
-        fleeting_bytes: See ``FLEETING_BYTES``.
-        lasting_frames: See ``LASTING_FRAMES``.
-        lasting_bytes: See ``LASTING_BYTES``.
+        fleeting_bytes: Of audio (in base64) and partial transcripts that wait at most, about a minute of 24 kHz speech;
+            beyond them the oldest is dropped. Providers speak faster than real time, so the queue holds what the client
+            has still to play.
+        lasting_frames: That must not be dropped and wait at most; beyond them all are forgotten, and the connection of
+            their client, which does not read, is closed. A conversation makes a few a turn.
+        lasting_bytes: That they take at most: twice what a ``ready`` brings again (``worker.conversation.output``).
     """
 
-    fleeting_bytes: int = FLEETING_BYTES
-    lasting_frames: int = LASTING_FRAMES
-    lasting_bytes: int = LASTING_BYTES
+    fleeting_bytes: int = 4 * 1024 * 1024
+    lasting_frames: int = 2048
+    lasting_bytes: int = 8 * 1024 * 1024
 
 
 WAITING_LIMITS: Final = WaitingLimits()

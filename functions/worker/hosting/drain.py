@@ -34,25 +34,19 @@ OPENING_SECONDS: Final = 30.0
 """Seconds that a handoff waits for a session that is being opened: up to 15 s of waiting for another holder, the
 restore, the model's start. After them it begins anyway."""
 
-DRAIN_SECONDS: Final = 80.0
-"""Seconds for the whole drain; after them it hurries. Sessions must be gone within 90 s of the signal."""
-
-HURRIED_SECONDS: Final = 8.0
-"""Seconds for what is left after a second signal, or when the time is up; after them sessions are left to their
-leases."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainTimes(HandoffTimes):
     """Time limits of a drain and of each of its handoffs, of which tests give others.
 
     Attributes:
-        drain_seconds: See ``DRAIN_SECONDS``.
-        hurried_seconds: See ``HURRIED_SECONDS``.
+        drain_seconds: For the whole drain; after them it hurries. Sessions must be gone within 90 s of the signal.
+        hurried_seconds: For what is left after a second signal, or when the time is up; after them sessions are left to
+            their leases.
     """
 
-    drain_seconds: float = DRAIN_SECONDS
-    hurried_seconds: float = HURRIED_SECONDS
+    drain_seconds: float = 80.0
+    hurried_seconds: float = 8.0
 
 
 DRAIN_TIMES: Final = DrainTimes()

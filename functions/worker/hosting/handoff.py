@@ -40,16 +40,8 @@ SAVED_SECONDS: Final = 60.0
 """Seconds to wait until all is durable, while the conversation goes on; then the handoff begins anyway. A successor
 cannot read the session while storage hangs. The normal wait is a tenth of a second."""
 
-TURN_SECONDS: Final = 5.0
-"""Seconds to wait for a turn boundary; then the answer is cut. Most answers are spoken in less, and a cut is better
-than a caller who waits for an old worker."""
-
 FOLLOW_SECONDS: Final = 30.0
 """Seconds to wait for a turn boundary in a handoff that nothing presses for; after them the session stays."""
-
-SPOKEN_SECONDS: Final = 5.0
-"""Seconds to wait for the commit in flight and the posts behind it: normally a tenth of a second. A provider speaks
-faster than real time, so the end of a long answer may still be in the queue then."""
 
 PREPARATIONS: Final = 3
 """Times that a successor makes the session ready, if records are added meanwhile each time and its model takes
@@ -68,12 +60,14 @@ class HandoffTimes:
     """Time limits of one handoff, of which tests give others.
 
     Attributes:
-        turn_seconds: See ``TURN_SECONDS``.
-        spoken_seconds: See ``SPOKEN_SECONDS``.
+        turn_seconds: For a turn boundary to come; then the answer is cut. Most answers are spoken in less, and a cut is
+            better than a caller who waits for an old worker.
+        spoken_seconds: For the commit in flight and the posts behind it: normally a tenth of a second. A provider
+            speaks faster than real time, so the end of a long answer may still be in the queue then.
     """
 
-    turn_seconds: float = TURN_SECONDS
-    spoken_seconds: float = SPOKEN_SECONDS
+    turn_seconds: float = 5.0
+    spoken_seconds: float = 5.0
 
 
 HANDOFF_TIMES: Final = HandoffTimes()

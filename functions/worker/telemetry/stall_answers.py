@@ -30,9 +30,6 @@ ANSWERS_AFTER_SECONDS: Final = 0.2
 """Seconds without a turn after which this thread answers. A prober gives half a second; a loop that is only busy turns
 sooner, and answers by itself."""
 
-UNWELL_SECONDS: Final = 2.0
-"""Seconds without a turn after which the answer's status is 503: container health checks see a worker that hangs."""
-
 PEEK_SECONDS: Final = 0.1
 """Seconds for the first bytes of a request. A connection that says nothing by then is kept for the loop."""
 

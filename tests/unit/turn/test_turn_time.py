@@ -12,7 +12,7 @@ from tests.support.waiting import eventually, within
 from tests.unit.turn.conftest import InvocationTime, Person, journal, messages
 from tests.unit.turn.items import item
 from turn.post import MessageOutcome
-from turn.turn import LAST_CALL_SECONDS, RELEASE_SECONDS, RESERVE_SECONDS, OutOfTime
+from turn.turn import RELEASE_SECONDS, TURN_SETTINGS, OutOfTime
 from turn.turn_outbox import Undelivered
 
 
@@ -20,7 +20,7 @@ def never_ending(time: InvocationTime) -> Callable[[], Awaitable[None]]:
     """Return a step of the model that takes all of the time that an agent has, and goes on."""
 
     async def think() -> None:
-        time.left = RESERVE_SECONDS - 0.1
+        time.left = TURN_SETTINGS.reserve_seconds - 0.1
         await asyncio.Event().wait()
 
     return think
@@ -39,8 +39,9 @@ async def test_no_further_call_of_the_model_begins_near_the_end(world, processes
         nonlocal first
         if first:
             first = False
-            time.left = LAST_CALL_SECONDS - 1.0
-            await eventually(lambda: time.reserves == [LAST_CALL_SECONDS, RESERVE_SECONDS])
+            last_call, reserve = TURN_SETTINGS.last_call_seconds, TURN_SETTINGS.reserve_seconds
+            time.left = last_call - 1.0
+            await eventually(lambda: time.reserves == [last_call, reserve])
 
     process.think = think
     with pytest.raises(OutOfTime):

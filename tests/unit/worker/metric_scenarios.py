@@ -27,7 +27,7 @@ from tests.unit.worker.stand_ins import (
     taken_over,
     text,
 )
-from worker.conversation.waiting_frames import FLEETING_BYTES
+from worker.conversation.waiting_frames import WAITING_LIMITS
 from worker.hosting.claims import ClaimTaker
 from worker.hosting.drain import Drain, DrainTimes
 from worker.providers.connection import reconnect_limits, renewal
@@ -116,7 +116,8 @@ async def a_lease_that_was_not_renewed(host, monkeypatch, **_):
 async def a_client_that_reads_too_slowly(host, clients, **_):
     hosting = await host()
     free = clients.hold("k1")
-    hosting.model.emit(speech(bytes(FLEETING_BYTES // 2)) for _ in range(4))  # one is on its way, two wait
+    half = bytes(WAITING_LIMITS.fleeting_bytes // 2)
+    hosting.model.emit(speech(half) for _ in range(4))  # one is on its way, two wait
     await eventually(hosting.model._events.empty)
     await asyncio.sleep(0)
     free.set()

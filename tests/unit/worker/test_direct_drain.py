@@ -14,7 +14,7 @@ from worker.direct.following import Following
 from worker.direct.sockets import CLOSE_SECONDS, RECONNECT_SECONDS, ClientSockets
 from worker.direct.times import TRANSPORT_TIMES, TransportTimes
 from worker.direct.transport import DirectTransport
-from worker.hosting.drain import DRAIN_SECONDS, HURRIED_SECONDS
+from worker.hosting.drain import DRAIN_TIMES
 
 HERE = "http://here"
 
@@ -111,7 +111,7 @@ async def test_a_worker_waits_for_its_sockets_no_longer_than_it_has_to(end: str)
 
 
 def test_the_bounds_of_a_drain_add_up_to_110_seconds_at_most() -> None:
-    sessions = DRAIN_SECONDS + HURRIED_SECONDS
+    sessions = DRAIN_TIMES.drain_seconds + DRAIN_TIMES.hurried_seconds
     sockets = max(sessions, RECONNECT_SECONDS) + TRANSPORT_TIMES.last_seconds
 
     assert min(sockets, TRANSPORT_TIMES.left_seconds) + CLOSE_SECONDS <= 110

@@ -16,13 +16,13 @@ from segue.wire.frames import FrameError, Ready
 from tests.support.waiting import eventually, within
 from tests.unit.worker.stand_ins import FakeQueue, claim, delivery, hello, text
 from worker.hosting.claims import ClaimTaker
-from worker.server import BODY_SECONDS, Listener, ListenerTimes, Status
+from worker.server import LISTENER_TIMES, Listener, ListenerTimes, Status
 
 
 @pytest.fixture
 def body_seconds():
     """For a body to arrive whole; a test parametrizes it with less."""
-    return BODY_SECONDS
+    return LISTENER_TIMES.body_seconds
 
 
 @pytest.fixture

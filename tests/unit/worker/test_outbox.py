@@ -67,8 +67,9 @@ def said(words: str) -> TextOutput:
 
 def test_bounds_of_waiting_output_are_documented():
     document = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text(encoding="utf-8")
-    assert f"beyond {waiting_frames.FLEETING_BYTES:,} characters of them" in document
-    assert f"Beyond {waiting_frames.LASTING_FRAMES:,} of these, or {waiting_frames.LASTING_BYTES:,} bytes" in document
+    limits = waiting_frames.WAITING_LIMITS
+    assert f"beyond {limits.fleeting_bytes:,} characters of them" in document
+    assert f"Beyond {limits.lasting_frames:,} of these, or {limits.lasting_bytes:,} bytes" in document
     assert f"{waiting_frames.AUDIO_SECONDS * 1000:.0f} ms of audio" in document
 
 
