@@ -51,6 +51,7 @@ class FakeConversation(abc.ABC):
         spoken: What it has said on this connection.
         closed: Set when the connection has ended.
         idle: Set when it was without audio for too long, and was ended for that.
+        words_generated: Words after which an answer waits to be interrupted; None if it is generated to its end.
     """
 
     def __init__(self, pace: float, filters: list[str]) -> None:
@@ -63,6 +64,7 @@ class FakeConversation(abc.ABC):
         self.closed = asyncio.Event()
         self.idle = asyncio.Event()
         self.audio_bytes = 0
+        self.words_generated: int | None = None
         self._idle_watch: asyncio.Task[None] | None = None
         self._pace = pace
         self._ear: Ear | None = None
@@ -209,6 +211,8 @@ class FakeConversation(abc.ABC):
         await self.begin()
         words = words_in_time(text)
         for number, (word, second) in enumerate(words):
+            if number == self.words_generated:
+                await asyncio.Event().wait()
             end = len(pcm) if number == len(words) - 1 else int(second * self._output_rate) * SAMPLE_BYTES
             self._said += word
             self._words.append((word, start / SAMPLE_BYTES / self._output_rate))

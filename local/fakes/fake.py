@@ -30,6 +30,8 @@ class Fake(abc.ABC):
         plays: Whether it takes its answers to be played in real time, and speech over one that is still being played
             for an interruption. Otherwise only what is still being generated can be interrupted.
         idle_seconds: Seconds without audio after which it ends a connection, None for never.
+        words_generated: Words after which an answer of the next connections waits to be interrupted; None if all are
+            generated to their end.
         failing: Codes with which the next responses fail, where the provider has such.
         filtering: What the provider says of the next answers in their place: its filter has found something in them.
     """
@@ -44,6 +46,7 @@ class Fake(abc.ABC):
         self.pace = pace
         self.plays = False
         self.idle_seconds: float | None = None
+        self.words_generated: int | None = None
 
     @property
     def conversation(self) -> Any:
@@ -93,6 +96,7 @@ class Fake(abc.ABC):
     async def lasting(self, conversation: FakeConversation) -> AsyncIterator[None]:
         """Keep a connection while it lasts; its talk ends with it, and a mistake in here is a problem, too."""
         self.conversations.append(conversation)
+        conversation.words_generated = self.words_generated
         if self.idle_seconds is not None:
             conversation.watch(self.idle_seconds)
         try:

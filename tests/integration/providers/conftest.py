@@ -42,8 +42,8 @@ async def new_fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[NewFake]:
     made: list[Fake] = []
     async with AsyncExitStack() as running:
 
-        async def start(name: str, *, pace: float = 0.0) -> Fake:
-            fake = await running.enter_async_context(FAKES[name](pace=pace))
+        async def start(name: str) -> Fake:
+            fake = await running.enter_async_context(FAKES[name]())
             if (authority := fake.environment().get("SSL_CERT_FILE")) is not None:
                 monkeypatch.setenv("SSL_CERT_FILE", authority)
             made.append(fake)

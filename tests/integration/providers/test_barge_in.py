@@ -16,6 +16,9 @@ ALL = ["nova-sonic", "openai-realtime", "gemini-live"]
 WORDS = 100
 """Words of the answer that is cut: twenty seconds, since a busy machine takes long to speak over it."""
 
+GENERATED = 80
+"""Words of an answer that is interrupted while it is generated, however long that takes."""
+
 HEARD_AFTER = ["nova-sonic", "openai-realtime"]
 """Gemini does not call a turn complete before its answer has been played, so there is no such time."""
 
@@ -47,7 +50,8 @@ async def begin(call: Call, fake: Any, words: int) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 async def test_the_heard_part_of_an_answer_that_is_cut_off_is_recorded(name, new_fake, new_call, storage):
-    fake = await new_fake(name, pace=0.3)
+    fake = await new_fake(name)
+    fake.words_generated = GENERATED
     call = await new_call(fake, storage)
     await begin(call, fake, 3)
     cut = await interrupt(call)
@@ -58,7 +62,8 @@ async def test_the_heard_part_of_an_answer_that_is_cut_off_is_recorded(name, new
 
 @pytest.mark.parametrize("name", ALL)
 async def test_an_interrupted_conversation_is_handed_over_as_it_was_heard(name, new_fake, new_call, storage):
-    fake = await new_fake(name, pace=0.3)
+    fake = await new_fake(name)
+    fake.words_generated = GENERATED
     call = await new_call(fake, storage)
     await begin(call, fake, 3)
     await interrupt(call)
@@ -114,7 +119,8 @@ async def test_novas_own_word_on_the_heard_text_wins_over_the_clock(new_fake, ne
 
 
 async def test_openai_is_told_how_much_of_its_speech_was_heard(new_fake, new_call, storage):
-    fake = await new_fake("openai-realtime", pace=0.3)
+    fake = await new_fake("openai-realtime")
+    fake.words_generated = GENERATED
     call = await new_call(fake, storage)
     await begin(call, fake, 3)
     await interrupt(call)
@@ -122,7 +128,8 @@ async def test_openai_is_told_how_much_of_its_speech_was_heard(new_fake, new_cal
 
 
 async def test_a_report_of_what_was_played_corrects_once_more(new_fake, new_call, storage):
-    fake = await new_fake("openai-realtime", pace=0.3)
+    fake = await new_fake("openai-realtime")
+    fake.words_generated = GENERATED
     call = await new_call(fake, storage)
     await begin(call, fake, 3)
     cut = await interrupt(call)

@@ -41,7 +41,8 @@ class Microphone:
 async def test_marked_silence_ends_the_turn_and_a_later_barge_in_is_heard(
     name, new_fake, new_call, storage, clients, host
 ):
-    fake = await new_fake(name, pace=0.3)
+    fake = await new_fake(name)
+    fake.words_generated = 20  # however long it takes to speak over them
     call = await new_call(fake, storage, connect=False)
     microphone = Microphone(call, await host(call))
 
