@@ -129,14 +129,14 @@ async def test_a_text_whose_holder_is_killed_before_the_answer_is_answered_once(
     await world.start("old", "1", pace=1.0)
     await eventually(lambda: all(one.of(Ready) for one in clients), 60)
     await world.start("new", "2")  # first: it takes as long as it takes, and the counting does not wait for it
-    client.say("please count to 30")
+    client.say("please count to 100")
     await eventually(lambda: client.acknowledged == 1, 30)
     assert said_by("assistant", client) == [], "the agent is still speaking, so there is no final transcript"
     world.kill("old")
     assert world.tell_stopped("old") == len(clients), "the client sends nothing that would reveal it"
     await eventually(lambda: said_by("assistant", client), 60)
     heard = [json.loads(line) for line in world.ledger.read_text().splitlines()]
-    workers = [one["worker"] for one in heard if one["event"] == "heard" and one["text"] == "please count to 30"]
+    workers = [one["worker"] for one in heard if one["event"] == "heard" and one["text"] == "please count to 100"]
     assert workers == ["old", "new"]
     client.say("how many messages do you remember")
     await eventually(lambda: len(said_by("assistant", client)) == 2, 30)
