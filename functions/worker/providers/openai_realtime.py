@@ -21,7 +21,7 @@ from strands.types.content import Messages
 
 from worker.providers.errors import AdditionRefused, ProviderRefusal
 from worker.providers.settings import Settings
-from worker.providers.speech.truncation import SpeechBegan
+from worker.providers.speech.truncation import SpeechBegan, milliseconds
 
 DEFAULT_TRANSCRIPTION_MODEL: Final = "gpt-transcribe"
 """Without one there is no transcript of the user, and nothing to record. gpt-4o-transcribe ends in February 2027.
@@ -114,7 +114,7 @@ class ListeningRealtimeModel(OpenAIRealtimeModel):
                         "type": "conversation.item.truncate",
                         "item_id": sound.item_id,
                         "content_index": sound.content_index,
-                        "audio_end_ms": int(sound.seconds * 1000),
+                        "audio_end_ms": int(milliseconds(sound.seconds)),
                     }
                 )
 

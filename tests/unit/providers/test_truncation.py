@@ -19,6 +19,10 @@ SECOND = BidiAudioDeltaEvent(base64.b64encode(bytes(2 * 16000)).decode(), "pcm",
 OVER = BidiBargeInEvent()
 
 
+def sound(milliseconds: int) -> BidiAudioDeltaEvent:
+    return BidiAudioDeltaEvent(base64.b64encode(bytes(32 * milliseconds)).decode(), "pcm", 16000, 1, "a")
+
+
 class Conversation:
     """Words of a second each, generated at once."""
 
@@ -76,6 +80,24 @@ def test_a_word_that_begins_within_a_millisecond_is_heard_if_the_provider_keeps_
     talk.now += 0.1002
     talk.saw(OVER)
     assert talk.cuts == [("one two three", "one two ")]
+
+
+@pytest.mark.parametrize("after", [0.1, 0.1004, 0.1011])
+@pytest.mark.parametrize("earlier", range(10, 2000, 30))
+def test_a_word_after_an_earlier_answer_is_heard_if_the_provider_keeps_it(talk, earlier, after):
+    """The second word begins after 100 ms of its answer, however long the answers before it were."""
+    talk.saw(BidiTranscriptStartEvent("assistant", "c"), BidiTranscriptDeltaEvent("before. ", "assistant", "c"))
+    talk.saw(sound(earlier))
+    talk.now += earlier / 1000
+    assert talk.heard.unplayed == pytest.approx(0, abs=1e-6)
+    talk.now += 1.0  # a pause: what comes now begins to sound now
+    talk.saw(BidiTranscriptStartEvent("assistant", "c"), BidiTranscriptDeltaEvent("one ", "assistant", "c"))
+    talk.saw(sound(100))
+    talk.saw(BidiTranscriptDeltaEvent("two ", "assistant", "c"), SECOND)
+    talk.saw(BidiTranscriptDeltaEvent("three", "assistant", "c"), SECOND)
+    talk.now += after
+    talk.saw(OVER)
+    assert talk.cuts == [("one two three", "one two " if after > 0.101 else "one ")]
 
 
 def test_an_answer_that_was_played_is_not_cut(talk):

@@ -44,6 +44,15 @@ class SpeechBegan:
     """Event: a caller begins to speak, and the provider does not say whether an answer is still being played."""
 
 
+def milliseconds(seconds: float) -> float:
+    """Return the milliseconds of a span of sound, to a billionth of a second.
+
+    Spans are differences of sums of floats: 100 ms of them may be a little less, and a provider that counts an answer
+    from its own beginning would take the words there for not heard, or would be told of a millisecond too few.
+    """
+    return round(seconds * 1000, 6)
+
+
 class AnswerCut(TypedEvent):
     """Event: less of an answer was heard than its message says."""
 
@@ -95,8 +104,8 @@ class _Answer:
 
     def heard(self, played: float) -> str:
         # Providers are told of whole milliseconds of an answer, and keep the words that begin before: the same words.
-        milliseconds = int((played - self.begins) * 1000)
-        sounded = (end for at, end in self.begun if (at - self.begins) * 1000 < milliseconds)
+        told = int(milliseconds(played - self.begins))
+        sounded = (end for at, end in self.begun if milliseconds(at - self.begins) < told)
         end = self.told or max(sounded, default=0)
         return self.text[:end] or NOTHING
 
