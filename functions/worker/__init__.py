@@ -8,6 +8,7 @@
     clients ◀── poster ◀── outbox ◀── audience ┴─ gate: journal content waits until it is durable
 
     aws/, telemetry/, providers/, conversation/, hosting/, direct/    rooms, in the order of their imports
+    rehearsal/                                                        former path of the offline text model
     settings     environment variables of the worker
     agent        the agent: the file that a user edits
     server       HTTP for the gateway and the other workers

@@ -23,6 +23,8 @@ boto3.
     delivery       a frame as the gateway posts it to a worker
     output         output numbering at the worker and at the client (``OutputNumbering``, ``OutputOrder``)
 
+    sequence/, encoding/, trace/    former paths of ``receiver``, ``json_codec`` and ``fields.trace_id``
+
 Each module imports only modules that stand above it here.
 
 The reference for other languages is docs/protocol.md.
