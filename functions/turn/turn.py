@@ -38,9 +38,6 @@ from turn.storage_pause import LOOK_SECONDS, PAUSE_SECONDS
 from turn.turn_frames import TurnFrames
 from turn.turn_outbox import TurnOutbox
 
-RELEASE_SECONDS: Final = 4.0
-"""Seconds of an invocation kept back for the flush and the release, which come after the last POST."""
-
 CANCEL_SECONDS: Final = 2.0
 """Seconds for a cancelled agent to end; after them it is left. A tool in a thread does not end: it is told of as
 interrupted."""
@@ -86,6 +83,7 @@ class TurnSettings:
             off and still be paid for.
         reserve_seconds: Of an invocation, kept back for the end of a turn: the flush, the release and the last POSTs.
             An agent that runs until then is cancelled.
+        release_seconds: Of an invocation, kept back for the flush and the release, which come after the last POST.
         end_seconds: Of an invocation, kept back for giving the message back, which is the last of all.
         pause_seconds: Without a commit, after which the clients are told.
         look_seconds: Between two looks at what is committed.
@@ -95,6 +93,7 @@ class TurnSettings:
     wall_clock: Callable[[], float] = time.time
     last_call_seconds: float = 30.0
     reserve_seconds: float = 10.0
+    release_seconds: float = 4.0
     end_seconds: float = 1.0
     pause_seconds: float = PAUSE_SECONDS
     look_seconds: float = LOOK_SECONDS

@@ -21,7 +21,7 @@ from shared.conversation.history_pages import PAGES_AT_ONCE, PAGES_PER_SECOND, a
 from turn.post import MessagePost
 from turn.sessions import TextSession, TurnSessions
 from turn.storage_pause import pauses_told
-from turn.turn import RELEASE_SECONDS, TURN_SETTINGS, Attempt, Turn, TurnSettings
+from turn.turn import TURN_SETTINGS, Attempt, Turn, TurnSettings
 from turn.turn_outbox import TurnOutbox, Undelivered
 
 BUSY: Final = "busy"
@@ -146,7 +146,7 @@ class TurnRunner:
     async def _spoken(self, outbox: TurnOutbox, attempt: Attempt) -> None:
         """Wait until everything was posted, but not so long that the session could not be released any more."""
         try:
-            async with asyncio.timeout(max(0.0, attempt.seconds_left() - RELEASE_SECONDS)):
+            async with asyncio.timeout(max(0.0, attempt.seconds_left() - self._settings.release_seconds)):
                 await outbox.drain(attempt.delivery.client_id)
         except TimeoutError:
             raise Undelivered from None

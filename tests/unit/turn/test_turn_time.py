@@ -12,7 +12,7 @@ from tests.support.waiting import eventually, within
 from tests.unit.turn.conftest import InvocationTime, Person, journal, messages
 from tests.unit.turn.items import item
 from turn.post import MessageOutcome
-from turn.turn import RELEASE_SECONDS, TURN_SETTINGS, OutOfTime
+from turn.turn import TURN_SETTINGS, OutOfTime
 from turn.turn_outbox import Undelivered
 
 
@@ -84,7 +84,7 @@ async def test_a_client_that_cannot_be_told_in_time_does_not_keep_the_session_he
     answered = threading.Event()
 
     async def think() -> None:
-        time.left = RELEASE_SECONDS + 0.1  # for the client
+        time.left = TURN_SETTINGS.release_seconds + 0.1  # for the client
 
     process.think = think
     world.refuse = lambda _: MessageOutcome.DELIVERED if answered.wait(60) else MessageOutcome.FAILED
