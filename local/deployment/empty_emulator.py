@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import subprocess
 import time
 import urllib.request
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from local.errors import LocalError
-from local.processes.ports import free_port
+from local.processes.ports import ReservedPort
 from local.settings import LOOPBACK, REGION, ROOT
 
 _PYTHON: Final = ROOT / ".emulator" / "bin" / "python"
@@ -19,7 +20,7 @@ _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.05
 _ATTEMPTS: Final = 3
-"""Another process may take the free port between the look and the start."""
+"""Starts before it is given up: where no port can be reserved, another process may take it."""
 
 
 def emulator_environment(port: int, scratch: Path) -> dict[str, str]:
@@ -57,17 +58,17 @@ def empty_emulator(home: Path, environment: Mapping[str, str], start_seconds: fl
         raise LocalError("the emulator is not installed: run `make setup`.")
     log = home / "emulator.log"
     for _ in range(_ATTEMPTS):
-        port = free_port()
-        variables = {**environment, "HOME": str(home), **emulator_environment(port, home)}
-        with log.open("ab") as output:
-            command = [str(_PYTHON), "-m", "ministack"]
-            process = subprocess.Popen(command, env=variables, cwd=home, stdout=output, stderr=output)  # noqa: S603 - ours
-        try:
-            if _answers(process, endpoint := f"http://{LOOPBACK}:{port}", start_seconds):
-                yield endpoint
-                return
-        finally:
-            _end(process)
+        with ReservedPort() as port:
+            variables = {**environment, "HOME": str(home), **emulator_environment(port.number, home)}
+            with log.open("ab") as output:
+                command = [str(_PYTHON), "-m", "ministack"]
+                process = subprocess.Popen(command, env=variables, cwd=home, stdout=output, stderr=output)  # noqa: S603 - ours
+            try:
+                if _answers(process, endpoint := f"http://{LOOPBACK}:{port.number}", start_seconds):
+                    yield endpoint
+                    return
+            finally:
+                _end(process)
     raise LocalError(f"the emulator does not start:\n{log.read_text(errors='replace')[-2000:]}")
 
 
@@ -75,7 +76,10 @@ def _answers(process: subprocess.Popen[bytes], endpoint: str, seconds: float) ->
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         url = f"{endpoint}/_ministack/ready"
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1) as answer:  # noqa: S310 - our own URL
+        with (
+            contextlib.suppress(OSError, http.client.HTTPException),
+            urllib.request.urlopen(url, timeout=1) as answer,  # noqa: S310 - our own URL
+        ):
             if answer.status == 200:
                 return True
         time.sleep(_POLL_SECONDS)
