@@ -117,7 +117,7 @@ def build_text_agent(session_manager: SessionManager[Any] | None) -> Agent:
 def build_text_model() -> Model:
     """Choose the text model: Amazon Bedrock's SEGUE_TEXT_MODEL_ID. Any model of Strands can stand here."""
     if os.environ.get("SEGUE_PROVIDER") in {"offline", "rehearsal"}:
-        from segue.testing.offline.text_model import OfflineTextModel
+        from segue.testing import OfflineTextModel
 
         return OfflineTextModel()
     from strands.models import BedrockModel
