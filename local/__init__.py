@@ -28,4 +28,12 @@ Everything written lives in ``.segue/`` beside the sources:
       assemblies/     the same, kept for the next deployment of the same sources
       outputs.json    the stacks' outputs
       run.json        where the running supervisor is found (present while it runs)
+      lock            locked by the one supervisor that may run
+      tmp/            temporary files of the emulator and its functions, if there is no faster place
+
+Of the checkout, whatever stack runs:
+
+    .segue/
+      unpacked/       code and layers of functions
+      checked         sources and settings in which the check of agent.py found no mistake
 """

@@ -1,10 +1,10 @@
 """The voice worker: an asyncio process that holds conversations (``python -m worker``).
 
     claims queue ─▶ claims ─▶ host ─▶ session ─┬─ input ──▶ intake (order) ──▶ agent
-    gateway ──POST /frames──▶ http ─▶ host ─▶ ─┤
+    gateway ─POST /frames─▶ server ─▶ host ─▶ ─┤
     clients ══ direct ═▶ sockets ─▶ host ─▶ ───┘
 
-                                               ┌─ output ◀── speech (frames) ◀── agent
+                                               ┌─ output ◀── agent_frames (shared) ◀── agent
     clients ◀── poster ◀── outbox ◀── audience ┴─ gate: journal content waits until it is durable
 
     aws/, telemetry/, providers/, conversation/, hosting/, direct/    rooms, in the order of their imports

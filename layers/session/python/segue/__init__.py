@@ -26,8 +26,8 @@
     client/      the Python client
     testing/     help for tests
 
-Imports point upwards in this list only. The managers are imported on first use: a gateway function that needs
-``segue.wire`` only must not pay for importing Strands.
+The lowest layer stands first, so an import points to a line above. The managers are imported on first use: a gateway
+function that needs ``segue.wire`` only must not pay for importing Strands.
 """
 
 from __future__ import annotations
