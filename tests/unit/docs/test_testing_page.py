@@ -33,7 +33,7 @@ def test_the_page_has_examples_of_all_kinds() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-async def test_an_example_passes(scope: dict[str, Any], name: str) -> None:
+async def test_an_example_of_the_testing_page_passes(scope: dict[str, Any], name: str) -> None:
     done = scope[name]()
     if inspect.isawaitable(done):
         await done

@@ -117,7 +117,7 @@ def test_a_token_with_other_valid_claims_is_admitted(issuer, verifier, claims):
     ],
     ids=str,
 )
-def test_wrong_claims_are_refused(issuer, verifier, claims):
+def test_a_token_with_wrong_claims_is_refused(issuer, verifier, claims):
     content = json.dumps(issuer.claims(**at_once(claims))).encode()
     with pytest.raises(TokenRefused):
         verifier.verify(jwt.api_jws.encode(content, issuer.rsa, "RS256", {"kid": "rsa"}))

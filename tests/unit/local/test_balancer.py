@@ -91,7 +91,7 @@ async def test_balancer_spreads_new_connections_over_workers(balancer):
 
 
 @pytest.mark.slow
-async def test_a_worker_that_fails_its_checks_gets_none_and_keeps_its_connections(balancer, workers):
+async def test_a_worker_that_fails_its_checks_gets_no_new_connections_and_keeps_its_own(balancer, workers):
     while True:
         reader, writer = await asyncio.open_connection(LOOPBACK, balancer.port)
         writer.write(b"hello\n")
