@@ -19,7 +19,7 @@ from segue.environment import read_environment
 FETCH_SECONDS: Final = 4.0
 """Seconds for each answer of the issuer; after them ``KeysUnavailable`` is raised."""
 
-LARGEST: Final = 256 * 1024
+LARGEST_BYTES: Final = 256 * 1024
 """Bytes of a set of keys; a longer answer is none."""
 
 logger = Logger()
@@ -77,8 +77,8 @@ def fetch(url: str) -> dict[str, Any]:
     """
     opener = urllib.request.build_opener(_NoRedirect)
     with opener.open(url, timeout=FETCH_SECONDS) as response:
-        text = response.read(LARGEST + 1)
-    if len(text) > LARGEST:
+        text = response.read(LARGEST_BYTES + 1)
+    if len(text) > LARGEST_BYTES:
         raise ValueError("the set of keys is too long")
     found = json.loads(text)
     if not isinstance(found, dict) or not isinstance(found.get("keys"), list):

@@ -146,7 +146,7 @@ def answering(monkeypatch):
         pytest.param(200, b"<html>", (), id="no JSON"),
         pytest.param(200, b'["keys"]', (), id="no object"),
         pytest.param(200, b'{"keys": {}}', (), id="no list"),
-        pytest.param(200, b'{"keys": [], "x": "' + b"x" * keys.LARGEST + b'"}', (), id="too long"),
+        pytest.param(200, b'{"keys": [], "x": "' + b"x" * keys.LARGEST_BYTES + b'"}', (), id="too long"),
     ],
 )
 def test_an_answer_that_is_no_set_of_keys_raises_keys_unavailable(answering, status, body, sent):

@@ -36,7 +36,7 @@ from segue.history.points import Point, find, history_at, points_of, read_journa
 from segue.ids import valid_id
 from segue.journal.keys import normal_prefix
 from segue.journal.reader import StoredJournal
-from segue.session.options import SessionOptions
+from segue.session.options import DAY_SECONDS, SessionOptions
 from segue.session.options import SessionSettings as Options
 from segue.storage.stores import Stores
 from segue.strands.transfer import Kind
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     import boto3
 
 _T = TypeVar("_T")
-
-_DAY_SECONDS = 86_400
 
 
 class Sessions:
@@ -87,7 +85,7 @@ class Sessions:
             bucket: S3 bucket of the records.
             lock_table: DynamoDB table of the guard.
             prefix: Prefix of all object keys.
-            principal: Whose sessions; default: ``"default"``, and everyone's in ``list``.
+            principal: Whose sessions; default: ``"default"``, and all principals in ``list``.
             boto_session: For credentials and region; default: a new ``boto3.Session()``.
             region_name: AWS region.
             endpoint_url: For emulators.
@@ -111,7 +109,7 @@ class Sessions:
 
         Args:
             path: The directory; default: ``~/.strands/sessions``.
-            principal: Whose sessions; default: ``"default"``, and everyone's in ``list``.
+            principal: Whose sessions; default: ``"default"``, and all principals in ``list``.
         """
         return cls(in_directory(path), principal, None)
 
@@ -199,7 +197,7 @@ class Sessions:
         """
         key = self.key(source)
         copy = self.key(target, to_principal or key.partition("/")[0])
-        seconds = retention_days * _DAY_SECONDS
+        seconds = retention_days * DAY_SECONDS
         return self.run(
             lambda stores, clock: forks.fork(
                 *(stores, key, copy, clock), at=at, retention_s=seconds, progress=progress, damaged=damaged
@@ -271,7 +269,7 @@ class Sessions:
         """
         key = self.key(session_id)
         records = exchange.read_session(source, agents, multi_agents, kind)
-        commits, seconds = forks.commits_of(records), retention_days * _DAY_SECONDS
+        commits, seconds = forks.commits_of(records), retention_days * DAY_SECONDS
         return self.run(
             lambda stores, clock: forks.create(stores, key, commits, clock, retention_s=seconds, progress=progress)
         ).head

@@ -29,11 +29,9 @@ from segue.history.agent_history import History
 from segue.history.points import history_at
 from segue.ids import shown
 from segue.lease.item import GuardItem
-from segue.session.options import SessionSettings
+from segue.session.options import DAY_SECONDS, SessionSettings
 from segue.storage.stores import Stores
 from segue.strands.transfer import Kind
-
-_DAY_SECONDS = 86_400
 
 DEFAULT_AGENT = "default"
 DEFAULT_MULTI_AGENTS = ("default_graph", "default_swarm")
@@ -90,7 +88,7 @@ def fork_command(
 
         async def copy(stores: Stores, clock: Clock) -> GuardItem:
             named = stores, source_key, target_key, clock
-            seconds = retention_days * _DAY_SECONDS
+            seconds = retention_days * DAY_SECONDS
             return await fork(*named, at=at, retention_s=seconds, progress=advance, damaged=damaged)
 
         try:
@@ -192,7 +190,7 @@ def import_command(  # noqa: PLR0913 - one for each option
     with progress(f"writing {shown(key)}") as advance:
 
         async def begin(stores: Stores, clock: Clock) -> GuardItem:
-            seconds = retention_days * _DAY_SECONDS
+            seconds = retention_days * DAY_SECONDS
             return await create(stores, key, commits_of(records), clock, retention_s=seconds, progress=advance)
 
         item = place.run(begin, new=True)

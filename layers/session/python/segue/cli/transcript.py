@@ -18,7 +18,10 @@ from segue.journal.message_shape import Message
 from segue.journal.records import Record
 
 _STYLES = {"user": "bold cyan", "assistant": "bold green", "tool": "yellow"}
+
 _ROLE_WIDTH = 9
+"""Characters of the column of roles, as many as ``assistant`` has; what is longer moves its own line to the right."""
+
 _VALUE_LENGTH = 200
 """Characters of a tool's arguments or of a state that are shown in one line; ``--json`` has them all."""
 

@@ -33,7 +33,7 @@ VOLUME_BYTES = 1024 * 1024
 """Bytes of a volume's records, at most; a larger run is not bound. Pages above 64 KiB take longer to transfer than to
 request."""
 
-_STEP = 64 * 1024
+_STEP_BYTES = 64 * 1024
 """Bytes that are compressed at a stretch, two milliseconds; then other sessions have their turn."""
 
 _GZIP = 31
@@ -134,7 +134,7 @@ async def _packed(block: Block) -> bytes:
     plain = memoryview(msgspec.json.encode(block))
     compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, _GZIP)
     parts: list[bytes] = []
-    for start in range(0, len(plain), _STEP):
-        parts.append(compressor.compress(plain[start : start + _STEP]))
+    for start in range(0, len(plain), _STEP_BYTES):
+        parts.append(compressor.compress(plain[start : start + _STEP_BYTES]))
         await asyncio.sleep(0)
     return b"".join((*parts, compressor.flush()))

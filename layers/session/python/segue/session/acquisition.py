@@ -15,7 +15,7 @@ from segue.journal.garbage import finish_deletion
 from segue.journal.reader import read_unheld
 from segue.journal.writer import OnCommit, OnSettled
 from segue.lease.lease import Lease
-from segue.session.options import SessionSettings
+from segue.session.options import DAY_SECONDS, SessionSettings
 from segue.session.runtime import Runtime
 from segue.session.session import Session
 from segue.session.standby import Standby
@@ -102,7 +102,7 @@ class Acquisition:
             settings=self._settings.lease,
             holder=self._settings.holder,
             endpoint=self._settings.endpoint,
-            retention_s=self._settings.retention_days * 86_400,
+            retention_s=self._settings.retention_days * DAY_SECONDS,
             prefix=stores.prefix,
             clock=runtime.clock,
             release_unused=runtime.handles.release_unused,

@@ -12,6 +12,9 @@ from segue.lease.settings import LeaseSettings
 
 Durability = Literal["await", "gate"]
 
+DAY_SECONDS = 86_400
+"""Seconds of a day of ``retention_days``, always 24 hours."""
+
 
 class SessionOptions(TypedDict, total=False):
     """Keyword arguments that all session managers share. All have defaults.

@@ -30,8 +30,15 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _LONGEST_BACKOFF_SECONDS = 20.0
+"""Seconds between two attempts of a request at most: botocore's own bound, beyond which it does not double them."""
+
 _OBJECT_ATTEMPTS = 3
+"""Attempts of a request for an object; after them it has failed."""
+
 _GUARD_ATTEMPTS = 2
+"""Attempts of a request for a guard item; after them it has failed. They share ``GuardTimeouts.request``: more of them
+would be too short."""
+
 _CONNECTING = 0.25
 """Fraction of an attempt's time that opening the connection may take; after it, the attempt has failed."""
 

@@ -24,6 +24,7 @@ LOCK_SECONDS = 2.0
 its lock, and a thread that waits for it serves no other session."""
 
 _LOCK_POLL_SECONDS = 0.002
+"""Seconds between two attempts to lock a file; ``LOCK_SECONDS`` bounds all of them."""
 
 
 def make_private(directory: Path) -> None:
