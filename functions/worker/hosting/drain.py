@@ -108,16 +108,18 @@ class Drain:
 
     async def _drain_parts(self) -> None:
         sessions = self._host.sessions  # once: what opens from now on is late
-        ends = await asyncio.gather(
-            self._hand_all_over(sessions),
-            self._hand_over_late(sessions),
-            self._host.standbys.clear(),
-            self._claims.stopped(),
-            return_exceptions=True,  # or else the process would end while the others are at work
-        )
-        for error in ends:
+        parts = {
+            "handoffs": self._hand_all_over(sessions),
+            "late handoffs": self._hand_over_late(sessions),
+            "standbys": self._host.standbys.clear(),
+            "claims": self._claims.stopped(),
+        }
+        # Errors are returned: or else the process would end while the others are at work.
+        ends = await asyncio.gather(*parts.values(), return_exceptions=True)
+        for part, error in zip(parts, ends, strict=True):
             if error is not None:
-                logger.error("a part of the drain failed", exc_info=error, kind=type(error).__name__)
+                text = "a part of the drain failed: the other parts have ended, leases that are left expire"
+                logger.error(text, part=part, exc_info=error, kind=type(error).__name__)
 
     async def _hand_over_late(self, before: tuple[HostedSession, ...]) -> None:
         """Pass on what was being opened when the signal came."""

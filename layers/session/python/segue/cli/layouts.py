@@ -82,9 +82,9 @@ def existing(place: Place, layout: str, source: str, session_id: str) -> Session
     """
     _check(session_id)
     if layout == "messages" and not _has_messages(place, source, session_file(session_id)):
-        raise SessionNotFound(f"{source} {session_id}")
+        raise SessionNotFound(f"{source} {session_id}", f"{session_id} in {source}")
     if layout == "snapshot" and not source.startswith(_S3) and not Path(source).is_dir():
-        raise SessionNotFound(f"{source} {session_id}")
+        raise SessionNotFound(f"{source} {session_id}", f"{session_id} in {source}")
     return new(place, layout, source, session_id)
 
 

@@ -102,7 +102,7 @@ class AcquisitionWait:
         if self._logged:
             waited = self._clock.now() - self._began_at
             facts = {"session": self._session_key, "seconds": round(waited, 1)}
-            logger.warning("session %s %s: waited %.1f s", self._shown, self._logged, waited, extra=facts)
+            logger.warning("session %s %s: waited %.1f s for its lease", self._shown, self._logged, waited, extra=facts)
 
     def _log_waiting(self, why: str) -> None:
         waited = self._clock.now() - self._began_at
