@@ -114,7 +114,7 @@ async def find(name: str) -> Stack:
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
-    # The CDK and the AWS command line know it by the first name, boto3 by the second alone; so does what is started.
+    # CDK and AWS CLI read AWS_REGION, boto3 only AWS_DEFAULT_REGION; child processes inherit both.
     if region := os.environ.get("AWS_REGION"):
         os.environ["AWS_DEFAULT_REGION"] = region
     outputs: dict[str, str] = {}

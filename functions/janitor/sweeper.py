@@ -98,7 +98,7 @@ class Sweeper:
     def collect(self, incarnation: Incarnation) -> int:
         """Delete the orphans of an incarnation that goes on; returns how many there were.
 
-        A former holder's request may have been on its way for so long that no later holder's collection saw it.
+        A former holder's request may have been in flight for so long that no later holder's collection saw it.
 
         Raises:
             ClientError: Storage refused.

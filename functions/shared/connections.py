@@ -30,10 +30,11 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 LIFETIME_SECONDS: Final = 3 * 60 * 60
-"""API Gateway ends a connection after two hours; one more for what is still on its way."""
+"""API Gateway ends a connection after two hours; one more for what is still in flight."""
 
 DIRECT_LIFETIME_SECONDS: Final = 15 * 60
-"""Items of a socket at a worker, which renews them every four minutes: a killed worker's count no longer than this."""
+"""Seconds that a direct socket's items live; its worker renews them every four minutes. Items of a killed worker expire
+after them."""
 
 MOST_CLIENTS: Final = 32
 """Clients of one session that a claim names; of more, those that said ``hello`` last. Keeps the claim far below what a

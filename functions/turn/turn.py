@@ -121,7 +121,7 @@ class Turn:
         self._pause = TurnApprovals(self._approvals, settings.approval_seconds, settings.wall_clock)
 
     async def run(self) -> None:
-        """Take the turn. What it says may still be on its way when this returns.
+        """Take the turn. What it says may still be in flight when this returns.
 
         Raises:
             OutOfTime: The rest is left to another invocation.

@@ -24,6 +24,6 @@ class Claims(Construct):
             "Queue",
             self.dead_letters,
             visibility=Duration.seconds(30),
-            # A client that still waits says hello again and makes a new claim, so an old one helps no one.
+            # A client that still waits says hello again and makes a new claim, so an old one has no use.
             retention=Duration.hours(1),
         )

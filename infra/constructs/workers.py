@@ -150,7 +150,7 @@ class Workers(Construct):
         config = self._config
         if not config.target.scaling:
             return {"desired_count": config.worker_count}
-        # No number of tasks: a deployment at a busy time would set it back, and cut sessions.
+        # No desired_count: a deployment would reset what scaling has set, and cut sessions.
         shares = {"FARGATE": 100 - config.worker_spot_percent, "FARGATE_SPOT": config.worker_spot_percent}
         return {
             "capacity_provider_strategies": [

@@ -80,7 +80,7 @@ class Hold:
         return False
 
     async def flush_and_release(self) -> bool:
-        """Flush and release, with the agent still there: its records are refused from here on."""
+        """Flush and release, with the agent still there: the agent's records are refused from here on."""
         return await self._release(stop=False)
 
     async def stop(self) -> bool:
@@ -102,7 +102,7 @@ class Hold:
         except (SegueError, TimeoutError) as error:
             if released_before:
                 return True  # what came too late to be recorded
-            # Nothing acknowledged is lost, and a lease that was not released runs out by itself.
+            # Nothing acknowledged is lost, and a lease that was not released expires.
             key, reason = self._manager.session_key, type(error).__name__
             logger.warning("session not released", session=key, reason=reason)
             return False

@@ -103,7 +103,7 @@ class Manager(Protocol):
         ...
 
     def on_lost(self, callback: Callable[[], None]) -> None:
-        """Call back on this loop when the session is, or may be, someone else's."""
+        """Call back on this loop when the session is, or may be, another holder's."""
         ...
 
     @property

@@ -97,9 +97,9 @@ class WaitingFrames:
 
     def _insert(self, frame: ServerFrame) -> None:
         if isinstance(frame, Received):
-            # Before everything: behind a long answer it would keep the client from sending what is said over that.
+            # First in the queue: a client behind a full window sends nothing until it comes.
             self._remove_kind(Received)
-            # But for what makes it news: see ``Resume``.
+            # After a ``Resume``, which it depends on.
             self._frames.insert(int(bool(self._frames) and isinstance(self._frames[0], Resume)), frame)
         elif isinstance(frame, Resume):
             self._frames.appendleft(frame)

@@ -25,8 +25,8 @@ IDLE_SECONDS: Final = 60.0
 """Seconds after which an unused connection is dropped, since its flow may be gone (see ``shared.keep_alive``)."""
 
 FRESH_SECONDS: Final = 1.0
-"""The same in seconds for a request that may not be repeated: far below the 75 s after which a worker closes what is
-unused, and above the time between two frames of a stream."""
+"""Seconds after which an unused connection is not used for a request that may not be repeated. Far below the 75 s after
+which a worker closes what is unused, and above the time between two frames of a stream."""
 
 CONNECTIONS: Final = 1024
 """Connections to one worker at most: each of its sockets' clients has a message under way. Further requests wait."""

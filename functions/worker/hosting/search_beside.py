@@ -34,8 +34,8 @@ from shared.background import BackgroundTasks
 from shared.log import logger
 
 QUIET_SECONDS: Final = 2.0
-"""Seconds between two searches for a session's holder; further ones are left out. Of its frames ten a second are
-unanswered. The same as the gateway's."""
+"""Seconds between two searches for a session's holder; further ones are left out. A session may have ten unanswered
+frames a second; they share one search. The same as the gateway's."""
 
 SESSIONS: Final = 2048
 """Sessions whose last search is remembered; one that is forgotten is searched for once too often."""

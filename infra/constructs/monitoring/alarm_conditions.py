@@ -177,7 +177,7 @@ def _direct(config: Config, workers: Workers, balancer: Balancer) -> Iterator[Al
         minutes=2,
         callers=True,
         fewer=True,
-        # The balancer is there minutes before its first worker: a first deployment must page no one.
+        # The balancer is there minutes before its first worker: a first deployment must raise no alarm.
         after=workers.service,
     )
     yield AlarmCondition(

@@ -62,7 +62,7 @@ class ManagedLogin(Construct):
             id_token_validity=TOKEN_LIFE,
             refresh_token_validity=REFRESH_LIFE,
         )
-        # Without a style there are no pages.
+        # Cognito serves managed login pages only with a branding.
         cognito.CfnManagedLoginBranding(
             self,
             "Style",

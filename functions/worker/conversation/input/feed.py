@@ -110,7 +110,7 @@ class InputFeed:
             self._output.acknowledge(client_id)  # sent again although it is recorded: the acknowledgement was lost
 
     def drop_client(self, client_id: str) -> None:
-        """Free what is kept for a client that has left for good; what it said in its turn counts all the same."""
+        """Free what is kept for a client that has left for good; what it said in its turn still counts."""
         self.receipts.drop_client(client_id)
         self._audio.silence.drop_client(client_id)
         self._intake.drop_client(client_id)

@@ -29,8 +29,8 @@ class Handle:
 
     Attributes:
         value: What the provider gave; a secret.
-        at: When it was given, in milliseconds since 1970. Machines' clocks are compared here, and only here: a handle
-            that is too old all the same is refused, and then the history is replayed.
+        at: When it was given, in milliseconds since 1970. Machines' clocks are compared here, and only here: the
+            provider refuses a handle that is too old, and then the history is replayed.
         model_id: Which model gave it.
         after: The tracking id of the newest message that the provider knew of.
         expires_at: From when on it is surely good no more, in the same milliseconds; None: the provider does not say.

@@ -40,7 +40,7 @@ def instrument(meter_provider: MeterProvider | None = None) -> Callable[[], None
     restore_time = meter.create_histogram("segue.restore.duration", "s", "Seconds of reading an acquired session")
     acquire_time = meter.create_histogram("segue.acquire.duration", "s", "Seconds of waiting for a session")
     refusals = meter.create_counter("segue.acquire.refusals", "{session}", "Sessions that another holder kept")
-    losses = meter.create_counter("segue.lease.losses", "{session}", "Sessions lost to another holder")
+    losses = meter.create_counter("segue.lease.losses", "{session}", "Leases lost to another holder")
 
     def count(what: Happening, seconds: float, records: int) -> None:
         match what:

@@ -5,7 +5,7 @@
     orphans           objects that no session has
     verify            all checks of a session
     skip_damaged      a record that makes readers pass over a damaged one
-    fork              a copy of a session, up to a point in time
+    fork              a new session that begins with another's records, up to a point in time
     silent_holders    holders that have gone silent
     key_pages         session keys, page by page
     listing           sessions from their guard items

@@ -72,7 +72,7 @@ class SessionSource:
 
     Attributes:
         open: Opens the stores.
-        principal: Whose sessions; None: everyone's.
+        principal: Whose sessions; None: those of all principals.
     """
 
     def __init__(self, open_source: OpenSource, principal: str | None, prefix: str | None) -> None:

@@ -124,24 +124,24 @@ async def _inspect(stores: Stores, session_key: str, clock: Clock, progress: Pro
     if item is None and not listed:
         raise SessionNotFound(session_key, shown(session_key))
     over = item is not None and item.ended(at) and not problems
-    leftovers = find_orphans(listed, root, stores.prefix, session_key, item, at, over=over)
-    orphans = [one for one in leftovers if one.code == "orphan"]
+    orphan_findings = find_orphans(listed, root, stores.prefix, session_key, item, at, over=over)
+    orphans = [one for one in orphan_findings if one.code == "orphan"]
     if orphans:
         still = set(await stores.objects.list(root))  # a holder may just be deleting what it has folded
         gone = [one for one in orphans if one.key not in still or await _is_blank(stores, one.key)]
-        leftovers = [one for one in leftovers if one not in gone]
+        orphan_findings = [one for one in orphan_findings if one not in gone]
     if item is None:
-        return Report(session_key, "absent", findings=tuple(leftovers))
+        return Report(session_key, "absent", findings=tuple(orphan_findings))
     if over:
-        return Report(session_key, "deleted" if item.deleted else "expired", item, findings=tuple(leftovers))
+        return Report(session_key, "deleted" if item.deleted else "expired", item, findings=tuple(orphan_findings))
     report = await _inspect_objects(
-        stores, item, session_key, pages_there(listed, root, item.born), leftovers, progress
+        stores, item, session_key, pages_there(listed, root, item.born), orphan_findings, progress
     )
     return replace(report, findings=(*problems, *report.findings))
 
 
 async def _inspect_objects(
-    stores: Stores, item: GuardItem, session_key: str, there: int, leftovers: list[Finding], progress: Progress
+    stores: Stores, item: GuardItem, session_key: str, there: int, orphan_findings: list[Finding], progress: Progress
 ) -> Report:
     findings = _unfinished(item, session_key)
     pages = min(item.pages, item.head, there + _AT_ONCE)  # each has a record; of many that are missing, some will do
@@ -160,7 +160,7 @@ async def _inspect_objects(
         objects=sum(block.size is not None for block in looked_at),
         size=sum(block.size or 0 for block in looked_at),
         records=sum(len(block.records) - len(block.damaged) for block in blocks),
-        findings=(*findings, *leftovers),
+        findings=(*findings, *orphan_findings),
     )
 
 

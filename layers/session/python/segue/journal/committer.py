@@ -187,7 +187,7 @@ class Committer:
         No commit may be in flight: it was made without this input, and would take it back.
 
         Raises:
-            SessionFenced: Another holder has the session. The item may name the input all the same.
+            SessionFenced: Another holder has the session. Even then the item may name the input.
             StorageRefused: Storage says no.
         """
         settled = self._settled_input.waiting

@@ -1,4 +1,4 @@
-"""One session in the hands of this process: the lease kept alive, records queued, the end in order.
+"""One session of this process: the lease kept alive, records queued, the end in order.
 
     threads            the threads that storage is reached with
     listeners          callbacks for commits, losses and refusals, each on the event loop that it came from
