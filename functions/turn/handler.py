@@ -141,14 +141,14 @@ async def taken(turns: TurnRunner, message: QueueMessage, seconds_left: Callable
         logger.info("the turn waits for an agent", session=delivery.session_key, tries=tries)
         metrics.count(FunctionCount.TURN_FAILURES)
         turns.apologise(delivery, "agent_failed")
-        await message.give_back(min(2**tries, LONGEST_PAUSE_SECONDS))
+        await message.give_back(_pause_after(tries))
         return False
     except Exception as error:  # whatever it is, the message must come again, and soon
         logger.exception("turn failed", session=delivery.session_key, tries=tries)
         metrics.count(FunctionCount.TURN_FAILURES)
         if isinstance(error, SessionFenced):
             metrics.count(FunctionCount.FENCED)
-        pause = min(2**tries, LONGEST_PAUSE_SECONDS)
+        pause = _pause_after(tries)
     else:
         metrics.count(FunctionCount.TURNS)
         metrics.time(FunctionTime.TURN, time.monotonic() - begun)
@@ -157,3 +157,8 @@ async def taken(turns: TurnRunner, message: QueueMessage, seconds_left: Callable
         turns.apologise(delivery)
     await message.give_back(pause)
     return False
+
+
+def _pause_after(tries: int) -> int:
+    """Return the seconds until a message that failed so often comes again."""
+    return min(1 << tries, LONGEST_PAUSE_SECONDS)
