@@ -8,8 +8,8 @@ package or in the configuration of the ``local`` stage, never in the code that i
     page/         the page for browsers, its sign-in, its way to the WebSocket API
     workers/      worker processes, kept up as ECS would
     terminal/     lines in, transcript out, the chat
-    stack/        all of it together, and how other terminals reach it
     developing/   mistakes found early, packages added, edits deployed at each save
+    stack/        all of it together, and how other terminals reach it
     demo/         one call through redeployments and kills, every frame accounted for
     fakes/        the model providers' protocols, offline
     settings      paths and counts of the local stack
@@ -17,6 +17,7 @@ package or in the configuration of the ``local`` stage, never in the code that i
     progress      steps of long actions, drawn or as JSON lines
     timeouts      time-outs that grow with a slow machine
     audit         advisories about all that is locked
+    developer_commands    the commands of a person who writes an agent
     cli           the commands
 
 Everything written lives in ``.segue/`` beside the sources:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from local.developing.commands import COMMANDS
+from local.developer_commands import COMMANDS
 from local.errors import LocalError, NotRunningError
 from local.progress import renderer
 from local.settings import DEFAULT_STOP_TIMEOUT_SECONDS, Settings

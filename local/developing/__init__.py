@@ -4,7 +4,6 @@
     packages   a package of PyPI for the agent: into requirements/agent.in and the locks
     watch      a redeployment at each save
     sessions   ``segue sessions`` on the running stack's bucket and table
-    commands   the commands of all these
 
 Each module imports only modules that stand above it here.
 """

@@ -20,6 +20,7 @@ FUNCTIONS = ROOT / "functions"
 ORDER = {
     "segue": "errors ids clock environment storage lease journal history session strands admin cli",
     "benchmarks": "measuring sessions wire scale",
+    "local": "processes fakes deployment page workers terminal developing stack demo",
     "worker": "aws telemetry providers conversation hosting direct",
 }
 """Rooms in the order of their imports: each imports only rooms that stand before it."""

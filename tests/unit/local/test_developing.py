@@ -216,9 +216,9 @@ def test_locks_are_made_with_the_options_of_make_lock():
 
 def test_the_check_is_a_command(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "local.developing.commands.checks.command", lambda _: ["/bin/sh", "-c", "echo agent.py:1: no >&2; exit 1"]
+        "local.developer_commands.checks.command", lambda _: ["/bin/sh", "-c", "echo agent.py:1: no >&2; exit 1"]
     )
     assert CliRunner().invoke(main, ["--home", str(tmp_path), "check"]).exit_code == 1
-    monkeypatch.setattr("local.developing.commands.checks.command", lambda _: ["/bin/true"])
+    monkeypatch.setattr("local.developer_commands.checks.command", lambda _: ["/bin/true"])
     result = CliRunner().invoke(main, ["--home", str(tmp_path), "check"])
     assert (result.exit_code, result.stdout) == (0, "agent.py is fine: both agents can be built.\n")
