@@ -4,6 +4,7 @@
 package or in the configuration of the ``local`` stage, never in the code that is deployed.
 
     processes/    children that never outlive this process
+    fakes/        the model providers' protocols, offline
     deployment/   emulator, issuer, CDK, what was deployed
     page/         the page for browsers, its sign-in, its way to the WebSocket API
     workers/      worker processes, kept up as ECS would
@@ -11,7 +12,6 @@ package or in the configuration of the ``local`` stage, never in the code that i
     developing/   mistakes found early, packages added, edits deployed at each save
     stack/        all of it together, and how other terminals reach it
     demo/         one call through redeployments and kills, every frame accounted for
-    fakes/        the model providers' protocols, offline
     settings      paths and counts of the local stack
     errors        failures that a person can act on, printed as one line
     progress      steps of long actions, drawn or as JSON lines

@@ -21,7 +21,7 @@ NOISE = frozenset(
 )
 """Properties that say nothing to a reviewer here, or say it at length."""
 
-HASH = re.compile(r"[0-9a-f]{64}|[0-9a-f]{32}")
+HASH = re.compile(r"(?:[0-9a-f]{64}|[0-9a-f]{32})(?![0-9a-f])")
 DIGITS = re.compile(r"(?:[0-9A-F]{8})+(?=$|>|Arn|Ref)")
 """Digits that CDK adds to logical ids to tell them apart."""
 
@@ -95,7 +95,7 @@ def text_of(value: Any) -> str:
         case {"Fn::Join": [separator, list() as parts]}:
             return str(separator).join(map(text_of, parts))
         case dict() if len(value) == 1 and INTRINSIC & set(value):
-            return DIGITS.sub("", simplified(value))
+            return _plain(simplified(value))
         case dict():
             return "{" + ", ".join(f"{key}: {text_of(one)}" for key, one in sorted(value.items())) + "}"
         case list():
@@ -109,8 +109,12 @@ def _listed(value: Any) -> Iterable[Any]:
 
 
 def _named(logical_id: str) -> str:
-    """Take off the eight digits that CDK adds, and mask the hash of a version."""
-    return _masked(DIGITS.sub("", logical_id))
+    return _masked(_plain(logical_id))
+
+
+def _plain(logical_id: str) -> str:
+    """Mask the hash of a version, and take off the eight digits that CDK adds: the end of a hash may look like them."""
+    return DIGITS.sub("", HASH.sub("<hash>", logical_id))
 
 
 def _masked(text: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.inventory import inventory
+from tests.infra.inventory import inventory, text_of
 
 FOLDER = Path(__file__).parent / "inventory"
 RENEW = "SEGUE_RENEW_INVENTORY"
@@ -43,3 +43,9 @@ def test_a_permission_or_an_alarm_that_changes_shows(dev):
     assert inventory({**resources, policy: {"Type": "AWS::IAM::Policy", "Properties": wider}}) != before
     changed = {**resources[alarm]["Properties"], "Threshold": -1}
     assert inventory({**resources, alarm: {"Type": "AWS::CloudWatch::Alarm", "Properties": changed}}) != before
+
+
+@pytest.mark.parametrize("digest", ["0123456789abcdef" * 2, f"{'a' * 24}12345678", "1" * 32])
+@pytest.mark.parametrize("digits", ["2437F6CF", "2437F6C7"])
+def test_the_hash_of_a_version_is_masked_whatever_its_digits_are(digits, digest):
+    assert text_of({"Ref": f"HandlerCurrentVersion{digits}{digest}"}) == f"<HandlerCurrentVersion{digits}<hash>>"
