@@ -104,8 +104,8 @@ class _Answer:
 
     def heard(self, played: float) -> str:
         # Providers are told of whole milliseconds of an answer, and keep the words that begin before: the same words.
-        told = int(milliseconds(played - self.begins))
-        sounded = (end for at, end in self.begun if milliseconds(at - self.begins) < told)
+        whole = int(milliseconds(played - self.begins))
+        sounded = (end for at, end in self.begun if milliseconds(at - self.begins) < whole)
         end = self.told or max(sounded, default=0)
         return self.text[:end] or NOTHING
 
