@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -31,6 +32,10 @@ class SteadyClock:
             self._now += min(seen - self._seen, LONGEST_TICK_SECONDS)
             self._seen = seen
             return self._now
+
+    def stopped(self) -> AbstractContextManager[object]:
+        """Stop the clock in a block, and whatever asks for its time there."""
+        return self._lock
 
     def wall(self) -> float:
         return time.time()
