@@ -26,12 +26,12 @@ from segue.wire.frames import (
 )
 from segue.wire.sender import SenderSettings
 from tests.support.waiting import promptly, within
-from tests.unit.client.clients import client_of, of_kind
+from tests.unit.client.clients import ONE_HELLO, client_of, of_kind
 from tests.unit.client.conftest import Network, events_until, quick, records_of
 
 
 async def test_a_conversation_sends_input_and_shows_the_answers(server):
-    async with client_of(server) as client:
+    async with client_of(server, **ONE_HELLO) as client:
         assert client.ready.session == "s"
         assert (client.session, client.epoch, client.connection, client.last_record) == ("s", 2, 1, -1)
         await client.send_text("hi")
@@ -76,7 +76,7 @@ async def test_a_bad_network_loses_and_doubles_nothing(server, seed):
 
 
 async def test_a_cut_connection_is_renewed_and_everything_unacknowledged_said_again(server):
-    async with client_of(server) as client:
+    async with client_of(server, **ONE_HELLO) as client:
         await client.send_text("one")
         await client.flush(timeout=20)
         await records_of(client, 2)
@@ -185,7 +185,7 @@ async def test_input_beyond_a_limit_is_refused(server):
 
 async def test_the_client_does_not_say_more_than_it_must(server):
     """A quiet conversation is a few frames: no needless hellos, repeats or acknowledgements."""
-    async with client_of(server, sender=SenderSettings()) as client:
+    async with client_of(server, sender=SenderSettings(), **ONE_HELLO) as client:
         for text in ("one", "two", "three"):
             await client.send_text(text)
         await client.flush(timeout=20)

@@ -18,7 +18,7 @@ from segue.wire.frames import (
 )
 from segue.wire.sender import SenderSettings
 from tests.support.waiting import eventually, within
-from tests.unit.client.clients import client_of, of_kind
+from tests.unit.client.clients import ONE_HELLO, client_of, greeted_over, of_kind
 from tests.unit.client.conftest import Network, records_of
 
 # --- renewal
@@ -27,7 +27,7 @@ from tests.unit.client.conftest import Network, records_of
 @pytest.mark.slow
 async def test_connections_are_renewed_before_they_end_unnoticed(server):
     said = []
-    settings = {"connection_lifetime": 0.3, "overlap": 0.05, "hello_interval": 9.0, "longest_hello_interval": 9.0}
+    settings = {"connection_lifetime": 0.3, "overlap": 0.05, **ONE_HELLO}
     async with client_of(server, **settings) as client, within(20):
         while client.connection < 3 or len(said) < 20:
             said.append(f"text {len(said)}")
@@ -76,12 +76,8 @@ async def test_a_quiet_connection_is_kept_open(server):
 
 # --- renewals that are refused
 
-FOR_EVER = {"first_backoff": 1e9, "longest_backoff": 1e9, "hello_interval": 9.0, "longest_hello_interval": 9.0}
+FOR_EVER = {"first_backoff": 1e9, "longest_backoff": 1e9, **ONE_HELLO}
 """A pause is never over by itself."""
-
-
-def greeted_over(count):
-    return lambda server: len(of_kind(server.heard, Hello)) == count
 
 
 async def reconnect(server):

@@ -16,12 +16,11 @@ from segue.client import (
 )
 from segue.wire.frames import (
     Error,
-    Hello,
     encode_frame,
     error_frame,
 )
 from tests.support.waiting import promptly, within
-from tests.unit.client.clients import client_of, of_kind
+from tests.unit.client.clients import client_of, greeted_over
 from tests.unit.client.conftest import events_until, quick
 
 
@@ -70,7 +69,7 @@ async def test_a_handshake_that_nothing_answers_is_given_up_sooner_after_a_direc
     async with client_of(server, **limits):
         server.silent_handshakes = 1
         server.cut()
-        await server.heard_all(lambda server: len(of_kind(server.heard, Hello)) == 2)
+        await server.heard_all(greeted_over(2))
     assert len(server.handshakes) >= 3
 
 
@@ -79,7 +78,7 @@ async def test_headers_are_made_anew_for_each_connection(server):
     client = Client(server.url, session="s", headers=lambda: {"x-signed": str(next(numbers))}, settings=quick())
     async with client:
         server.cut()
-        await server.heard_all(lambda server: len(of_kind(server.heard, Hello)) == 2)
+        await server.heard_all(greeted_over(2))
     assert [headers["x-signed"] for headers in server.handshakes] == ["1", "2"]
 
 
@@ -106,7 +105,7 @@ async def test_a_refused_session_ends_the_client(server):
 async def test_an_unknown_connection_is_replaced(server):
     async with client_of(server) as client:
         await server.connections[0].send(encode_frame(error_frame("unknown_connection")))
-        await server.heard_all(lambda server: len(of_kind(server.heard, Hello)) == 2)
+        await server.heard_all(greeted_over(2))
         await client.send_text("hi")
         await client.flush(timeout=20)
         assert client.connection == 2
@@ -123,7 +122,7 @@ async def test_a_token_is_got_for_each_connection_and_goes_as_a_subprotocol(serv
 
     async with Client(server.url, session="s", token=token, settings=quick()) as client:
         server.cut()
-        await server.heard_all(lambda server: len(of_kind(server.heard, Hello)) == 2)
+        await server.heard_all(greeted_over(2))
         assert client.connection == 2
     offered = [headers["Sec-WebSocket-Protocol"] for headers in server.handshakes]
     assert offered == ["segue.v1, bearer.first.a-b_c.1", "segue.v1, bearer.second.a-b_c.2"]
@@ -139,7 +138,7 @@ async def test_a_token_that_cannot_be_sent_is_no_token(server):
 async def test_expired_credentials_are_replaced_if_they_can_be(server):
     async with Client(server.url, session="s", token=lambda: "new", settings=quick()) as client:
         await server.connections[0].send(encode_frame(error_frame("expired")))
-        await server.heard_all(lambda server: len(of_kind(server.heard, Hello)) == 2)
+        await server.heard_all(greeted_over(2))
         await client.send_text("hi")
         await client.flush(timeout=20)
 
@@ -155,7 +154,7 @@ async def test_a_client_that_was_let_in_once_is_refused_for_good_only_the_third_
     async with client_of(server) as client:
         server.refusals = [403, 401]
         server.cut()
-        await server.heard_all(lambda server: len(of_kind(server.heard, Hello)) == 2)
+        await server.heard_all(greeted_over(2))
         server.refuse_with = 403
         server.cut()
         with pytest.raises(HandshakeRefused, match="missing, wrong or expired"):
@@ -173,7 +172,7 @@ async def test_a_token_issuer_may_be_away_for_a_moment(server):
 
     async with Client(server.url, session="s", token=token, settings=quick()):
         server.cut()
-        await server.heard_all(lambda server: len(of_kind(server.heard, Hello)) == 2)
+        await server.heard_all(greeted_over(2))
 
 
 async def test_a_wrong_address_is_not_tried_again(server):

@@ -10,6 +10,7 @@ import pytest
 from smoke import redeploy, stack
 from smoke.report import State
 from smoke.visit import Outcome, Visit
+from tests.support.waiting import eventually
 from tests.unit.smoke.steps import (
     FRAMES,
     QUICK,
@@ -29,28 +30,28 @@ async def test_a_redeployment_has_to_move_the_call():
     async def fails() -> None:
         raise OSError("rolled back")
 
-    moved = await in_a_call(partial(redeploy.redeployed, redeploy=nothing), SHORT, moves=True)
+    moved = await in_a_call(partial(redeploy.redeployed, redeploy=nothing), moves=True)
     stayed = await in_a_call(partial(redeploy.redeployed, redeploy=nothing), SHORT)
 
     assert moved.state is State.WELL, moved
     assert "answered once each" in moved.came
     assert stayed.state is State.DIFFERS
     with pytest.raises(OSError, match="rolled back"):
-        await in_a_call(partial(redeploy.redeployed, redeploy=fails), SHORT, moves=True)
+        await in_a_call(partial(redeploy.redeployed, redeploy=fails), moves=True)
 
 
 @pytest.mark.slow
 async def test_only_a_call_to_a_worker_itself_may_be_on_another_connection_after_a_redeployment():
-    async def nothing() -> None:
-        return None
+    async def work(visit: Visit) -> Outcome:
+        client = visit.open_call.client
+        first = client.connection
 
-    work = partial(redeploy.redeployed, redeploy=nothing)
+        async def until_on_another_connection() -> None:
+            await eventually(lambda: client.connection != first)
 
-    async def twice(visit: Visit) -> Outcome:
-        await work(visit)
-        return await work(visit)  # the next connection is the present one by now
+        return await redeploy.redeployed(visit, until_on_another_connection)
 
-    direct, gateway = [await in_a_call(twice, SHORT, moves=True, leaves=True, direct=leads) for leads in (True, False)]
+    direct, gateway = [await in_a_call(work, moves=True, leaves=True, direct=leads) for leads in (True, False)]
 
     assert direct.state is State.WELL, direct
     assert gateway.state is State.DIFFERS, gateway

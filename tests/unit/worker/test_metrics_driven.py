@@ -56,10 +56,11 @@ BETWEEN_WORKERS = {Count.FRAMES_FORWARDED, Count.OUTPUT_FORWARDED, Count.SESSION
 
 
 async def test_metrics_of_a_workers_own_sockets_are_counted(open_door, told):
-    door = await open_door(TransportTimes(handshake_seconds=0.05), SEGUE_DIRECT_SOCKETS="1")
+    door = await open_door(SEGUE_DIRECT_SOCKETS="1")
     first = await door.connect()
     assert await closed(await door.connect()) == 1013
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(door.url.rstrip("/").rpartition(":")[2]))
+    impatient = await open_door(TransportTimes(handshake_seconds=0.05))
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(impatient.url.rstrip("/").rpartition(":")[2]))
     writer.write(b"GET / HTTP/1.1")
     with contextlib.suppress(ConnectionResetError):
         assert await promptly(reader.read(), 10) == b""

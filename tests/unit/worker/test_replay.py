@@ -187,9 +187,9 @@ async def test_a_new_connection_hears_what_the_old_one_did_not_answer(host, clie
     await eventually(lambda: len(model.audio) == 7)
     frames = [audio(seq, sample=LOUD + seq).pcm for seq in range(1, 6)]
     assert model.audio == [*frames[:4], frames[2], frames[3], frames[4]]
-    assert len(clients.of("k1", Restart)) == 1
     model.emit(spoken("Three to five", role="user", content_id="c2"))
     await eventually(lambda: clients.of("k1", InputAck)[-1].upto == 5)
+    assert len(clients.of("k1", Restart)) == 1
 
 
 @pytest.mark.slow
@@ -245,10 +245,12 @@ async def test_a_restart_during_a_replay_keeps_the_order(host, monkeypatch):
         hosting.session.deliver(delivery(frame))
     await eventually(lambda: len(model.audio) == 3)
     model.emit([ConnectionTimeoutError("eight minutes")])
-    await eventually(lambda: len(model.audio) == 4)
+    await eventually(lambda: len(model.audio) > 3)
     model.emit([ConnectionTimeoutError("and again, while the second frame waits for its time")])
-    await eventually(lambda: len(model.audio) == 7)
-    assert model.audio[4:] == [frame.pcm for frame in frames]
+    whole = [frame.pcm for frame in frames]
+    await eventually(lambda: len(model.started_with) == 3 and model.audio[4:][-3:] == whole)
+    cut_short = model.audio[3:-3]
+    assert cut_short == whole[: len(cut_short)]
 
 
 async def test_stopping_the_feeding_during_a_restart_does_not_wait(host):

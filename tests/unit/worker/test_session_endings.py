@@ -136,7 +136,8 @@ async def test_stopping_flushes_posts_and_releases(host, clients, storage):
         hosting.session.deliver(delivery(text("hello", 1)))
 
 
-async def test_output_that_becomes_durable_during_stop_is_posted(host, clients, storage):
+async def test_output_that_becomes_durable_during_stop_is_posted(host, clients, storage, monkeypatch):
+    monkeypatch.setattr("worker.conversation.lifecycle.FAREWELL_SECONDS", 60.0)
     hosting = await host()
     storage.before = latch = Latch("commit")
     slow = clients.hold("k1")
