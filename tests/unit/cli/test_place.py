@@ -121,6 +121,31 @@ def test_an_incomplete_or_contradicting_place_is_wrong_usage(run, place, says):
 @pytest.mark.parametrize(
     "arguments",
     [
+        ["list"],
+        ["list", "--stream"],
+        ["watch", "--count", "1"],
+        ["show", "talk"],
+        ["points", "talk"],
+        ["tail", "talk"],
+        ["fork", "talk", "copy"],
+        ["export", "talk", "out"],
+        ["release", "talk"],
+        ["delete", "talk", "--yes"],
+        ["verify", "talk"],
+        ["verify", "--all"],
+    ],
+    ids=" ".join,
+)
+def test_a_directory_that_is_not_there_is_wrong_usage_and_stays_away(run, tmp_path, arguments):
+    absent = tmp_path / "not-there"
+
+    assert "there is no directory" in run(*arguments, place=["--directory", str(absent)], code=2).stderr
+    assert not absent.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
         ["show", "a/b/c"],
         ["show", "../x"],
         ["show", ""],

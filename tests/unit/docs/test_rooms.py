@@ -210,3 +210,47 @@ def test_only_named_modules_reach_what_strands_keeps_private() -> None:
 
     assert len(found.pop(PRIVATE)) > 5
     assert {path: names for path, names in found.items() if names} == PRIVATE_IMPORTS
+
+
+FACADE = {
+    *("checks.Finding", "exchange.MovedPart", "listing.SessionFacts", "listing.State", "principals.DeletedPrincipal"),
+    *("sessions.Sessions", "skip_damaged.Skipped", "source.DEFAULT_PRINCIPAL", "verify.Report"),
+}
+"""Names of ``segue.admin`` that every command may import: ``Sessions``, and the types of what it tells."""
+
+BEYOND_SESSIONS = {
+    # The guard item, read once, is what is asked about, and names who is watched and for how long.
+    "delete_release": {f"delete_release.{name}" for name in ("item_of", "needs_release", "release", "watching")},
+    # A fork's epoch is printed. What moves is chosen from what is there, and printed with the kind of each.
+    "fork_export_import": {
+        *("exchange.read_agent", "exchange.read_multi_agent", "exchange.write"),
+        *("fork.commits_of", "fork.create", "fork.fork"),
+    },
+    # The number of holders is shown while they are watched; a stream is printed as it is found.
+    "list_points": {"listing.list_sessions", "listing.mark_stale", "listing.stream_sessions"},
+    # Keys of the guard are checked as they stand, also those that no id gives. A repair takes the lease.
+    "verify": {
+        *("delete_release.session_by_hand", "delete_release.watching"),
+        *("skip_damaged.skip_damaged", "verify.verify"),
+    },
+}
+"""Modules of the command line that do what no method of ``Sessions`` does, and what they import for it."""
+
+
+def taken_from(room: str, path: Path) -> set[str]:
+    """Names of a room that a module imports, also for type checkers."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Import(names=names):
+                found |= {each.name for each in names}
+            case ast.ImportFrom(module=str() as module, names=names):
+                found |= {f"{module}.{each.name}" for each in names}
+    return {name.removeprefix(f"{room}.") for name in found if f"{name}.".startswith(f"{room}.")}
+
+
+def test_commands_use_sessions_but_for_what_no_method_of_it_does() -> None:
+    found = {path.stem: taken_from("segue.admin", path) for path in sources("layers/session/python/segue/cli")}
+
+    assert "sessions.Sessions" in found["location"]
+    assert {module: names - FACADE for module, names in found.items() if names - FACADE} == BEYOND_SESSIONS

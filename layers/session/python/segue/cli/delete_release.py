@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from segue.admin.delete_release import delete as delete_session
 from segue.admin.delete_release import item_of, needs_release, watching
 from segue.admin.delete_release import release as release_session
 from segue.cli.location import Place, json_option, located
@@ -34,7 +33,7 @@ def delete(place: Place, *, session: str, yes: bool, force: bool, as_json: bool)
         click.confirm(f"Delete {shown(key)} with its {item.head} records for good?", abort=True, err=True)
     with waiting(f"waiting for {item.holder or shown(key)}"):
         try:
-            swept = place.run(lambda stores, clock: delete_session(stores, key, clock, wait=force))
+            swept = place.existing().delete(session, wait=force)
         except SessionHeld as held:
             raise SegueError(refusal(key, held, waited=force)) from held
     if as_json:

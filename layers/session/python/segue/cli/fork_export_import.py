@@ -18,7 +18,6 @@ from segue.cli.show_tail import (
     at_option,
     chosen_agents,
     damage_facts,
-    journal_of,
     point_named,
     refuse_unknown,
     tell_damage,
@@ -132,7 +131,7 @@ def export_command(  # noqa: PLR0913 - one for each option
     The session may be in use, and stays as it is. An agent, Graph or Swarm that TARGET has already is not overwritten.
     """
     key = place.key(session)
-    journal = journal_of(place, key)
+    journal = place.existing().journal(session)
     point = point_named(journal, at)
     upto = point.records if point else None
     damaged: list[JournalCorrupt] = []
@@ -193,7 +192,7 @@ def import_command(  # noqa: PLR0913 - one for each option
             seconds = retention_days * DAY_SECONDS
             return await create(stores, key, commits_of(records), clock, retention_s=seconds, progress=advance)
 
-        item = place.run(begin, new=True)
+        item = place.sessions().run(begin)
     facts = {"session": shown(key), "layout": layout, "source": source, "head": item.head}
     _print_moved(facts | _moved_facts(found), as_json=as_json)
 

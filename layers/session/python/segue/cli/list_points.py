@@ -12,7 +12,7 @@ from segue.admin.listing import SessionFacts, list_sessions, mark_stale, stream_
 from segue.cli.location import Place, json_option, located
 from segue.cli.output import clean, iso, iso_seconds, print_json, print_table, progress, waiting
 from segue.cli.selection import Selection, selecting
-from segue.cli.show_tail import journal_of, tell_damage
+from segue.cli.show_tail import tell_damage
 from segue.history.points import points_of
 from segue.ids import shown
 
@@ -102,7 +102,7 @@ def _facts(one: SessionFacts) -> dict[str, Any]:
 def points(place: Place, *, session: str, as_json: bool) -> None:
     """List the points in time of a SESSION, one for each commit."""
     key = place.key(session)
-    journal = journal_of(place, key)
+    journal = place.existing().journal(session)
     tell_damage(journal.damaged)
     found = points_of(journal)
     facts = [

@@ -54,19 +54,22 @@ class Place:
         except ValueError as error:
             raise click.UsageError(str(error)) from error
 
-    def run(self, work: Work[_T], *, new: bool = False) -> _T:
-        """Do something with the sessions, and wait for it.
+    def run(self, work: Work[_T]) -> _T:
+        """Do something that no method of ``Sessions`` does, and wait for it. A directory must be there already."""
+        return self.existing().run(work)
 
-        Args:
-            work: What to do.
-            new: Whether a directory that is not there may be made.
+    def existing(self) -> Sessions:
+        """The sessions that the options name; a directory must be there already.
+
+        Raises:
+            click.UsageError: They name none, or a directory that is not there.
         """
-        if self.directory is not None and not new and not self.directory.is_dir():
+        if self.directory is not None and not self.directory.is_dir():
             raise click.UsageError(f"there is no directory {str(self.directory)!r}")
-        return self.sessions().run(work)
+        return self.sessions()
 
     def sessions(self) -> Sessions:
-        """The sessions that the options name.
+        """The sessions that the options name; a directory is made for the first of them.
 
         Raises:
             click.UsageError: They name none.

@@ -16,7 +16,7 @@ from segue.clock import Clock
 from segue.errors import JournalCorrupt
 from segue.history.agent_history import AgentHistory, History
 from segue.history.approvals import RecordedApproval
-from segue.history.points import Point, find, history_at, points_of, read_journal
+from segue.history.points import Point, find, history_at, points_of
 from segue.ids import shown
 from segue.journal.reader import StoredJournal
 from segue.journal.records import Record
@@ -24,11 +24,6 @@ from segue.storage.stores import Stores
 
 POLL_SECONDS = (0.2, 60.0)
 """Shortest and longest time between two looks at a session: a look costs half a read unit, people read slower."""
-
-
-def journal_of(place: Place, key: str) -> StoredJournal:
-    """Read a session without the lease, but for records that cannot be decoded."""
-    return place.run(lambda stores, clock: read_journal(stores, key, clock))
 
 
 def tell_damage(damaged: Sequence[JournalCorrupt]) -> None:
@@ -80,7 +75,7 @@ def show(place: Place, *, session: str, at: str | None, agent: str | None, last:
     Prints what was said to the standard output, and to nothing else.
     """
     key = place.key(session)
-    journal = journal_of(place, key)
+    journal = place.existing().journal(session)
     point = point_named(journal, at)
     damaged: list[JournalCorrupt] = []
     history = history_at(journal, point.records if point else None, damaged)

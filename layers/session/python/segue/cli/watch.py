@@ -13,8 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from segue.admin.listing import SessionFacts, list_sessions
-from segue.admin.progress import no_progress
+from segue.admin.listing import SessionFacts
 from segue.cli.location import Place, json_option, located
 from segue.cli.output import clean, output, print_json, print_table
 from segue.cli.selection import Selection, selecting
@@ -42,15 +41,14 @@ class Watch:
         """Begin without a look."""
         self.selection = selection
         self._place = place
-        self._prefix = "" if place.principal is None else f"{place.principal}/"
         self._seen: dict[str, _Seen] = {}
 
     def read_items(self) -> list[dict[str, Any]]:
         """Read all guard items: a scan of the table, and one read a session."""
-        listing = self._place.run(lambda stores, clock: list_sessions(stores, clock, self._prefix, no_progress))
+        found = self._place.existing().list(ended=True)
         now = time.monotonic()
-        rows = [self._row(one, now) for one in self.selection.select(listing.found)]
-        there = {one.key for one in listing.found}
+        rows = [self._row(one, now) for one in self.selection.select(found)]
+        there = {one.key for one in found}
         self._seen = {key: seen for key, seen in self._seen.items() if key in there}
         return rows
 
