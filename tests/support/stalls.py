@@ -33,7 +33,7 @@ CALLBACK_CHANCE = 0.06
 """Probability of a pause before a callback of a loop."""
 
 THREAD_CHANCE = 0.15
-"""Probability of a pause before, and of one after, a call in an executor's thread."""
+"""Probability of a pause before, and of one after, a call in an executor's thread, and before a thread begins."""
 
 
 class Stalls:
@@ -83,6 +83,7 @@ _stalls = Stalls()
 
 _run_callback: Callable[[asyncio.Handle], None] = asyncio.Handle._run  # type: ignore[attr-defined]
 _run_call: Callable[..., None] = thread._WorkItem.run
+_run_thread: Callable[[threading.Thread], None] = threading.Thread._bootstrap_inner  # type: ignore[attr-defined]
 
 
 def _paused_callback(handle: asyncio.Handle) -> None:
@@ -96,10 +97,16 @@ def _paused_call(*args: Any, **options: Any) -> None:
     _stalls.pause_thread()
 
 
+def _paused_thread(started: threading.Thread) -> None:
+    _stalls.pause_thread()
+    _run_thread(started)
+
+
 def pytest_configure() -> None:
-    """Put a pause before each callback of a loop, and around each call in an executor's thread."""
+    """Put a pause before each callback of a loop, around each call in an executor, and before each thread's own."""
     asyncio.Handle._run = _paused_callback
     thread._WorkItem.run = _paused_call
+    threading.Thread._bootstrap_inner = _paused_thread  # type: ignore[attr-defined]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -178,7 +178,7 @@ async def test_a_commit_whose_outcome_is_not_known_is_in_no_deletions_way(
     sending = asyncio.ensure_future(agent.send("Two"))
     await eventually(lambda: lost.failed)
     lease, head = manager._session.lease, item(storage).head
-    assert lease.item.head < head
+    assert lease.item.head <= head  # less, unless a busy machine let the retry learn of it first
     storage.after = Lost("")
 
     tombstone = await Runtime.shared().run(lease.bury(60))
