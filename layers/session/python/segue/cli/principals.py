@@ -34,11 +34,12 @@ def delete_all(ctx: click.Context, place: Place, *, principal_id: str, yes: bool
     A session that is held is named and left: stop its holder, or use --force, which waits for as long as a lease lasts
     and takes the session of a holder that stayed silent. If this is cut short, the same command does the rest.
     """
+    sessions = place.existing()
     if not yes:
         click.confirm(f"Delete every session of {principal_id!r} for good?", abort=True, err=True)
     try:
         with progress(f"deleting the sessions of {principal_id}") as advance:
-            done = place.sessions().delete_principal(principal_id, wait=force, progress=advance)
+            done = sessions.delete_principal(principal_id, wait=force, progress=advance)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     if as_json:
