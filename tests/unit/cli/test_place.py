@@ -131,7 +131,6 @@ def test_an_incomplete_or_contradicting_place_is_wrong_usage(run, place, says):
         ["export", "talk", "out"],
         ["release", "talk"],
         ["delete", "talk", "--yes"],
-        ["principals", "delete", "alice", "--yes"],
         ["verify", "talk"],
         ["verify", "--all"],
     ],

@@ -101,3 +101,12 @@ def test_a_users_principal_is_named_by_either_command():
     assert told == {"57946ba88450cba6975a58227a0ec28d\n"}
     overview = CliRunner().invoke(segue, ["--help"]).output
     assert "The same as `principals name`" in overview, "which of the two to use"
+
+
+def test_a_deletion_in_a_directory_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
+    absent = tmp_path / "not-there"
+
+    result = CliRunner().invoke(segue, ["principals", "delete", "alice", "--directory", str(absent), "--yes"])
+
+    assert (result.exit_code, "there is no directory" in result.stderr) == (2, True)
+    assert not absent.exists()
