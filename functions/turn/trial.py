@@ -15,10 +15,10 @@ from typing import Final
 
 from strands import Agent
 
+from shared.environment_problem import EnvironmentProblem
 from shared.log import logger
-from worker.providers.access import check_text_access
-from worker.providers.errors import Kind, classify
-from worker.settings import EnvironmentProblem
+from shared.model_access import check_text_access
+from shared.provider_errors import Kind, classify
 
 PAUSES_SECONDS: Final = (2.0, 4.0, 8.0, 16.0)
 """Between the tries of a model that refuses: permissions of a role that was just made take some seconds to be known.

@@ -6,10 +6,11 @@ import asyncio
 import sys
 
 from segue import StorageRefused
+from shared.environment_problem import EnvironmentProblem
 from shared.log import adopt_libraries, logger
 from worker.app import Service
 from worker.aws.signing import CredentialsMissing
-from worker.settings import Environment, EnvironmentProblem
+from worker.settings import Environment
 from worker.telemetry.tracing import configure
 
 

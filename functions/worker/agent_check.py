@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from worker.settings import EnvironmentProblem
+from shared.environment_problem import EnvironmentProblem
 
 MODULE: Final = "worker.agent"
 BUILDERS: Final = {"voice": "build_agent", "text": "build_text_agent"}

@@ -17,6 +17,7 @@ from botocore.config import Config
 from segue import GuardedS3SessionManager, LeaseSettings
 from segue.storage.answers import AWS_ERRORS, reason_of
 from segue.wire.claims import Claim
+from shared.environment_problem import EnvironmentProblem
 from shared.log import logger
 from worker.agent import build_agent
 from worker.aws.claims_queue import ClaimsQueue
@@ -36,7 +37,7 @@ from worker.hosting.registry import BEAT_SECONDS, Notes, Registry
 from worker.hosting.successors import Successors
 from worker.providers.access import check_access
 from worker.server import Listener, Status
-from worker.settings import Environment, EnvironmentProblem, advertised_host, deployment, task_arn
+from worker.settings import Environment, advertised_host, deployment, task_arn
 from worker.telemetry.blocked_loop import watched_loop
 from worker.telemetry.metrics import Reporter, metrics
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, Struct, field, structs
 
 from segue.environment import EnvironmentInvalid, read_environment
+from shared.environment_problem import EnvironmentProblem
 
 METADATA_TIMEOUT_SECONDS = 2.0
 """The ECS agent answers from the same host in milliseconds; longer means that something is wrong."""
@@ -18,10 +19,6 @@ _GATEWAY: Final = ("SEGUE_MANAGEMENT_ENDPOINT",)
 _SOCKETS: Final = ("SEGUE_TOKEN_ISSUER", "SEGUE_TOKEN_AUDIENCE", "SEGUE_TOKEN_KEYS_URL")
 NEEDED: Final[Mapping[str, tuple[str, ...]]] = {"api": _GATEWAY, "direct": _SOCKETS, "both": _GATEWAY + _SOCKETS}
 """Variables that one transport needs and another does not."""
-
-
-class EnvironmentProblem(Exception):  # noqa: N818 - it names a situation for the person who deploys
-    """Raised when the process cannot run with these variables. The text names each one."""
 
 
 class Environment(Struct, frozen=True, kw_only=True):

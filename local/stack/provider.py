@@ -7,8 +7,8 @@ import os
 import boto3
 
 from local.errors import LocalError
+from shared.environment_problem import EnvironmentProblem
 from worker.providers import Settings
-from worker.settings import EnvironmentProblem
 
 PASSED_ON = (
     "OPENAI_API_KEY", "OPENAI_ORGANIZATION", "OPENAI_PROJECT", "GEMINI_API_KEY", "GOOGLE_API_KEY",

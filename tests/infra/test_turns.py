@@ -7,12 +7,12 @@ from aws_cdk import App, Stack
 
 from infra.constructs.bedrock import model_arns
 from infra.constructs.turns import TRIAL_TIMEOUT, TURN_TIMEOUT
+from shared.model_access import LIMIT_SECONDS
 from tests.infra.test_permissions import called, granted, on
 from turn.handler import MOST_TRIES
 from turn.queue_message import HIDDEN_SECONDS, RENEWAL_SECONDS
 from turn.trial import PAUSES_SECONDS
 from turn.turn import TURN_SETTINGS
-from worker.providers.access import LIMIT_SECONDS
 
 ENVIRONMENT = {
     "SEGUE_STAGE",

@@ -1,7 +1,6 @@
 """The model providers: chosen by configuration, each with the same continuity.
 
     counters          metrics of model connections
-    errors            what a provider's error means
     table             what each provider takes and keeps
     settings          what was chosen, checked
     connection/       a model's connection: opened, kept, replaced
@@ -25,8 +24,8 @@ from typing import TYPE_CHECKING
 from segue.lazy import lazily
 
 if TYPE_CHECKING:
+    from shared.provider_errors import ProviderError, classify
     from worker.providers.continuous_model import ContinuousModel
-    from worker.providers.errors import ProviderError, classify
     from worker.providers.model_factory import build
     from worker.providers.settings import Settings
     from worker.providers.speech.truncation import AnswerCut
@@ -40,10 +39,10 @@ __getattr__ = lazily(
         "PROVIDERS": "worker.providers.table",
         "AnswerCut": "worker.providers.speech.truncation",
         "ContinuousModel": "worker.providers.continuous_model",
-        "ProviderError": "worker.providers.errors",
+        "ProviderError": "shared.provider_errors",
         "Settings": "worker.providers.settings",
         "build": "worker.providers.model_factory",
-        "classify": "worker.providers.errors",
+        "classify": "shared.provider_errors",
     },
 )
 """Import a part when it is first asked for."""

@@ -21,6 +21,7 @@ from strands.types.content import Messages
 from strands.types.tools import ToolSpec
 
 from shared.log import logger
+from shared.provider_errors import ProviderError, ProviderRefusal, classify
 from worker.providers.connection import renewal, resending
 from worker.providers.connection.activity import Activity
 from worker.providers.connection.event_pump import Ended
@@ -29,7 +30,6 @@ from worker.providers.connection.model_connection import ModelConnection
 from worker.providers.connection.reconnect_limits import Reconnections
 from worker.providers.connection.standby_connection import Likeness
 from worker.providers.counters import count
-from worker.providers.errors import ProviderError, ProviderRefusal, classify
 from worker.providers.settings import Settings
 from worker.providers.speech.resampling import ClientProviderResampler
 from worker.providers.speech.transcripts import Sentences

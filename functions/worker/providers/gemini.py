@@ -9,7 +9,7 @@ from google.genai.types import LiveServerContent
 from google.genai.types import TurnCompleteReason as Reason
 from strands.bidi.models.google import GoogleGeminiLiveModel
 
-from worker.providers.errors import ProviderRefusal
+from shared.provider_errors import ProviderRefusal
 from worker.providers.settings import Settings
 
 STOP_SECONDS: Final = 2.0

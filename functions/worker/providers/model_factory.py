@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from strands.bidi.models import BidiModel
 
+from shared.environment_problem import EnvironmentProblem
 from worker.providers.continuous_model import ContinuousModel
 from worker.providers.settings import Settings
-from worker.settings import EnvironmentProblem
 
 MAKERS: Final = {
     "nova-sonic": "worker.providers.nova",

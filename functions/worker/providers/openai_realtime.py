@@ -19,7 +19,7 @@ from strands.bidi.models.openai import realtime
 from strands.bidi.models.openai.realtime import OpenAIRealtimeModel
 from strands.types.content import Messages
 
-from worker.providers.errors import AdditionRefused, ProviderRefusal
+from shared.provider_errors import AdditionRefused, ProviderRefusal
 from worker.providers.settings import Settings
 from worker.providers.speech.truncation import SpeechBegan, milliseconds
 

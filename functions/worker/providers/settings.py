@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from shared.environment_problem import EnvironmentProblem
 from worker.providers.table import PROVIDERS, Provider
-from worker.settings import EnvironmentProblem
 
 CLIENT_RATES: Final = range(8000, 48001)
 """Samples a second that clients may use: from telephones to sound cards."""

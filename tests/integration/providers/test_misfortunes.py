@@ -9,13 +9,13 @@ from strands.bidi.types.events import BidiConnectionRestartEvent
 
 from local.fakes.nova_conversation import HISTORY_BYTES
 from segue.journal.records import Record
+from shared.provider_errors import ERRORS, Kind
 from tests.support.memory_manager import MemoryStorage
 from tests.support.provider_calls import said
 from tests.support.sessions import recorded_connection
 from tests.support.waiting import eventually
 from worker.providers import classify
 from worker.providers.connection import reconnect_limits, renewal
-from worker.providers.errors import ERRORS, Kind
 from worker.telemetry.metrics import Model
 
 ALL = ["nova-sonic", "openai-realtime", "gemini-live"]

@@ -100,6 +100,22 @@ def test_rooms_import_only_rooms_below_them(package: str) -> None:
     assert not upwards
 
 
+AGENT = ("turn", "worker.agent")
+"""The user's one file, from which the text function builds its agent: all that a package imports of another's."""
+
+
+@pytest.mark.slow
+def test_deployment_packages_import_of_each_other_only_what_is_shared() -> None:
+    imports = [(name, other) for name, found in graph_of("functions").items() for other in found]
+    crossing = [
+        f"{name} imports {other}"
+        for name, other in imports
+        if other.partition(".")[0] not in {(package := name.partition(".")[0]), "shared"} and (package, other) != AGENT
+    ]
+
+    assert not crossing
+
+
 def sibling_imports(part: str) -> dict[tuple[str, str], list[str]]:
     """The imports between two folders that stand in the same folder, by those two."""
     root = GRAPHS[part][0]

@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
+from shared.environment_problem import EnvironmentProblem
+from shared.model_access import GREETING, check_text_access
 from tests.support.steady_clock import steady
-from worker.providers.access import GREETING, check_access, check_text_access
-from worker.settings import EnvironmentProblem
+from worker.providers.access import check_access
 
 
 def error(name, text=""):

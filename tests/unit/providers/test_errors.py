@@ -14,8 +14,8 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.frames import Close
 from websockets.http11 import Headers, Response
 
+from shared.provider_errors import ERRORS, Kind, ProviderRefusal, about_tools
 from worker.providers import classify
-from worker.providers.errors import ERRORS, Kind, ProviderRefusal, about_tools
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "providers.md"
 SECRET = "what the caller said"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.environment_problem import EnvironmentProblem
 from worker.providers import PROVIDERS, Settings, build
-from worker.settings import EnvironmentProblem
 
 ROOT = Path(__file__).resolve().parents[3]
 KEYS = {"OPENAI_API_KEY": "test-key", "GEMINI_API_KEY": "test-key"}

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from strands.bidi.models import ConnectionTimeoutError
 
+from shared.provider_errors import AdditionRefused, ProviderRefusal
 from tests.support.waiting import eventually, promptly
 from tests.unit.worker.stand_ins import AddingModel
 from worker.providers.continuous_model import ContinuousModel
-from worker.providers.errors import AdditionRefused, ProviderRefusal
 from worker.providers.settings import Settings
 
 

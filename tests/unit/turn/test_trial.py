@@ -8,10 +8,10 @@ import pytest
 
 from segue.environment import EnvironmentInvalid
 from segue.testing.offline.text_model import OfflineTextModel
+from shared.environment_problem import EnvironmentProblem
 from tests.unit.turn.test_handler import VARIABLES, Context
 from turn import handler
 from turn.trial import try_version
-from worker.settings import EnvironmentProblem
 
 CLOSED = type("AccessDeniedException", (Exception,), {})
 UNKNOWN = type("ResourceNotFoundException", (Exception,), {})

@@ -13,6 +13,7 @@ from strands.bidi.types.events import BidiConnectionStartEvent
 
 from segue.wire.frames import AudioOutput, InputAck, Ready
 from shared.log import logger
+from shared.provider_errors import ERRORS, Kind, ProviderRefusal, classify
 from tests.support.memory_manager import Latch
 from tests.support.waiting import eventually, within
 from tests.unit.worker.handoffs import Worker, conversation, drain
@@ -32,7 +33,6 @@ from worker.hosting.claims import ClaimTaker
 from worker.hosting.drain import Drain, DrainTimes
 from worker.providers.connection import reconnect_limits, renewal
 from worker.providers.continuous_model import ContinuousModel
-from worker.providers.errors import ERRORS, Kind, ProviderRefusal, classify
 from worker.providers.settings import Settings
 from worker.telemetry.blocked_loop import BlockedLoopWatch
 from worker.telemetry.metrics import Count, Level, Model, Size, Time, metrics

@@ -7,8 +7,8 @@ from strands.bidi import BidiAgent
 from strands.bidi.models.bedrock import BedrockNovaSonicModel
 
 from segue.testing.offline import OfflineVoiceModel
+from shared.environment_problem import EnvironmentProblem
 from worker.agent import build_agent, build_text_agent
-from worker.settings import EnvironmentProblem
 
 
 def test_the_model_is_chosen_by_the_provider(monkeypatch):

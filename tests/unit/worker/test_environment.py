@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from aiohttp import web
 
-from worker.settings import Environment, EnvironmentProblem, advertised_host
+from shared.environment_problem import EnvironmentProblem
+from worker.settings import Environment, advertised_host
 
 VARIABLES = {
     "SEGUE_STAGE": "test",

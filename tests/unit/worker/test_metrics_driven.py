@@ -11,6 +11,7 @@ from strands.bidi.models import ConnectionTimeoutError
 
 import worker
 from segue.wire.frames import Hello, InputAck, Ready
+from shared.provider_errors import ERRORS
 from tests.support.emf import metrics_told
 from tests.support.scripted_model import answered
 from tests.support.waiting import eventually, promptly
@@ -18,7 +19,6 @@ from tests.unit.worker.metric_scenarios import DRIVEN
 from tests.unit.worker.socket_server import closed
 from tests.unit.worker.stand_ins import claim, delivery, text
 from worker.direct.times import TransportTimes
-from worker.providers.errors import ERRORS
 from worker.telemetry.metrics import Count, Level, Model, Reporter, Size, Time, metrics
 
 BY = frozenset({("service", "segue-worker"), ("stage", "test")})

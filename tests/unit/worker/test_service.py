@@ -22,6 +22,7 @@ from segue.lease.item import GuardItem
 from segue.wire.claims import decode_claim, encode_claim
 from segue.wire.delivery import FRAMES_PATH, ROUTE_TOKEN_HEADER, encode_delivery
 from segue.wire.frames import InputAck, Ready, Transcript, decode_server_message
+from shared.environment_problem import EnvironmentProblem
 from shared.ingress.frame_needs import HOLDER_WAIT_SECONDS
 from tests.support.mocked_aws import client, provision
 from tests.support.waiting import eventually, promptly
@@ -29,7 +30,7 @@ from tests.unit.worker.stand_ins import address, claim, delivery, text
 from worker.app import Aws, PartEnded, Service
 from worker.aws.claims_queue import POLL_SECONDS, ClaimsQueue
 from worker.hosting.registry import Registry
-from worker.settings import Environment, EnvironmentProblem
+from worker.settings import Environment
 
 
 @pytest.fixture

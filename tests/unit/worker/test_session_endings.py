@@ -20,12 +20,12 @@ from segue.wire.frames import (
     Error,
     Ready,
 )
+from shared.provider_errors import ERRORS, Kind
 from tests.support.memory_manager import Latch, MemorySessionManager
 from tests.support.scripted_model import answered
 from tests.support.waiting import eventually
 from tests.unit.worker.stand_ins import address, audio, delivery, finals, hello, said, speech, taken_over, text, turns
 from worker.conversation.session import SessionMoved
-from worker.providers.errors import ERRORS, Kind
 
 
 async def test_a_fenced_session_is_silent_at_once(host, clients, storage):

@@ -12,10 +12,10 @@ from strands.types.content import Messages
 from strands.types.tools import ToolSpec
 
 from shared.log import logger
+from shared.provider_errors import Kind, about_tools, classify
 from worker.providers.connection import history, resumption_handles
 from worker.providers.connection.fallbacks import FULL, Offer, after, offers
 from worker.providers.counters import count
-from worker.providers.errors import Kind, about_tools, classify
 from worker.providers.table import Provider
 
 

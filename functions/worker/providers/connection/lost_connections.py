@@ -9,11 +9,11 @@ from typing import NoReturn
 from strands.bidi.models import ConnectionTimeoutError
 
 from shared.log import logger
+from shared.provider_errors import AdditionRefused, Kind, ProviderError, ProviderRefusal, classify
 from worker.providers.connection.activity import Activity
 from worker.providers.connection.connector import Connector
 from worker.providers.connection.reconnect_limits import Reconnections
 from worker.providers.counters import count
-from worker.providers.errors import AdditionRefused, Kind, ProviderError, ProviderRefusal, classify
 
 
 class StreamLost(Exception):  # noqa: N818 - what happened

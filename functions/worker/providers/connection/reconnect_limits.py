@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from worker.providers.errors import Kind
+from shared.provider_errors import Kind
 
 RECONNECTIONS: Final = 3
 """Lost connections within ``RECONNECTION_SECONDS`` that are taken up again; more are an outage."""
