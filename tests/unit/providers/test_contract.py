@@ -1,4 +1,4 @@
-"""Names of Strands that the workers rely on. A new version that lacks one of these fails here, and by name."""
+"""Names of Strands that the functions rely on. A new version that lacks one of these fails here, and by name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ EVENTS = "strands.bidi.types.events"
 LIVE = "strands.bidi.models.openai.live"
 """Needs a package that cannot be locked beside OpenAI Realtime's."""
 
-WORKER = sorted((ROOT / "functions" / "worker").rglob("*.py"))
+PACKAGES = ("shared", "turn", "worker")
+"""Deployment packages that have Strands."""
+
+MODULES = sorted(path for package in PACKAGES for path in (ROOT / "functions" / package).rglob("*.py"))
+
+FOLDER_ONLY = "agent_code.py"
+"""The module that needs the place of Strands' files, and imports it as a whole for that."""
 
 NOT_IMPORTED = {
     ("strands.bidi.models.bedrock", "AsyncBedrockRuntimeConfig"),
@@ -28,7 +34,7 @@ NOT_IMPORTED = {
     ("strands.bidi.models.bedrock", "_MAX_HISTORY_TOTAL_BYTES"),
     ("strands.bidi.models.openai.realtime", "OPENAI_REALTIME_URL"),
 }
-"""Names that are reached by an attribute of a module. Everything else is read from the workers' import statements."""
+"""Names that are reached by an attribute of a module. Everything else is read from the functions' import statements."""
 
 
 def imported(path: Path) -> set[tuple[str, str]]:
@@ -40,11 +46,13 @@ def imported(path: Path) -> set[tuple[str, str]]:
                 found |= {(module, alias.name) for alias in node.names}
             case ast.Import():
                 whole = [alias.name for alias in node.names if alias.name.partition(".")[0] == "strands"]
-                assert not whole, f"{path} imports {whole} as a whole, which hides the names that it uses"
+                assert not whole or path.name == FOLDER_ONLY, (
+                    f"{path} imports {whole} as a whole, which hides the names that it uses"
+                )
     return found
 
 
-NAMES = sorted(NOT_IMPORTED.union(*map(imported, WORKER)))
+NAMES = sorted(NOT_IMPORTED.union(*map(imported, MODULES)))
 
 METHODS = {
     ("strands.bidi.models", "BidiModel"): ["start", "stop", "send", "receive", "get_config", "get_connection_config"],
