@@ -14,6 +14,7 @@ from shared import keep_alive
 from shared.keep_alive import IDLE_SECONDS, REUSED_SECONDS, ReusedConnectionLost
 from tests.support.http_server import LoopbackServer, QuietHandler
 from tests.support.steady_clock import steady
+from tests.support.waiting import eventually_sync
 
 NEW_SECONDS = 20.0
 
@@ -101,7 +102,7 @@ def test_a_new_connection_has_all_the_time_that_was_given(server):
     server.speaks = False
     with pytest.raises(ReadTimeoutError):
         keep_alive.pool(Timeout(connect=5.0, read=0.05), hosts=1).request("GET", server.url)
-    assert server.asked == 1
+    eventually_sync(lambda: server.asked == 1)
 
 
 # --- what is done meanwhile
@@ -118,6 +119,7 @@ def test_something_is_done_beside_a_request_that_waits_and_its_answer_is_read(se
     done = []
 
     def answer_now():
+        eventually_sync(lambda: server.asked)
         done.append(server.asked)
         server.hang_up.set()
 
@@ -140,7 +142,7 @@ def test_work_done_meanwhile_is_not_added_to_a_requests_timeout(server):
     with keep_alive.meanwhile(lambda: waited.wait(0.3), 0.05), pytest.raises(ReadTimeoutError, match=f"{0.2}"):
         pool.request("GET", server.url)
     assert time.monotonic() - begun >= 0.35
-    assert server.asked == 1
+    eventually_sync(lambda: server.asked == 1)
 
 
 def test_a_request_made_meanwhile_starts_no_work_beside_it(server, new_connections):

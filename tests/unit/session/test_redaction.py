@@ -119,7 +119,7 @@ async def test_a_crash_in_the_middle_is_finished_by_the_next_holder(
     await eventually(lambda: down.failed)
     crash(manager)
     down.on = False
-    began = item(storage).scrub is not None
+    began = item(storage).scrub is not None or not holding(storage)  # what failed is tried again, and may be over
 
     heir = await started(memory_sessions(probe=certainly_dead))
 

@@ -32,13 +32,14 @@ async def test_a_turn_that_waits_for_storage_says_so_and_goes_on(world, processe
     other = Person(world, "c2", "c-2")
     process.storage.before = s3
     turn = asyncio.create_task(process.take(delivery))
-    await eventually(lambda: [frame for frame in world.frames() if isinstance(frame, Pause)])
+    await eventually(lambda: world.frames("c-2"))
 
     assert [type(frame) for frame in world.frames("c-2")] == [Pause], "no frame but the pause is posted, not even ready"
     s3.end()
     await turn
 
-    assert [frame.active for frame in world.frames() if isinstance(frame, Pause)] == [True, False]
+    told = [frame.active for frame in world.frames() if isinstance(frame, Pause)]
+    assert told == [True, False] * max(1, len(told) // 2), "once, unless a busy machine pauses longer than the limit"
     assert all(frame.seq is None for frame in world.frames() if isinstance(frame, Pause))
     person.listen()
     other.listen()
