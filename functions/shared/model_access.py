@@ -1,4 +1,4 @@
-"""Access to a text model, and the verdict on a refusal of any model: the start of a worker or a version ends with it.
+"""Access to a text model, and the verdict on a refusal of any model: it ends the start of a worker or of a version.
 
 Anything else that may go wrong (too much to do, no answer in time) may be over when a caller comes, and ends nothing.
 """

@@ -187,9 +187,6 @@ class _Flag:
     def set(self) -> None:
         self._set = True
 
-    def is_set(self) -> bool:
-        return self._set
-
     async def wait(self, seconds: float = PATIENCE_SECONDS) -> None:
         async with within(seconds):
             while not self._set:

@@ -25,7 +25,7 @@ PACKAGES = ("shared", "turn", "worker")
 
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / "functions" / package).rglob("*.py"))
 
-FOLDER_ONLY = "agent_code.py"
+FOLDER_ONLY = ROOT / "functions/shared/agent_code.py"
 """The module that needs the place of Strands' files, and imports it as a whole for that."""
 
 NOT_IMPORTED = {
@@ -46,7 +46,7 @@ def imported(path: Path) -> set[tuple[str, str]]:
                 found |= {(module, alias.name) for alias in node.names}
             case ast.Import():
                 whole = [alias.name for alias in node.names if alias.name.partition(".")[0] == "strands"]
-                assert not whole or path.name == FOLDER_ONLY, (
+                assert not whole or path == FOLDER_ONLY, (
                     f"{path} imports {whole} as a whole, which hides the names that it uses"
                 )
     return found

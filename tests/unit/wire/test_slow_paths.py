@@ -96,7 +96,7 @@ def play(path: Path, changes: dict[int, bool], most_steps: int) -> int:
 )
 @example(per_second=15.0, seconds=0.02, lost=frozenset({0, 1, 2}), changes={83: False, 129: False, 134: True})
 def test_all_input_arrives_over_a_slow_path(per_second, seconds, lost, changes):
-    play(Path(per_second, seconds, lost), changes, most_steps=20_000)
+    play(Path(per_second, seconds, lost), changes, most_steps=8000)
 
 
 def test_a_path_that_carries_little_more_than_is_said_is_never_filled():
