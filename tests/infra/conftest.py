@@ -22,6 +22,18 @@ from infra.stacks.service import ServiceStack
 from infra.stacks.web import WebStack
 from tests.infra.transports import ALONE, BOTH
 
+HERE = Path(__file__).parent
+
+SYNTHESIS_SECONDS = 600.0
+"""Limit of each test here: the CDK synthesizes in a process of its own, of whose turns the steady clock knows nothing.
+Beyond it, all later tests of the process fail: an interrupted call leaves the CDK's answers one behind."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(SYNTHESIS_SECONDS))
+
 
 @dataclass(frozen=True)
 class Stack:
