@@ -171,7 +171,7 @@ async def _ecs_metadata(variables: Mapping[str, str] | None) -> dict[str, Any] |
     metadata_url = (os.environ if variables is None else variables).get("ECS_CONTAINER_METADATA_URI_V4")
     if not metadata_url:
         return None
-    import aiohttp  # not at the top: the text worker imports this module, and its layer has no HTTP client
+    import aiohttp  # not at the top: a worker that is not on ECS asks for nothing
 
     timeout = aiohttp.ClientTimeout(total=METADATA_TIMEOUT_SECONDS)
     try:
