@@ -109,7 +109,7 @@ def _listed(value: Any) -> Iterable[Any]:
 
 
 def _named(logical_id: str) -> str:
-    return _masked(_plain(logical_id))
+    return MACHINE.sub("<machine>", _plain(logical_id))
 
 
 def _plain(logical_id: str) -> str:

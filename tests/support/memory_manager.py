@@ -43,6 +43,11 @@ class MemoryStorage:
         self.requests: list[tuple[str, Any]] = []
         self.wall: Callable[[], float | None] = lambda: None
 
+    @property
+    def writes(self) -> list[str]:
+        """Kinds of the guard's writes that were asked, in order."""
+        return [kind_of(what) for operation, what in self.requests if operation == "write"]
+
     async def ask(self, operation: str, what: Any, request: Callable[[], Awaitable[_T]]) -> _T:
         await self.before(operation, what)
         self.requests.append((operation, what))

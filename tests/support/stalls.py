@@ -2,8 +2,8 @@
 
 A busy machine gives a process no turn for a tenth of a second, again and again. Tests that count on a time, or on the
 order of two things that do not wait for each other, fail on it and nowhere else. With this plugin they fail on a quiet
-machine: before a callback of an event loop, and around a call in an executor's thread, the process sometimes sleeps.
-A pause of a loop stops the steady clock, too.
+machine: it sometimes sleeps before a callback of an event loop, around a call in an executor, and before a thread
+begins. A pause of a loop stops the steady clock, too.
 
 ``SEGUE_STALLS`` is the seed (default 1). A test's pauses follow from it and the test's name, as far as the test itself
 is repeatable; ``SEGUE_STALL_SECONDS`` is the longest of them (default 0.1).

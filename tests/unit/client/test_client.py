@@ -183,6 +183,7 @@ async def test_input_beyond_a_limit_is_refused(server):
             await client.send_text("c")
 
 
+@pytest.mark.slow
 async def test_the_client_does_not_say_more_than_it_must(server):
     """A quiet conversation is a few frames: no needless hellos, repeats or acknowledgements."""
     async with client_of(server, sender=SenderSettings()) as client:

@@ -8,16 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.memory_manager import MemorySessionManager, MemoryStorage, kind_of
+from tests.support.memory_manager import MemorySessionManager, MemoryStorage
 
 
 def manager(storage: MemoryStorage, **options: Any) -> MemorySessionManager:
     """A manager that nothing else keeps."""
     return MemorySessionManager(storage=storage, **{"acquire_timeout": 0.0, **options})
-
-
-def writes(storage: MemoryStorage) -> list[str]:
-    return [kind_of(what) for operation, what in storage.requests if operation == "write"]
 
 
 @pytest.fixture

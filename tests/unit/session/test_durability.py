@@ -15,7 +15,7 @@ from segue import RecordTooLarge, StorageUnavailable
 from segue.journal.records import MAX_RECORD_BYTES
 from segue.lease.item import GuardItem
 from tests.support.crash import certainly_dead, crash
-from tests.support.memory_manager import Latch, MemoryStorage, Unavailable, kind_of
+from tests.support.memory_manager import Latch, MemoryStorage, Unavailable
 from tests.support.scripted_model import ScriptedModel, answered, until
 from tests.support.sessions import SHORT, manager_of, records_of
 from tests.support.waiting import eventually
@@ -36,7 +36,7 @@ def head(storage: MemoryStorage) -> int:
 
 
 def commits(storage: MemoryStorage) -> int:
-    return sum(operation == "write" and kind_of(what) == "commit" for operation, what in storage.requests)
+    return storage.writes.count("commit")
 
 
 async def test_await_returns_when_the_record_is_durable(memory_sessions: Sessions, storage: MemoryStorage) -> None:

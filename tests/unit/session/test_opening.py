@@ -14,7 +14,7 @@ from strands.bidi import BidiAgent
 
 from segue import SessionHeld, StorageRefused, StorageUnavailable
 from tests.support.fake_model import FakeModel
-from tests.support.memory_manager import Latch, MemoryStorage, Unavailable, kind_of
+from tests.support.memory_manager import Latch, MemoryStorage, Unavailable
 from tests.support.scripted_model import ScriptedModel
 from tests.support.sessions import KEPT, SHORT, Sessions, item, manager_of, started, texts
 from tests.support.waiting import eventually
@@ -25,7 +25,7 @@ async def test_opening_twice_at_once_opens_once(memory_sessions: Sessions, stora
 
     await asyncio.gather(manager.open(), manager.open())
 
-    assert [kind_of(what) for operation, what in storage.requests if operation == "write"] == ["acquire"]
+    assert storage.writes == ["acquire"]
 
 
 async def test_an_open_that_is_given_up_leaves_no_lease_behind(

@@ -13,7 +13,7 @@ from tests.support.crash import crash
 from tests.support.memory_manager import Latch, MemoryStorage
 from tests.support.sessions import built, item
 from tests.support.waiting import eventually
-from tests.unit.session.collecting import manager, writes
+from tests.unit.session.collecting import manager
 
 pytestmark = pytest.mark.usefixtures("without_collections")
 
@@ -65,7 +65,7 @@ def test_session_held_says_if_the_session_is_in_use_in_this_process(
 
     assert (held.value.here, held.value.session_key) == (True, first.session_key)
     agent("Two")  # and nothing of the first was touched
-    assert "acquire" not in writes(storage)[1:]
+    assert "acquire" not in storage.writes[1:]
 
 
 def test_a_manager_that_has_no_agent_yet_is_in_use(storage: MemoryStorage) -> None:

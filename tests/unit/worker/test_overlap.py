@@ -12,7 +12,7 @@ from strands.bidi.types.events import BidiResponseStartEvent, BidiResponseStopEv
 
 from segue.wire.claims import Prepared
 from segue.wire.frames import Ready
-from tests.support.memory_manager import Latch, kind_of
+from tests.support.memory_manager import Latch
 from tests.support.scripted_model import spoken
 from tests.support.waiting import eventually
 from tests.unit.worker.handoffs import Worker, conversation, drain
@@ -68,8 +68,7 @@ def started(world: World) -> list[AddingModel]:
 
 def writes(storage):
     """Writes of sessions, in order, without the heartbeats: their time comes when it comes."""
-    kinds = [kind_of(what) for operation, what in storage.requests if operation == "write"]
-    return [kind for kind in kinds if kind != "beat"]
+    return [kind for kind in storage.writes if kind != "beat"]
 
 
 async def test_the_model_of_an_earlier_state_is_told_what_came_since(world, old, new, storage):

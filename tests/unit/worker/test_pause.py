@@ -19,7 +19,7 @@ from segue.wire.frames import (
     decode_server_message,
     encode_frame,
 )
-from tests.support.memory_manager import S3, Hang, kind_of
+from tests.support.memory_manager import S3, Hang
 from tests.support.scripted_model import spoken
 from tests.support.sessions import KEPT
 from tests.support.waiting import eventually, promptly
@@ -63,7 +63,7 @@ async def outlived(storage, leases=3.0):
     """Wait for as many heartbeats as are sent in so many leases."""
 
     def beats():
-        return sum(operation == "write" and kind_of(what) == "beat" for operation, what in storage.requests)
+        return storage.writes.count("beat")
 
     enough = beats() + leases * KEPT.duration / KEPT.heartbeat
     await eventually(lambda: beats() >= enough, 60.0)
